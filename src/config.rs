@@ -1,0 +1,19 @@
+//! What people write: the settings and jobs.json. serde stops at this floor.
+
+pub mod settings;
+
+pub mod sources;
+
+pub mod job_config;
+
+pub mod pod_config;
+
+pub mod schema;
+
+pub mod jobs_file;
+
+pub mod rules;
+
+pub mod json;
+
+pub mod problems;

@@ -1,0 +1,190 @@
+//! jobs.json: loaded whole, with every problem at once, or not at all.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::config::{
+    job_config::JobConfig,
+    json::{self, Kind, Node, line_column},
+    problems::{Place, Problem, Problems, nearest},
+    rules,
+    schema::{Finding, JOB_CONFIG},
+};
+
+/// The largest jobs.json: a ConfigMap holds no more.
+pub const BYTES_MAX: u64 = 1 << 20;
+
+/// A jobs.json in which nothing is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobsFile {
+    /// The entries in the order of the file; names are unique.
+    pub jobs: Vec<JobConfig>,
+    /// What is allowed but probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Loads a text; `file` is its name in messages.
+///
+/// # Errors
+/// Everything that is wrong with it, each with its line and column.
+pub fn load(file: &str, text: &str) -> Result<JobsFile, Problems> {
+    let root = json::parse(text).map_err(|errors| {
+        Problems(errors.into_iter().map(|error| text_problem(file, text, error.at, String::new(), error.text)).collect())
+    })?;
+    let loader = Loader { file, text, root: &root };
+    loader.load()
+}
+
+fn text_problem(file: &str, text: &str, offset: usize, path: String, what: String) -> Problem {
+    let (line, column) = line_column(text, offset);
+    Problem { place: Place::Text { file: file.into(), line, column }, path, text: what }
+}
+
+/// The keys of the object form.
+const ROOT_KEYS: [&str; 3] = ["$schema", "defaults", "jobs"];
+
+struct Loader<'a> {
+    file: &'a str,
+    text: &'a str,
+    root: &'a Node,
+}
+
+impl Loader<'_> {
+    fn load(&self) -> Result<JobsFile, Problems> {
+        let mut problems = self.root_problems();
+        let (entries, prefix) = self.entries();
+        if entries.is_empty() && problems.is_empty() {
+            problems.push(self.problem(self.root.start, prefix.clone(), "at least one entry is needed".into()));
+        }
+        let mut jobs = vec![];
+        for (at, entry) in entries.iter().enumerate() {
+            match self.entry(entry, &format!("{prefix}[{at}]")) {
+                Ok(job) => jobs.push((entry, format!("{prefix}[{at}]"), job)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.extend(self.duplicates(&jobs));
+        problems.sort_by_key(|problem| match &problem.place {
+            Place::Text { line, column, .. } => (*line, *column),
+            Place::Source { .. } => (0, 0),
+        });
+        problems.dedup();
+        if problems.is_empty() {
+            let warnings = self.shared_queues(&jobs);
+            return Ok(JobsFile { jobs: jobs.into_iter().map(|(_, _, job)| job).collect(), warnings });
+        }
+        Err(Problems(problems))
+    }
+
+    fn problem(&self, offset: usize, path: String, what: String) -> Problem {
+        text_problem(self.file, self.text, offset, path, what)
+    }
+
+    fn root_problems(&self) -> Vec<Problem> {
+        let Kind::Object(members) = &self.root.kind else {
+            return match self.root.kind {
+                Kind::Array(_) => vec![],
+                _ => vec![self.problem(self.root.start, String::new(), "allowed is an array of entries, or an object with \"jobs\"".into())],
+            };
+        };
+        let unknown = members.iter().filter(|(_, key, _)| !ROOT_KEYS.contains(&key.as_str())).map(|(start, key, _)| {
+            self.problem(*start, key.clone(), format!("unknown key \"{key}\"{}", nearest(key, ROOT_KEYS)))
+        });
+        let mut problems: Vec<Problem> = unknown.collect();
+        match self.root.get("jobs").map(|jobs| &jobs.kind) {
+            Some(Kind::Array(_)) => {}
+            Some(_) => problems.push(self.problem(self.root.start, "jobs".into(), "allowed is an array of entries".into())),
+            None => problems.push(self.problem(self.root.start, String::new(), "the key \"jobs\" is missing".into())),
+        }
+        if self.defaults().is_some_and(|node| !matches!(node.kind, Kind::Object(_))) {
+            problems.push(self.problem(self.root.start, "defaults".into(), "allowed is an object".into()));
+        }
+        problems
+    }
+
+    fn entries(&self) -> (&[Node], String) {
+        match (&self.root.kind, self.root.get("jobs").map(|jobs| &jobs.kind)) {
+            (Kind::Array(entries), _) => (entries, String::new()),
+            (_, Some(Kind::Array(entries))) => (entries, "jobs".into()),
+            _ => (&[], "jobs".into()),
+        }
+    }
+
+    fn defaults(&self) -> Option<&Node> {
+        self.root.get("defaults")
+    }
+
+    fn entry(&self, node: &Node, path: &str) -> Result<JobConfig, Vec<Problem>> {
+        let mut value = self.defaults().map_or_else(|| Value::Object(Map::new()), Node::to_value);
+        lay_over(&mut value, node.to_value());
+        let findings = JOB_CONFIG.findings(&value);
+        let mut problems: Vec<Problem> = findings.into_iter().map(|finding| self.locate(node, path, finding)).collect();
+        problems.extend(rules::template_findings(&value).into_iter().map(|finding| self.locate(node, path, finding)));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut job: JobConfig =
+            serde_json::from_value(value).map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
+        if job.name.is_empty() {
+            job.name.clone_from(&job.queue_name);
+        }
+        let broken = rules::findings(&job);
+        if broken.is_empty() { Ok(job) } else { Err(broken.into_iter().map(|finding| self.locate(node, path, finding)).collect()) }
+    }
+
+    /// Finds the place of a problem: in the entry, else in the defaults, else at the nearest thing above it.
+    fn locate(&self, entry: &Node, prefix: &str, finding: Finding) -> Problem {
+        let segments: Vec<&str> = finding.path.iter().map(String::as_str).collect();
+        let (in_entry, taken) = entry.nearest(segments.iter().copied());
+        let in_defaults = self.defaults().map(|node| node.nearest(segments.iter().copied()));
+        let (top, (node, taken), prefix) = match in_defaults {
+            Some((node, deeper)) if deeper > taken => (self.defaults().unwrap_or(entry), (node, deeper), "defaults"),
+            _ => (entry, (in_entry, taken), prefix),
+        };
+        let key = segments.split_last().filter(|_| finding.at_key && taken == segments.len());
+        let key_start = key.and_then(|(last, above)| top.nearest(above.iter().copied()).0.key_start(last));
+        let path = segments.iter().fold(prefix.to_owned(), |path, segment| match segment.parse::<usize>() {
+            Ok(index) => format!("{path}[{index}]"),
+            Err(_) => format!("{path}.{segment}"),
+        });
+        self.problem(key_start.unwrap_or(node.start), path, finding.text)
+    }
+
+    fn duplicates(&self, jobs: &[(&Node, String, JobConfig)]) -> Vec<Problem> {
+        let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut problems = vec![];
+        for (node, path, job) in jobs {
+            if let Some(earlier) = first.insert(&job.name, path) {
+                let place = node.get("name").or_else(|| node.get("queueName")).unwrap_or(node);
+                let what = format!("the name \"{}\" is taken by {earlier}: give each entry a \"name\" of its own", job.name);
+                problems.push(self.problem(place.start, format!("{path}.name"), what));
+            }
+        }
+        problems
+    }
+
+    fn shared_queues(&self, jobs: &[(&Node, String, JobConfig)]) -> Vec<Problem> {
+        let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut warnings = vec![];
+        for (node, path, job) in jobs {
+            if let Some(earlier) = first.insert(&job.queue_name, path) {
+                let what = format!("the queue \"{}\" is also {earlier}'s: each of the two starts Jobs for every message", job.queue_name);
+                warnings.push(self.problem(node.get("queueName").unwrap_or(node).start, format!("{path}.queueName"), what));
+            }
+        }
+        warnings
+    }
+}
+
+/// Objects are merged key by key, everything else is replaced.
+fn lay_over(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                lay_over(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
+    }
+}

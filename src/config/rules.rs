@@ -1,0 +1,113 @@
+//! What a schema can't say of an entry.
+
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::JobTemplateSpec;
+use serde_json::Value;
+
+use crate::config::{
+    job_config::{JobConfig, TTL_SECONDS_MIN},
+    schema::{Finding, JOB_TEMPLATE},
+};
+
+/// Looking more often than this would only load the database: LISTEN is the way to be faster.
+pub const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// A start timeout below this would delete Jobs before a healthy cluster has started them.
+pub const START_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+/// The longest duration of any key; beyond it a number is a slip of the hand.
+pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Label keys that are ours: a template may not change what the watches select by.
+const OUR_LABELS: [&str; 6] =
+    ["app", "owner-id", "queue-name", "environment", "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"];
+
+/// Everything that is wrong with an entry of the right shape.
+pub fn findings(job: &JobConfig) -> Vec<Finding> {
+    let mut found = durations(job);
+    found.extend(liveness(job));
+    if let Some(template) = &job.job_template {
+        found.extend(template_rules(&template.0));
+    }
+    found
+}
+
+/// What Kubernetes' schema finds in the `jobTemplate` of an entry's JSON.
+pub fn template_findings(entry: &Value) -> Vec<Finding> {
+    let Some(template) = entry.get("jobTemplate").filter(|template| template.is_object()) else { return vec![] };
+    let mut found = JOB_TEMPLATE.findings(template);
+    for finding in &mut found {
+        finding.path.insert(0, "jobTemplate".into());
+    }
+    found
+}
+
+fn durations(job: &JobConfig) -> Vec<Finding> {
+    let all = [
+        ("queueCheckInterval", job.queue_check_interval, CHECK_INTERVAL_MIN),
+        ("jobStartTimeout", job.job_start_timeout, START_TIMEOUT_MIN),
+        ("waitTimeAfterSuccessfulRun", job.wait_time_after_successful_run, Duration::ZERO),
+        ("waitTimeAfterFailedRun", job.wait_time_after_failed_run, Duration::ZERO),
+        ("waitTimeAfterTimeout", job.wait_time_after_timeout, Duration::ZERO),
+        ("waitTimeAfterError", job.wait_time_after_error, Duration::ZERO),
+        ("fetchGrace", job.fetch_grace, Duration::ZERO),
+        ("handover", job.handover, Duration::ZERO),
+        ("startErrorGrace", job.start_error_grace, Duration::ZERO),
+    ];
+    let outside = all.into_iter().filter(|(_, found, least)| !(*least..=DURATION_MAX).contains(found));
+    outside
+        .map(|(key, found, least)| {
+            let (found, least) = (humantime::format_duration(found), humantime::format_duration(least));
+            Finding::new(&[key], format!("found \"{found}\", allowed is from \"{least}\" to \"366days\""))
+        })
+        .collect()
+}
+
+fn liveness(job: &JobConfig) -> Vec<Finding> {
+    let Some(probe) = job.pod_config.liveness.as_ref().filter(|probe| probe.enabled) else { return vec![] };
+    let missing = [("path", probe.path.is_none()), ("port", probe.port.is_none())];
+    let missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
+    missing
+        .map(|(key, _)| Finding::new(&["podConfig", "liveness"], format!("the key \"{key}\" is missing: an enabled probe needs it")))
+        .collect()
+}
+
+/// What a template may not change, each with the reason.
+fn template_rules(template: &JobTemplateSpec) -> Vec<Finding> {
+    let mut found = vec![];
+    let mut refuse = |is_there: bool, path: &[&str], why: &str| {
+        if is_there {
+            let path: Vec<&str> = ["jobTemplate"].iter().chain(path).copied().collect();
+            found.push(Finding::new(&path, why));
+        }
+    };
+    if let Some(meta) = &template.metadata {
+        refuse(meta.name.is_some(), &["metadata", "name"], NAMES);
+        refuse(meta.generate_name.is_some(), &["metadata", "generateName"], NAMES);
+        refuse(meta.namespace.is_some(), &["metadata", "namespace"], "Jobs are created in kubernetes.namespace only: remove it");
+        refuse(has_our_label(meta.labels.as_ref()), &["metadata", "labels"], LABELS);
+    }
+    let Some(job) = &template.spec else { return found };
+    refuse(job.selector.is_some(), &["spec", "selector"], "the Job controller makes the selector: remove it");
+    refuse(job.manual_selector.is_some(), &["spec", "manualSelector"], "the Job controller makes the selector: remove it");
+    refuse(job.managed_by.is_some(), &["spec", "managedBy"], "the Job controller of the cluster runs our Jobs: remove it");
+    refuse(job.completions.is_some(), &["spec", "completions"], "the pods of a Job are a work queue: set podConfig.parallelism instead");
+    refuse(job.completion_mode.is_some(), &["spec", "completionMode"], "the pods of a Job are a work queue: remove it");
+    refuse(job.backoff_limit.is_some_and(|limit| limit != 0), &["spec", "backoffLimit"], "allowed is 0: a failed Job is followed by a new one, with growing waits");
+    let ttl_too_short = job.ttl_seconds_after_finished.is_some_and(|ttl| i64::from(ttl) < i64::from(TTL_SECONDS_MIN));
+    refuse(ttl_too_short, &["spec", "ttlSecondsAfterFinished"], "allowed is 75 or more: a late request must not find the name free");
+    let labels = job.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+    refuse(has_our_label(labels), &["spec", "template", "metadata", "labels"], LABELS);
+    let restart = job.template.spec.as_ref().and_then(|pod| pod.restart_policy.as_deref());
+    refuse(restart.is_some_and(|policy| policy != "Never"), &["spec", "template", "spec", "restartPolicy"], "allowed is Never: each run is one try");
+    found
+}
+
+const NAMES: &str = "names are given by job-chief, one a run: remove it";
+
+const LABELS: &str = "labels of job-chief can't be changed (app, owner-id, queue-name, environment, app.kubernetes.io/…, job-chief/…): remove them";
+
+fn has_our_label(labels: Option<&std::collections::BTreeMap<String, String>>) -> bool {
+    labels.is_some_and(|labels| labels.keys().any(|key| OUR_LABELS.contains(&key.as_str()) || key.starts_with("job-chief/")))
+}

@@ -1,0 +1,214 @@
+//! JSON Schema of what people write, and the problems that a schema finds, as sentences.
+
+use std::sync::LazyLock;
+
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
+use k8s_openapi::api::batch::v1::JobTemplateSpec;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::{Value, json};
+
+use crate::config::{
+    job_config::{DURATION_ALLOWED, JobConfig},
+    problems::nearest,
+};
+
+/// Kubernetes' grammar of quantities, from `apimachinery/pkg/api/resource`.
+const QUANTITY_PATTERN: &str = "^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
+/// What is told of a quantity that is none.
+const QUANTITY_ALLOWED: &str = "a Kubernetes quantity, such as \"500m\", \"2\" or \"128Mi\"";
+
+/// A schema that judges values.
+pub struct Judge {
+    schema: Value,
+    validator: Validator,
+}
+
+/// A problem at a path of the judged value; segments as in a JSON pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where, below the judged value.
+    pub path: Vec<String>,
+    /// Points at the key instead of the value.
+    pub at_key: bool,
+    /// What was found and what is allowed.
+    pub text: String,
+}
+
+impl Finding {
+    /// A finding at a value.
+    pub fn new(path: &[&str], text: impl Into<String>) -> Self {
+        Self { path: path.iter().map(|s| (*s).to_owned()).collect(), at_key: false, text: text.into() }
+    }
+}
+
+/// The judge of one entry of jobs.json.
+pub static JOB_CONFIG: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<JobConfig>()));
+
+/// The judge of a `jobTemplate`: Kubernetes' own schema, of which nothing is required.
+pub static JOB_TEMPLATE: LazyLock<Judge> = LazyLock::new(|| {
+    let mut schema = schema_of::<JobTemplateSpec>();
+    for (kind, key) in [("batch.v1.JobSpec", "template"), ("core.v1.PodSpec", "containers")] {
+        let required = schema.pointer_mut(&format!("/$defs/io.k8s.api.{kind}/required")).and_then(Value::as_array_mut);
+        required.expect("Kubernetes requires it of whole objects").retain(|name| name != key);
+    }
+    Judge::of(schema)
+});
+
+/// The JSON Schema of jobs.json, for editors: the array, or the object with `defaults`.
+pub fn jobs_json_schema() -> Value {
+    let mut entry = schema_of::<JobConfig>();
+    let mut defs = entry["$defs"].take();
+    let mut defaults = entry.clone();
+    for schema in [&mut entry, &mut defaults] {
+        let object = schema.as_object_mut().expect("a struct's schema is an object");
+        object.remove("$defs");
+        object.remove("$schema");
+    }
+    defaults["required"] = json!([]);
+    defs["JobConfig"] = entry;
+    defs["Defaults"] = defaults;
+    let jobs = json!({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/JobConfig"}});
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "jobs.json of job-chief",
+        "anyOf": [
+            jobs,
+            {
+                "type": "object",
+                "properties": {"$schema": {"type": "string"}, "defaults": {"$ref": "#/$defs/Defaults"}, "jobs": jobs},
+                "required": ["jobs"],
+                "additionalProperties": false
+            }
+        ],
+        "$defs": defs
+    })
+}
+
+/// The schema of a type, with Kubernetes' types closed against unknown keys.
+pub fn schema_of<T: JsonSchema>() -> Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    close(&mut schema);
+    if let Some(defs) = schema.get_mut("$defs").and_then(Value::as_object_mut) {
+        if let Some(quantity) = defs.get_mut("io.k8s.apimachinery.pkg.api.resource.Quantity") {
+            *quantity = json!({"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "description": QUANTITY_ALLOWED});
+        }
+    }
+    schema
+}
+
+/// Objects with listed properties take no others.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.contains_key("properties") && object.get("type") == Some(&json!("object")) {
+                object.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+            object.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+impl Judge {
+    /// A judge for a schema made by [`schema_of`].
+    pub fn of(schema: Value) -> Self {
+        let validator = jsonschema::validator_for(&schema).expect("schemas made from types are valid");
+        Self { schema, validator }
+    }
+
+    /// Everything that is wrong with a value.
+    pub fn findings(&self, value: &Value) -> Vec<Finding> {
+        self.validator.iter_errors(value).flat_map(|error| self.sentences(&error)).collect()
+    }
+
+    fn sentences(&self, error: &ValidationError<'_>) -> Vec<Finding> {
+        let path: Vec<String> = error.instance_path().as_str().split('/').skip(1).map(unescape).collect();
+        let below = |key: &str| path.iter().cloned().chain([key.to_owned()]).collect();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+                .iter()
+                .map(|key| Finding { path: below(key), at_key: true, text: self.unknown_key(error, key) })
+                .collect(),
+            ValidationErrorKind::Required { property } => {
+                let text = format!("the key \"{}\" is missing", property.as_str().unwrap_or_default());
+                vec![Finding { path, at_key: false, text }]
+            }
+            kind => {
+                let found = shown(&path, error.instance());
+                vec![Finding { text: format!("found {found}, allowed is {}", self.allowed(error, kind)), path, at_key: false }]
+            }
+        }
+    }
+
+    fn unknown_key(&self, error: &ValidationError<'_>, key: &str) -> String {
+        let known = self.parent_schema(error).and_then(|schema| schema.get("properties")).and_then(Value::as_object);
+        let hint = known.map_or_else(String::new, |known| nearest(key, known.keys().map(String::as_str)));
+        format!("unknown key \"{key}\"{hint}")
+    }
+
+    /// The schema object whose keyword failed.
+    fn parent_schema(&self, error: &ValidationError<'_>) -> Option<&Value> {
+        let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
+        self.schema.pointer(parent)
+    }
+
+    fn allowed(&self, error: &ValidationError<'_>, kind: &ValidationErrorKind) -> String {
+        match kind {
+            ValidationErrorKind::Minimum { limit } => format!("at least {limit}"),
+            ValidationErrorKind::Maximum { limit } => format!("at most {limit}"),
+            ValidationErrorKind::MinLength { .. } => "a text that is not empty".into(),
+            ValidationErrorKind::MaxLength { limit } => format!("at most {limit} characters"),
+            ValidationErrorKind::MinItems { limit } => format!("at least {limit} entry"),
+            ValidationErrorKind::Enum { options } => words(options),
+            ValidationErrorKind::Constant { expected_value } => expected_value.to_string(),
+            ValidationErrorKind::Pattern { pattern } if pattern == QUANTITY_PATTERN => QUANTITY_ALLOWED.into(),
+            ValidationErrorKind::Pattern { .. } => DURATION_ALLOWED.into(),
+            ValidationErrorKind::Type { .. } => self.type_words(error),
+            _ => error.to_string(),
+        }
+    }
+
+    fn type_words(&self, error: &ValidationError<'_>) -> String {
+        let schema = self.parent_schema(error);
+        let described = schema.and_then(|s| s.get("pattern")).and(schema.and_then(|s| s.get("description")));
+        match (described.and_then(Value::as_str), schema.and_then(|s| s.get("type"))) {
+            (Some(description), _) => description.to_owned(),
+            (None, Some(kind)) => words(kind),
+            (None, None) => error.to_string(),
+        }
+    }
+}
+
+/// The options of a keyword as a list: `queue or service`.
+fn words(options: &Value) -> String {
+    match options {
+        Value::Array(all) => all.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ").replace("\"null\"", "null"),
+        Value::String(word) => match word.as_str() {
+            "integer" => "a whole number".into(),
+            "array" | "object" | "integer or null" => format!("an {word}"),
+            other => format!("a {other}"),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// Characters of a found value that are shown.
+const SHOWN_MAX: usize = 80;
+
+/// The value as it was found, or only its kind where it may be a secret.
+fn shown(path: &[String], value: &Value) -> String {
+    let secret = path.iter().any(|segment| segment == "env" || segment.to_lowercase().contains("password"));
+    match value {
+        Value::Object(_) => "an object".into(),
+        Value::Array(_) => "an array".into(),
+        Value::Null => "null".into(),
+        _ if secret => "a value (not shown)".into(),
+        other => other.to_string().chars().take(SHOWN_MAX).collect(),
+    }
+}
+
+fn unescape(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
+}

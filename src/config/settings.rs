@@ -1,0 +1,219 @@
+//! The settings of one installation: what stands in `config/default.toml`, a file and the environment.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// Everything but jobs.json.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// This installation.
+    #[serde(default)]
+    pub app: AppSettings,
+    /// Postgres.
+    #[serde(default)]
+    pub db: DbSettings,
+    /// Kubernetes.
+    #[serde(default)]
+    pub kubernetes: KubernetesSettings,
+    /// The HTTP server.
+    #[serde(default)]
+    pub server: ServerSettings,
+    /// Logs.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+}
+
+/// This installation.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AppSettings {
+    /// Tells this Instance's Jobs from those of others in the namespace. Default: `aaaaaa`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub instance_uid: String,
+    /// The path of jobs.json. Default: `./jobs.json`.
+    pub jobs_config_path: PathBuf,
+    /// The value of the label `environment`; empty leaves the label out. Default: empty.
+    pub environment: String,
+}
+
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self { instance_uid: "aaaaaa".into(), jobs_config_path: "./jobs.json".into(), environment: String::new() }
+    }
+}
+
+/// Postgres: where pg-boss's tables and ours are.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DbSettings {
+    /// Default: `localhost`.
+    #[schemars(length(min = 1))]
+    pub host: String,
+    /// Default: 5432.
+    #[schemars(range(min = 1))]
+    pub port: u16,
+    /// Default: `postgres`.
+    pub user: String,
+    /// Default: `postgres`.
+    #[schemars(with = "String")]
+    pub password: SecretString,
+    /// Where a worker reads the password instead of having it in its Job.
+    pub password_secret: Option<PasswordSecret>,
+    /// Default: `postgres`.
+    pub database: String,
+    /// pg-boss's schema. Default: `pgboss`.
+    #[schemars(length(min = 1, max = 63))]
+    pub schema: String,
+    /// Our own schema. Default: `chief`.
+    #[schemars(length(min = 1, max = 63))]
+    pub manager_schema: String,
+    /// Seconds between refreshes of the totals of `/states` and the queue gauges. Default: 30.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub monitor_state_interval_seconds: u64,
+    /// Whether Postgres is spoken to through TLS with the certificates below. Default: false.
+    pub enable_ssl_auth: bool,
+    /// The certificates.
+    pub ssl_paths: SslPaths,
+    /// The secret that holds the certificates for the workers.
+    pub cert_secret_name: String,
+}
+
+impl Default for DbSettings {
+    fn default() -> Self {
+        Self {
+            host: "localhost".into(),
+            port: 5432,
+            user: "postgres".into(),
+            password: SecretString::from("postgres"),
+            password_secret: None,
+            database: "postgres".into(),
+            schema: "pgboss".into(),
+            manager_schema: "chief".into(),
+            monitor_state_interval_seconds: 30,
+            enable_ssl_auth: false,
+            ssl_paths: SslPaths::default(),
+            cert_secret_name: String::new(),
+        }
+    }
+}
+
+/// A key of a Secret in the namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PasswordSecret {
+    /// The Secret.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Its key.
+    #[schemars(length(min = 1))]
+    pub key: String,
+}
+
+/// Paths of certificates; empty where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SslPaths {
+    /// The authority that signed the server's certificate.
+    pub ca: String,
+    /// Our certificate.
+    pub cert: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// Kubernetes: where the Jobs are.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct KubernetesSettings {
+    /// Default: `default`.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// Whether the service account of the pod is used. Default: false.
+    pub load_config_from_cluster: bool,
+    /// The pull secret of every Job; empty for none.
+    pub pull_secret: String,
+    /// The default of `ttlSecondsAfterFinished`. Default: 30m.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "crate::config::job_config::HumanDuration")]
+    pub job_max_age_for_deletion: std::time::Duration,
+}
+
+impl Default for KubernetesSettings {
+    fn default() -> Self {
+        Self {
+            namespace: "default".into(),
+            load_config_from_cluster: false,
+            pull_secret: String::new(),
+            job_max_age_for_deletion: std::time::Duration::from_secs(1800),
+        }
+    }
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// Default: 8080; 0 takes a free one and logs it.
+    pub port: u16,
+    /// Default: `0.0.0.0`, so that the probes of the Deployment reach it.
+    pub host: std::net::IpAddr,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { port: 8080, host: std::net::Ipv4Addr::UNSPECIFIED.into() }
+    }
+}
+
+/// What is told of us.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// Logs.
+    pub logger: LoggerSettings,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LoggerSettings {
+    /// `error`, `warn`, `info`, `debug` or `trace`. Default: `info`.
+    pub level: LogLevel,
+    /// Text for people instead of JSON, one object a line. Default: false.
+    pub pretty_print: bool,
+}
+
+impl Default for LoggerSettings {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, pretty_print: false }
+    }
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the levels are the field's own words")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// The word that a filter understands.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The layers of the settings: built-in defaults, `config/default.toml`, a file, the environment.
+//!
+//! Later layers win. Every problem of the whole is told at once, with the layer it came from.
+
+use std::{collections::BTreeMap, path::Path, sync::LazyLock};
+
+use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
+use serde_json::{Value as Json, json};
+
+use crate::config::{
+    problems::{Place, Problem, Problems},
+    schema::{Finding, Judge, schema_of},
+    settings::Settings,
+};
+
+/// The settings, and what was accepted although it no longer means anything.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What has no effect.
+    pub warnings: Vec<Problem>,
+}
+
+/// The environment names, what they set, and what kind of value they hold.
+const ENVIRONMENT: [(&str, &str, Kind); 25] = [
+    ("DB_HOST", "db.host", Kind::Text),
+    ("DB_PORT", "db.port", Kind::Number),
+    ("DB_USERNAME", "db.user", Kind::Text),
+    ("DB_PASSWORD", "db.password", Kind::Text),
+    ("DB_NAME", "db.database", Kind::Text),
+    ("DB_SCHEMA", "db.schema", Kind::Text),
+    ("DB_MANAGER_SCHEMA", "db.managerSchema", Kind::Text),
+    ("DB_MONITOR_STATE_INTERVAL_SECONDS", "db.monitorStateIntervalSeconds", Kind::Number),
+    ("DB_ENABLE_SSL_AUTH", "db.enableSslAuth", Kind::Flag),
+    ("DB_CA_PATH", "db.sslPaths.ca", Kind::Text),
+    ("DB_CERT_PATH", "db.sslPaths.cert", Kind::Text),
+    ("DB_KEY_PATH", "db.sslPaths.key", Kind::Text),
+    ("DB_CERT_SECRET_NAME", "db.certSecretName", Kind::Text),
+    ("DB_DELETE_JOBS_AFTER_HOURS", "db.deleteAfterHours", Kind::Number),
+    ("APP_INSTANCE_UID", "app.instanceUid", Kind::Text),
+    ("APP_JOBS_CONFIG_PATH", "app.jobsConfigPath", Kind::Text),
+    ("K8S_NAMESPACE", "kubernetes.namespace", Kind::Text),
+    ("K8S_PULL_SECRET", "kubernetes.pullSecret", Kind::Text),
+    ("K8S_LOAD_CONFIG_FROM_CLUSTER", "kubernetes.loadConfigFromCluster", Kind::Flag),
+    ("SERVER_PORT", "server.port", Kind::Number),
+    ("LOG_LEVEL", "telemetry.logger.level", Kind::Text),
+    ("LOG_PRETTY_PRINT_ENABLED", "telemetry.logger.prettyPrint", Kind::Flag),
+    ("TELEMETRY_TRACING_ENABLED", "telemetry.tracing.enabled", Kind::Flag),
+    ("TELEMETRY_METRICS_ENABLED", "telemetry.metrics.enabled", Kind::Flag),
+    ("TELEMETRY_TRACING_URL", "telemetry.tracing.url", Kind::Text),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text,
+    Number,
+    Flag,
+}
+
+/// Keys of the original that no longer mean anything, as JSON pointers, with what is so instead.
+const MEANINGLESS: [(&str, &str); 9] = [
+    ("/db/deleteAfterHours", "pg-boss itself deletes its messages"),
+    ("/kubernetes/jobCleanupInterval", "finished Jobs are cleaned up as they finish"),
+    ("/telemetry/tracing", "there are no traces; logs carry their fields"),
+    ("/telemetry/metrics", "/metrics is always there"),
+    ("/telemetry/shared", "there are no traces; logs carry their fields"),
+    ("/telemetry/logger/opentelemetryOptions", "logs go to standard output"),
+    ("/server/request", "bodies have a fixed limit"),
+    ("/server/response", "answers are small and not compressed"),
+    ("/openapiConfig", "there is one path for it, /openapi.json"),
+];
+
+static SETTINGS: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<Settings>()));
+
+/// Loads the settings from `config/default.toml` (where there is one), `file` and `environment`.
+///
+/// # Errors
+/// Everything that is wrong, each with its source and key.
+pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Loaded, Problems> {
+    let mut builder = Config::builder().add_source(File::new(DEFAULT_FILE, FileFormat::Toml).required(false));
+    if let Some(file) = file {
+        builder = builder.add_source(File::from(file));
+    }
+    let layers = builder.add_source(Environment::of(environment)).build().and_then(|config| config.collect());
+    let table = layers.map_err(|error| {
+        let source = file.map_or_else(|| DEFAULT_FILE.into(), |file| file.display().to_string());
+        Problems(vec![Problem { place: Place::Source { source }, path: String::new(), text: error.to_string() }])
+    })?;
+    let tree = Value::new(None, ValueKind::Table(table));
+    judge(&tree)
+}
+
+/// The file beside the binary or in the working directory that holds an installation's own defaults.
+const DEFAULT_FILE: &str = "config/default.toml";
+
+fn judge(tree: &Value) -> Result<Loaded, Problems> {
+    let mut json = to_json(tree);
+    let mut warnings = vec![];
+    for (pointer, instead) in MEANINGLESS {
+        if remove(&mut json, pointer) {
+            warnings.push(locate(tree, Finding::new(&segments(pointer), format!("has no effect: {instead}"))));
+        }
+    }
+    let findings = SETTINGS.findings(&json);
+    if !findings.is_empty() {
+        return Err(Problems(findings.into_iter().map(|finding| locate(tree, finding)).collect()));
+    }
+    let settings: Settings = serde_json::from_value(json).map_err(|error| {
+        Problems(vec![Problem { place: Place::Source { source: "settings".into() }, path: String::new(), text: error.to_string() }])
+    })?;
+    let broken = rules(&settings);
+    if broken.is_empty() {
+        return Ok(Loaded { settings, warnings });
+    }
+    Err(Problems(broken.into_iter().map(|finding| locate(tree, finding)).collect()))
+}
+
+/// What the schema can't say.
+fn rules(settings: &Settings) -> Vec<Finding> {
+    let mut found = vec![];
+    let ssl = &settings.db;
+    if ssl.enable_ssl_auth && ssl.ssl_paths.ca.is_empty() {
+        found.push(Finding::new(&["db", "sslPaths", "ca"], "is empty, but db.enableSslAuth is on: name the authority's certificate"));
+    }
+    if ssl.ssl_paths.cert.is_empty() != ssl.ssl_paths.key.is_empty() {
+        found.push(Finding::new(&["db", "sslPaths"], "cert and key go together: set both or neither"));
+    }
+    let ttl = settings.kubernetes.job_max_age_for_deletion.as_secs();
+    let least = u64::from(crate::config::job_config::TTL_SECONDS_MIN);
+    if !(least..=31_536_000).contains(&ttl) {
+        let text = format!("allowed is from {least}s to 365days");
+        found.push(Finding::new(&["kubernetes", "jobMaxAgeForDeletion"], text));
+    }
+    found
+}
+
+fn segments(pointer: &str) -> Vec<&str> {
+    pointer.split('/').skip(1).collect()
+}
+
+fn remove(json: &mut Json, pointer: &str) -> bool {
+    let Some((parent, key)) = pointer.rsplit_once('/') else { return false };
+    json.pointer_mut(parent).and_then(Json::as_object_mut).is_some_and(|object| object.remove(key).is_some())
+}
+
+/// Names the layer that a value came from: that of the value, else of the nearest thing below it that has one.
+fn locate(tree: &Value, finding: Finding) -> Problem {
+    let mut value = Some(tree);
+    for segment in &finding.path {
+        value = value.and_then(|value| match &value.kind {
+            ValueKind::Table(table) => table.get(segment),
+            _ => None,
+        });
+    }
+    let source = value.and_then(origin).unwrap_or("settings").to_owned();
+    Problem { place: Place::Source { source }, path: finding.path.join("."), text: finding.text }
+}
+
+fn origin(value: &Value) -> Option<&str> {
+    match &value.kind {
+        ValueKind::Table(table) => value.origin().or_else(|| table.values().find_map(origin)),
+        _ => value.origin(),
+    }
+}
+
+fn to_json(value: &Value) -> Json {
+    match &value.kind {
+        ValueKind::Nil => Json::Null,
+        ValueKind::Boolean(flag) => json!(flag),
+        ValueKind::I64(number) => json!(number),
+        ValueKind::U64(number) => json!(number),
+        ValueKind::I128(number) => json!(number.to_string()),
+        ValueKind::U128(number) => json!(number.to_string()),
+        ValueKind::Float(number) => json!(number),
+        ValueKind::String(text) => json!(text),
+        ValueKind::Table(table) => table.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
+        ValueKind::Array(items) => items.iter().map(to_json).collect(),
+    }
+}
+
+/// The environment as a source that remembers which name set what.
+#[derive(Clone, Debug)]
+struct Environment(Map<String, Value>);
+
+impl Environment {
+    fn of(environment: &BTreeMap<String, String>) -> Self {
+        let mut set: Map<String, Value> = database_url(environment);
+        for (name, key, kind) in ENVIRONMENT {
+            if let Some(text) = environment.get(name) {
+                set.insert(key.into(), Value::new(Some(&format!("environment {name}")), typed(kind, text)));
+            }
+        }
+        Self(set)
+    }
+}
+
+/// A number or flag where the text is one; else the text, so that the schema tells what is wrong with it.
+fn typed(kind: Kind, text: &str) -> ValueKind {
+    match kind {
+        Kind::Number => text.trim().parse::<i64>().map_or_else(|_| ValueKind::String(text.into()), ValueKind::I64),
+        Kind::Flag => text.trim().parse::<bool>().map_or_else(|_| ValueKind::String(text.into()), ValueKind::Boolean),
+        Kind::Text => ValueKind::String(text.into()),
+    }
+}
+
+/// `DATABASE_URL` sets host, port, user, password and database; the names of their own win over it.
+fn database_url(environment: &BTreeMap<String, String>) -> Map<String, Value> {
+    let mut set = Map::new();
+    let Some(url) = environment.get("DATABASE_URL") else { return set };
+    let origin = "environment DATABASE_URL".to_owned();
+    let mut insert = |key: &str, value: ValueKind| set.insert(key.to_owned(), Value::new(Some(&origin), value));
+    let Ok(url) = url.parse::<url::Url>() else {
+        // Not shown: it may hold a password. A host can't be a table, so the schema refuses it under this name.
+        insert("db.host", ValueKind::Table(Map::new()));
+        return set;
+    };
+    let text = |part: &str| ValueKind::String(percent_decode(part));
+    if let Some(host) = url.host_str() {
+        insert("db.host", text(host));
+    }
+    if let Some(port) = url.port() {
+        insert("db.port", ValueKind::I64(port.into()));
+    }
+    if !url.username().is_empty() {
+        insert("db.user", text(url.username()));
+    }
+    if let Some(password) = url.password() {
+        insert("db.password", text(password));
+    }
+    if url.path().len() > 1 {
+        insert("db.database", text(&url.path()[1..]));
+    }
+    set
+}
+
+fn percent_decode(part: &str) -> String {
+    percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
+}
+
+impl Source for Environment {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}

@@ -1,0 +1,209 @@
+//! What goes into a [`crate::decide::lifecycle::Lifecycle`], and what comes out.
+//!
+//! Events are facts, effects are wishes. Every effect is answered by exactly one event.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::decide::{
+    observation::{Observed, SeenJob},
+    run::{End, JobName, Slot},
+    scale::Look,
+};
+
+/// What the outside may tell a lifecycle.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Answers [`Effect::LoadRuns`]; `None` where Postgres did not.
+    RunsLoaded(Option<LoadedRuns>),
+    /// The whole of what the cluster holds for this JobConfig; not a change to it.
+    Observed(Arc<Observed>),
+    /// The view is too old to create anything by it, until the next [`Event::Observed`].
+    ViewStale,
+    /// Answers [`Effect::ReadDepth`]; `None` where Postgres did not.
+    DepthRead(Option<Look>),
+    /// Answers [`Effect::WriteWishes`], for each of its names; `None` where Postgres did not.
+    WishWritten(JobName, Option<WishAnswer>),
+    /// Answers [`Effect::CreateJob`].
+    CreateAnswered(JobName, CreateAnswer),
+    /// Answers [`Effect::CheckJob`].
+    Checked(JobName, CheckAnswer),
+    /// Answers [`Effect::DeleteJob`].
+    DeleteAnswered(JobName, DeleteAnswer),
+    /// Answers [`Effect::WriteEnd`]; false where Postgres did not.
+    EndWritten(JobName, bool),
+    /// [`crate::decide::lifecycle::Lifecycle::deadline`] has passed.
+    DeadlineReached,
+    /// Create nothing until resumed.
+    Pause,
+    /// Create again.
+    Resume,
+    /// Create nothing any more; running Jobs go on.
+    Drain,
+}
+
+/// What Postgres says of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WishAnswer {
+    /// It is written.
+    Written,
+    /// The name belongs to a run that has ended.
+    Ended,
+    /// The slot belongs to another unfinished run: somebody else decides, too.
+    SlotTaken,
+}
+
+/// What the API server says of a create.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CreateAnswer {
+    /// The Job exists, now or since an earlier request of this wish.
+    Exists {
+        /// `metadata.uid`.
+        uid: Box<str>,
+    },
+    /// No answer, or one that says "later": it may have worked.
+    Unanswered {
+        /// What the API server asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The Job is not wanted as it is, or the name is somebody else's.
+    Refused {
+        /// The API server's message.
+        message: String,
+    },
+}
+
+/// What a live look at a Job found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CheckAnswer {
+    /// It exists.
+    Found(SeenJob),
+    /// It does not.
+    Absent,
+    /// No answer.
+    Unanswered,
+}
+
+/// What the API server says of a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeleteAnswer {
+    /// Accepted; it is gone when its pods are.
+    Accepted,
+    /// It was gone already.
+    Absent,
+    /// It changed since it was looked at.
+    Changed,
+    /// No answer.
+    Unanswered,
+}
+
+/// What a lifecycle asks of the outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Load the unfinished runs of this JobConfig.
+    LoadRuns,
+    /// Count what can be fetched.
+    ReadDepth(DepthRequest),
+    /// Write these runs as wished, all in one statement.
+    WriteWishes(Vec<Wish>),
+    /// Ask the API server for a Job under this name.
+    CreateJob(Wish),
+    /// Look at a Job live, with its pods.
+    CheckJob(JobName),
+    /// Delete a Job with its pods, if it is still the one that was looked at.
+    DeleteJob {
+        /// Its name.
+        name: JobName,
+        /// Precondition.
+        uid: Box<str>,
+        /// Precondition, where it matters that nothing has changed.
+        resource_version: Option<Box<str>>,
+    },
+    /// Record how a run ended.
+    WriteEnd(Ended),
+}
+
+/// How a queue is to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DepthRequest {
+    /// Messages that could be fetched at this time of the database (microseconds since 1970) are old; `None`: all are.
+    pub since_us: Option<i64>,
+    /// Both counts stop here.
+    pub limit: u64,
+    /// Messages younger than this are not counted.
+    pub younger_left: Duration,
+}
+
+/// A Job that is to exist.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wish {
+    /// The name, used once.
+    pub name: JobName,
+    /// The slot it takes.
+    pub slot: Slot,
+    /// Why.
+    pub decision: Decision,
+    /// It exists already and is taken over.
+    pub adopted: Option<Box<str>>,
+}
+
+/// A decision with its inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Decision {
+    /// Messages that could be fetched, bounded.
+    pub ready: u64,
+    /// Those of them that came since the last creation.
+    pub new: u64,
+    /// Messages that starting Jobs are expected to take.
+    pub claimed: u64,
+    /// Live Jobs.
+    pub live: u64,
+    /// Those of them that are starting.
+    pub starting: u64,
+    /// `maxConcurrentJobs`.
+    pub max: u64,
+    /// Jobs there was room for.
+    pub room: u64,
+    /// Jobs that were asked for.
+    pub jobs: u64,
+    /// One trial at a time.
+    pub backing_off: bool,
+}
+
+/// The end of a run, to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ended {
+    /// Its name.
+    pub name: JobName,
+    /// The Job's uid, where there was a Job.
+    pub uid: Option<Box<str>>,
+    /// How.
+    pub end: End,
+    /// How long ago.
+    pub age: Duration,
+    /// From the Job's creation to its first pod's start, and from there to the end; where it started.
+    pub started_age: Option<Duration>,
+}
+
+/// The runs of a JobConfig that the store knows to be unfinished.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LoadedRuns {
+    /// Unfinished runs.
+    pub unfinished: Vec<LoadedRun>,
+    /// How many of the last runs failed without a success between them.
+    pub failed_in_a_row: u32,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoadedRun {
+    /// Its name.
+    pub name: JobName,
+    /// Its slot.
+    pub slot: Slot,
+    /// The Job's uid, if the create was confirmed.
+    pub uid: Option<Box<str>>,
+    /// Since the wish.
+    pub age: Duration,
+}

@@ -1,0 +1,114 @@
+//! Runs that are over: remembered so that no old view revives them, and their Jobs cleaned up.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::decide::{
+    event::{DeleteAnswer, Effect},
+    observation::{Observed, Phase, SeenJob},
+    policy::{FINISHED_KEPT_MIN, Policy, RETRY_MAX, SETTLED_KEPT},
+    run::{JobName, Outcome},
+};
+
+/// The names that are done with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct History {
+    settled: BTreeMap<JobName, Settled>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Settled {
+    at: Duration,
+    /// Its Job, while a view shows it finished.
+    job: Option<FinishedJob>,
+    deleting: bool,
+    retry_at: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct FinishedJob {
+    uid: Box<str>,
+    succeeded: bool,
+    finished_at: Duration,
+}
+
+impl History {
+    /// A run is over.
+    pub fn settle(&mut self, name: JobName, now: Duration) {
+        self.settled.insert(name, Settled { at: now, job: None, deleting: false, retry_at: now });
+    }
+
+    /// Whether a name is done with.
+    pub fn contains(&self, name: &JobName) -> bool {
+        self.settled.contains_key(name)
+    }
+
+    /// Takes a view into account, and forgets names that no view shows any more.
+    pub fn note_view(&mut self, view: &Observed, now: Duration) {
+        for (name, settled) in &mut self.settled {
+            settled.job = view.jobs.get(name).filter(|job| !job.terminating).and_then(|job| finished(job, now));
+        }
+        self.settled.retain(|name, settled| {
+            settled.deleting || view.jobs.contains_key(name) || now < settled.at.saturating_add(SETTLED_KEPT)
+        });
+    }
+
+    /// A delete was answered; true if it was one of ours.
+    pub fn note_delete(&mut self, name: &JobName, answer: DeleteAnswer, now: Duration) -> bool {
+        let Some(settled) = self.settled.get_mut(name).filter(|settled| settled.deleting) else { return false };
+        settled.deleting = false;
+        match answer {
+            DeleteAnswer::Accepted | DeleteAnswer::Absent => settled.job = None,
+            DeleteAnswer::Changed | DeleteAnswer::Unanswered => settled.retry_at = now.saturating_add(RETRY_MAX),
+        }
+        true
+    }
+
+    /// Deletes of finished Jobs beyond the limits, oldest first to go.
+    pub fn cleanups(&mut self, now: Duration, policy: &Policy) -> Vec<Effect> {
+        let mut effects = vec![];
+        for (name, due) in self.surplus(policy) {
+            let Some(settled) = self.settled.get_mut(&name).filter(|_| due <= now) else { continue };
+            let Some(job) = &settled.job else { continue };
+            effects.push(Effect::DeleteJob { name: name.clone(), uid: job.uid.clone(), resource_version: None });
+            settled.deleting = true;
+        }
+        effects
+    }
+
+    /// When the next cleanup is due.
+    pub fn deadline(&self, policy: &Policy) -> Option<Duration> {
+        self.surplus(policy).into_iter().map(|(_, due)| due).min()
+    }
+
+    /// No delete of ours waits for its answer.
+    pub fn is_quiet(&self) -> bool {
+        self.settled.values().all(|settled| !settled.deleting)
+    }
+
+    /// The finished Jobs beyond the limits, and when each may go.
+    fn surplus(&self, policy: &Policy) -> Vec<(JobName, Duration)> {
+        let mut found = vec![];
+        for (succeeded, kept) in [(true, policy.succeeded_kept), (false, policy.failed_kept)] {
+            let of_kind = |(name, settled): (&JobName, &Settled)| {
+                let job = settled.job.as_ref().filter(|job| job.succeeded == succeeded && !settled.deleting)?;
+                let due = job.finished_at.saturating_add(FINISHED_KEPT_MIN).max(settled.retry_at);
+                Some((job.finished_at, name.clone(), due))
+            };
+            let mut all: Vec<_> = self.settled.iter().filter_map(of_kind).collect();
+            if all.len() > kept {
+                all.sort_by(|a, b| b.cmp(a));
+                found.extend(all.split_off(kept).into_iter().map(|(_, name, due)| (name, due)));
+            }
+        }
+        found
+    }
+}
+
+fn finished(job: &SeenJob, now: Duration) -> Option<FinishedJob> {
+    let Phase::Ended { end, terminal: true, age, .. } = &job.phase else { return None };
+    Some(FinishedJob {
+        uid: job.uid.clone(),
+        succeeded: end.outcome == Outcome::Succeeded,
+        finished_at: now.saturating_sub(*age),
+    })
+}

@@ -1,0 +1,103 @@
+//! A lifecycle as people and metrics see it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::decide::{
+    event::Decision,
+    lifecycle::Lifecycle,
+    run::{JobName, Slot},
+    tracking::{Progress, Run},
+};
+
+/// The state of one queue JobConfig at one moment; times are in the lifecycle's time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Live Jobs by phase.
+    pub phases: Phases,
+    /// Each of them.
+    pub live: Vec<LiveJob>,
+    /// The last decision and when it was made.
+    pub decided: Option<(Duration, Decision)>,
+    /// Nothing is created before this time.
+    pub backoff_until: Option<Duration>,
+    /// Failed runs since the last success.
+    pub failed_in_a_row: u32,
+    /// Slots that wait after a run.
+    pub cooling: usize,
+    /// Nothing is created until resumed.
+    pub paused: bool,
+    /// Nothing is created any more.
+    pub draining: bool,
+}
+
+/// How many live Jobs are in each phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Phases {
+    /// Not looked at by the controller yet, or suspended.
+    pub queued: u64,
+    /// The start clock runs.
+    pub starting: u64,
+    /// A pod has started.
+    pub running: u64,
+    /// Deleted, and not gone yet.
+    pub terminating: u64,
+}
+
+/// One live Job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LiveJob {
+    /// Its name.
+    pub job: JobName,
+    /// Its slot.
+    pub slot: Slot,
+    /// `queued`, `starting`, `running` or `terminating`.
+    pub phase: &'static str,
+    /// What keeps it from starting.
+    pub problem: Option<String>,
+    /// The node on which it hangs in Terminating.
+    pub node: Option<String>,
+}
+
+impl Lifecycle {
+    /// The state as of `now`.
+    pub fn status(&self, now: Duration) -> Status {
+        let live: Vec<LiveJob> = self.runs.values().filter(|run| !run.is_finished()).map(live_job).collect();
+        let mut phases = Phases::default();
+        for job in &live {
+            *match job.phase {
+                "terminating" => &mut phases.terminating,
+                "running" => &mut phases.running,
+                "starting" => &mut phases.starting,
+                _ => &mut phases.queued,
+            } += 1;
+        }
+        Status {
+            phases,
+            live,
+            decided: self.decided,
+            backoff_until: self.backoff.until().filter(|until| *until > now),
+            failed_in_a_row: self.backoff.failed_in_a_row(),
+            cooling: self.cooling.len(),
+            paused: self.paused,
+            draining: self.draining,
+        }
+    }
+}
+
+fn live_job(run: &Run) -> LiveJob {
+    let (phase, problem) = match (&run.terminating, &run.progress) {
+        (Some(_), _) => ("terminating", None),
+        (None, Progress::Running { .. }) => ("running", None),
+        (None, Progress::Starting { problem, .. }) => ("starting", problem.as_ref()),
+        (None, Progress::Queued | Progress::Suspended) => ("queued", None),
+    };
+    LiveJob {
+        job: run.name.clone(),
+        slot: run.slot,
+        phase,
+        problem: problem.map(|p| format!("{}: {} {}", p.reason.as_str(), p.word, p.message).trim().to_owned()),
+        node: run.terminating.clone().flatten().map(String::from),
+    }
+}

@@ -1,0 +1,474 @@
+//! One run as a lifecycle keeps track of it: facts come in, and the one request that is due goes out.
+
+use std::time::Duration;
+
+use crate::decide::{
+    digest::StartProblem,
+    event::{CheckAnswer, CreateAnswer, Decision, DeleteAnswer, Effect, Ended, Wish, WishAnswer},
+    observation::{Phase, SeenJob},
+    policy::{EXPLAINED_WITHIN, Policy, REQUEST_TIMEOUT, RETRY_MAX, RETRY_MIN, SEEN_WITHIN},
+    run::{End, JobName, Outcome, Reason, Slot},
+};
+
+/// Slots from here on are no places among `maxConcurrentJobs`: Jobs that were found beyond it.
+pub const OVERFLOW_SLOT: Slot = 1_000_000;
+
+/// A run from its wish until it is recorded and its Job is finished or gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Run {
+    pub(super) name: JobName,
+    pub(super) slot: Slot,
+    /// Created while backing off, so its failure makes the wait grow.
+    pub(super) trial: bool,
+    /// The wish stands in the store.
+    pub(super) wished: bool,
+    /// The Job exists, or did: confirmed by an answer or a view.
+    pub(super) created: bool,
+    seen: bool,
+    in_view: bool,
+    uid: Option<Box<str>>,
+    resource_version: Box<str>,
+    decision: Decision,
+    confirmed_at: Duration,
+    pub(super) progress: Progress,
+    problem_since: Option<Duration>,
+    giving_up: Option<End>,
+    delete_sent: bool,
+    verdict: Option<(End, Duration)>,
+    pub(super) end: Option<End>,
+    pub(super) ended_at: Duration,
+    end_written: bool,
+    /// Its end was on record before we heard of it: nothing follows from it now.
+    pub(super) recorded_before: bool,
+    terminal: bool,
+    gone: bool,
+    pub(super) terminating: Option<Option<Box<str>>>,
+    flight: Option<Request>,
+    retry_at: Duration,
+    tries: u32,
+    /// Until then an unanswered create may still be on its way.
+    doubt_until: Duration,
+}
+
+/// How far a run has come, in the lifecycle's time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Progress {
+    /// Wished, asked for, or not looked at by the controller yet.
+    Queued,
+    /// Suspended: the start clock stands.
+    Suspended,
+    /// The start clock runs.
+    Starting {
+        /// Since then.
+        since: Duration,
+        /// What keeps the pods.
+        problem: Option<StartProblem>,
+    },
+    /// A pod has started.
+    Running {
+        /// Since then.
+        since: Duration,
+    },
+}
+
+/// The one request that may be in flight for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Request {
+    Wish,
+    Create,
+    Check,
+    Delete,
+    End,
+}
+
+impl Run {
+    /// A wish that nobody has heard of yet.
+    pub(super) fn wish(name: JobName, slot: Slot, decision: Decision, trial: bool, now: Duration) -> Self {
+        Self {
+            name,
+            slot,
+            trial,
+            wished: false,
+            created: false,
+            seen: false,
+            in_view: false,
+            uid: None,
+            resource_version: "".into(),
+            decision,
+            confirmed_at: now,
+            progress: Progress::Queued,
+            problem_since: None,
+            giving_up: None,
+            delete_sent: false,
+            verdict: None,
+            end: None,
+            ended_at: now,
+            end_written: false,
+            recorded_before: false,
+            terminal: false,
+            gone: false,
+            terminating: None,
+            flight: None,
+            retry_at: now,
+            tries: 0,
+            doubt_until: now,
+        }
+    }
+
+    /// A run that the store knows. One whose create was confirmed, or is too long ago to be tried again, must exist.
+    pub(super) fn loaded(name: JobName, slot: Slot, uid: Option<Box<str>>, too_old: bool, now: Duration) -> Self {
+        let exists = uid.is_some() || too_old;
+        // The process before us may have left a request on its way.
+        let doubt_until = now.saturating_add(REQUEST_TIMEOUT);
+        let wish = Self::wish(name, slot, Decision::default(), false, now);
+        Self { wished: true, created: exists, seen: exists, uid, doubt_until, ..wish }
+    }
+
+    /// A Job that was found without a run of ours.
+    pub(super) fn adopted(name: JobName, slot: Slot, now: Duration) -> Self {
+        Self { created: true, seen: true, ..Self::wish(name, slot, Decision::default(), false, now) }
+    }
+
+    /// A Job that was found although its run has ended.
+    pub(super) fn revenant(name: JobName, slot: Slot, now: Duration) -> Self {
+        let end = Some(End::new(Outcome::Vanished, Reason::Deleted));
+        Self { wished: true, end, end_written: true, recorded_before: true, ..Self::adopted(name, slot, now) }
+    }
+
+    /// It counts against `maxConcurrentJobs` until its end is recorded, its Job is finished or gone, and no
+    /// late request can bring a gone one back.
+    pub(super) fn is_over(&self, now: Duration) -> bool {
+        let finished = self.terminal || (self.gone && now >= self.doubt_until);
+        self.end_written && finished && self.flight.is_none()
+    }
+
+    /// Its Job is finished, although the record may be missing yet.
+    pub(super) fn is_finished(&self) -> bool {
+        self.terminal || self.gone
+    }
+
+    /// Nothing of it is on its way to an answer.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.flight.is_none() && (self.end.is_none() || self.end_written)
+    }
+
+    /// It may still take its first message.
+    pub(super) fn is_starting(&self, now: Duration, policy: &Policy) -> bool {
+        let taking = match self.progress {
+            Progress::Running { since } => now < since.saturating_add(policy.fetch_grace),
+            _ => true,
+        };
+        self.end.is_none() && self.verdict.is_none() && taking
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.end.is_none() && matches!(self.progress, Progress::Running { .. })
+    }
+
+    pub(super) fn is_unschedulable(&self) -> bool {
+        let Progress::Starting { problem: Some(problem), .. } = &self.progress else { return false };
+        self.end.is_none() && problem.reason == Reason::Unschedulable
+    }
+
+    pub(super) fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+
+    // --- facts
+
+    /// A view or a live look shows its Job. True if a pod has started since the last time.
+    pub(super) fn note_seen(&mut self, job: &SeenJob, now: Duration) -> bool {
+        let was_running = self.is_running();
+        (self.created, self.seen, self.gone) = (true, true, false);
+        self.uid = Some(job.uid.clone());
+        self.resource_version = job.resource_version.clone();
+        self.terminating = job.terminating.then(|| job.node.clone());
+        self.note_phase(&job.phase, now);
+        self.is_running() && !was_running
+    }
+
+    fn note_phase(&mut self, phase: &Phase, now: Duration) {
+        match phase {
+            Phase::Queued => self.progress = Progress::Queued,
+            Phase::Suspended => self.progress = Progress::Suspended,
+            Phase::Starting { age, problem } => {
+                let waits = problem.as_ref().is_some_and(is_graced);
+                self.problem_since = waits.then(|| self.problem_since.unwrap_or(now));
+                self.progress = Progress::Starting { since: now.saturating_sub(*age), problem: problem.clone() };
+            }
+            Phase::Running { age } => {
+                self.giving_up = None;
+                self.progress = Progress::Running { since: now.saturating_sub(*age) };
+            }
+            Phase::Ended { end, terminal, explained, age } => {
+                self.terminal |= terminal;
+                let first_seen = self.verdict.as_ref().map_or(now, |(_, at)| *at);
+                let first_seen = if *explained { Duration::ZERO } else { first_seen };
+                if self.verdict.is_none() {
+                    self.ended_at = now.saturating_sub(*age);
+                }
+                // What follows our own delete is not the worker's failure.
+                let given_up = self.giving_up.clone().filter(|_| self.delete_sent);
+                self.verdict = Some((given_up.unwrap_or_else(|| end.clone()), first_seen));
+            }
+        }
+    }
+
+    /// Whether the newest view shows it.
+    pub(super) fn note_in_view(&mut self, in_view: bool) {
+        self.in_view = in_view;
+    }
+
+    pub(super) fn note_wish(&mut self, answer: Option<WishAnswer>, now: Duration) {
+        self.answered(Request::Wish);
+        match answer {
+            Some(WishAnswer::Ended) => {
+                self.wished = true;
+                self.end.get_or_insert(End::new(Outcome::Vanished, Reason::Deleted));
+                (self.end_written, self.recorded_before) = (true, true);
+            }
+            Some(_) => self.wished = true,
+            None => self.retry(now, None),
+        }
+    }
+
+    pub(super) fn note_create(&mut self, answer: CreateAnswer, now: Duration) {
+        self.answered(Request::Create);
+        match answer {
+            CreateAnswer::Exists { uid } => {
+                (self.created, self.uid, self.confirmed_at) = (true, Some(uid), now);
+            }
+            CreateAnswer::Unanswered { retry_after } => {
+                self.doubt_until = now.saturating_add(REQUEST_TIMEOUT);
+                self.retry(now, retry_after);
+            }
+            // Refused now, but an earlier request may still work: not before that is settled.
+            CreateAnswer::Refused { .. } if now < self.doubt_until => self.retry(now, None),
+            CreateAnswer::Refused { message } if !self.created => {
+                let end = End { message: Some(message), ..End::new(Outcome::StartError, Reason::Refused) };
+                self.finish(end, now);
+                self.gone = true;
+            }
+            CreateAnswer::Refused { .. } => {}
+        }
+    }
+
+    pub(super) fn note_check(&mut self, answer: CheckAnswer, now: Duration, policy: &Policy) {
+        self.answered(Request::Check);
+        match answer {
+            CheckAnswer::Found(job) => {
+                self.note_seen(&job, now);
+                self.confirmed_at = now;
+                self.settle_verdict(now);
+                // A Job that is on its way out already needs no second delete.
+                self.giving_up = self.give_up_reason(now, policy);
+                let unwanted = self.end_written || self.giving_up.is_some();
+                if unwanted && !self.is_finished() && !job.terminating {
+                    self.flight = Some(Request::Delete);
+                } else {
+                    self.retry_at = now.saturating_add(RETRY_MAX / 6);
+                }
+            }
+            CheckAnswer::Absent => self.note_absent(now),
+            CheckAnswer::Unanswered => self.retry(now, None),
+        }
+    }
+
+    fn note_absent(&mut self, now: Duration) {
+        self.gone = true;
+        let given_up = self.giving_up.take().filter(|_| self.delete_sent);
+        let verdict = self.verdict.as_ref().map(|(end, _)| end.clone());
+        if self.end.is_none() {
+            let end = given_up.or(verdict).unwrap_or(End::new(Outcome::Vanished, Reason::Deleted));
+            self.finish(end, now);
+        }
+    }
+
+    /// The delete that a check allowed, to be sent now.
+    pub(super) fn take_allowed_delete(&mut self) -> Option<Effect> {
+        if self.flight != Some(Request::Delete) {
+            return None;
+        }
+        self.delete_sent = true;
+        Some(Effect::DeleteJob {
+            name: self.name.clone(),
+            uid: self.uid.clone()?,
+            resource_version: Some(self.resource_version.clone()),
+        })
+    }
+
+    pub(super) fn note_delete(&mut self, answer: DeleteAnswer, now: Duration) {
+        self.answered(Request::Delete);
+        match answer {
+            DeleteAnswer::Accepted => {
+                if let (Some(end), None) = (self.giving_up.take(), &self.end) {
+                    self.finish(end, now);
+                }
+                self.retry_at = now.saturating_add(RETRY_MAX / 6);
+            }
+            DeleteAnswer::Absent => self.note_absent(now),
+            DeleteAnswer::Changed | DeleteAnswer::Unanswered => self.retry(now, None),
+        }
+    }
+
+    pub(super) fn note_end_written(&mut self, written: bool, now: Duration) {
+        self.answered(Request::End);
+        self.end_written = written;
+        if !written {
+            self.retry(now, None);
+        }
+    }
+
+    fn finish(&mut self, end: End, now: Duration) {
+        if self.verdict.is_none() {
+            self.ended_at = now;
+        }
+        self.end = Some(end);
+    }
+
+    fn answered(&mut self, request: Request) {
+        debug_assert!(self.flight == Some(request), "an answer without its request: {request:?} for {:?}", self.name);
+        self.flight = None;
+    }
+
+    fn retry(&mut self, now: Duration, asked: Option<Duration>) {
+        let wait = asked.unwrap_or_else(|| RETRY_MIN.saturating_mul(1 << self.tries.min(6))).min(RETRY_MAX);
+        self.tries = self.tries.saturating_add(1);
+        self.retry_at = now.saturating_add(wait);
+    }
+
+    // --- what follows
+
+    /// The outcome is decided once the pods explain it, or had the time to.
+    fn settle_verdict(&mut self, now: Duration) {
+        let due = self.verdict.as_ref().filter(|(_, seen)| now >= seen.saturating_add(EXPLAINED_WITHIN));
+        if let (Some((end, _)), None) = (due, &self.end) {
+            self.end = Some(end.clone());
+        }
+    }
+
+    /// Why its Job is not waited for any longer; `None` while it is.
+    fn give_up_reason(&self, now: Duration, policy: &Policy) -> Option<End> {
+        let Progress::Starting { since, problem } = &self.progress else { return None };
+        if self.verdict.is_some() || self.end.is_some() {
+            return None;
+        }
+        let told = |outcome, reason| End {
+            message: problem.as_ref().map(|p| format!("{} {}", p.word, p.message).trim().to_owned()),
+            ..End::new(outcome, reason)
+        };
+        if let Some(problem) = problem {
+            let graced = self.problem_since.is_some_and(|at| now >= at.saturating_add(policy.start_error_grace));
+            if is_hopeless(problem) || graced {
+                return Some(told(Outcome::StartError, problem.reason));
+            }
+        }
+        let reason = problem.as_ref().map_or(Reason::ContainerCreating, |problem| problem.reason);
+        (now >= since.saturating_add(policy.start_timeout)).then(|| told(Outcome::StartTimedOut, reason))
+    }
+
+    /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::wants_wish`].
+    pub(super) fn next_request(&mut self, now: Duration, policy: &Policy) -> Option<Effect> {
+        self.settle_verdict(now);
+        if self.flight.is_some() || now < self.retry_at || !self.wished {
+            return None;
+        }
+        if self.end.is_some() && !self.end_written {
+            return Some(self.write_end(now));
+        }
+        if !self.created && self.end.is_none() {
+            self.flight = Some(Request::Create);
+            return Some(Effect::CreateJob(self.to_wish()));
+        }
+        if self.needs_check(now, policy) {
+            self.flight = Some(Request::Check);
+            return Some(Effect::CheckJob(self.name.clone()));
+        }
+        None
+    }
+
+    fn needs_check(&mut self, now: Duration, policy: &Policy) -> bool {
+        if self.is_finished() || !self.created {
+            return false;
+        }
+        if self.end_written {
+            // It was given up or came back: gone by now, or to be deleted.
+            return !self.in_view || self.terminating.is_none();
+        }
+        self.giving_up = self.give_up_reason(now, policy);
+        let lost_sight = !self.in_view && (self.seen || now >= self.confirmed_at.saturating_add(SEEN_WITHIN));
+        self.giving_up.is_some() || lost_sight
+    }
+
+    fn write_end(&mut self, now: Duration) -> Effect {
+        self.flight = Some(Request::End);
+        let started_age = match self.progress {
+            Progress::Running { since } => Some(now.saturating_sub(since)),
+            _ => None,
+        };
+        Effect::WriteEnd(Ended {
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            end: self.end.clone().expect("only an end is written"),
+            age: now.saturating_sub(self.ended_at),
+            started_age,
+        })
+    }
+
+    /// The wish is to be written now; the caller sends it with the others'.
+    pub(super) fn wants_wish(&mut self, now: Duration) -> Option<Wish> {
+        if self.wished || self.flight.is_some() || now < self.retry_at {
+            return None;
+        }
+        self.flight = Some(Request::Wish);
+        Some(self.to_wish())
+    }
+
+    fn to_wish(&self) -> Wish {
+        let adopted = self.uid.clone().filter(|_| self.created);
+        Wish { name: self.name.clone(), slot: self.slot, decision: self.decision, adopted }
+    }
+
+    /// When something is due that no event brings.
+    pub(super) fn deadline(&self, policy: &Policy) -> Option<Duration> {
+        if self.flight.is_some() {
+            return None;
+        }
+        if self.end_written && self.gone {
+            return Some(self.doubt_until);
+        }
+        if self.end_written && self.terminal {
+            return None;
+        }
+        if !self.wished || !self.created || (self.end.is_some() && !self.end_written) {
+            return Some(self.retry_at);
+        }
+        if self.end_written {
+            return Some(self.retry_at).filter(|_| !self.in_view || self.terminating.is_none());
+        }
+        let explained = self.verdict.as_ref().map(|(_, seen)| seen.saturating_add(EXPLAINED_WITHIN));
+        let unseen = (!self.in_view).then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
+        let due = [explained, unseen, self.give_up_at(policy)].into_iter().flatten().min()?;
+        Some(due.max(self.retry_at))
+    }
+
+    fn give_up_at(&self, policy: &Policy) -> Option<Duration> {
+        let Progress::Starting { since, problem } = &self.progress else { return None };
+        if self.verdict.is_some() {
+            return None;
+        }
+        let hopeless = problem.as_ref().filter(|p| is_hopeless(p)).map(|_| Duration::ZERO);
+        let graced = self.problem_since.map(|at| at.saturating_add(policy.start_error_grace));
+        [hopeless, graced, Some(since.saturating_add(policy.start_timeout))].into_iter().flatten().min()
+    }
+}
+
+/// Waiting mends nothing.
+fn is_hopeless(problem: &StartProblem) -> bool {
+    matches!(&*problem.word, "InvalidImageName" | "ErrImageNeverPull") || problem.reason == Reason::Rejected
+}
+
+/// Somebody may mend it within `startErrorGrace`: push the image, create the ConfigMap.
+fn is_graced(problem: &StartProblem) -> bool {
+    matches!(problem.reason, Reason::ImagePull | Reason::ContainerConfig | Reason::CrashLoop | Reason::InitFailed)
+}

@@ -1,0 +1,66 @@
+//! The kinds of faults, which of them are on, and how often each has struck.
+
+/// What may go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Fault {
+    RequestLost,
+    AnswerLost,
+    RequestLate,
+    ViewLags,
+    ViewShrinks,
+    ViewReturns,
+    Restart,
+    JobDeleted,
+    PodDeleted,
+    QuotaRefuses,
+    NeverStarts,
+    ClockJumps,
+    MessageStolen,
+    StoreAway,
+    JobSuspended,
+    NodeGone,
+}
+
+/// Every kind.
+pub(crate) const FAULTS: [Fault; 16] = [
+    Fault::RequestLost,
+    Fault::AnswerLost,
+    Fault::RequestLate,
+    Fault::ViewLags,
+    Fault::ViewShrinks,
+    Fault::ViewReturns,
+    Fault::Restart,
+    Fault::JobDeleted,
+    Fault::PodDeleted,
+    Fault::QuotaRefuses,
+    Fault::NeverStarts,
+    Fault::ClockJumps,
+    Fault::MessageStolen,
+    Fault::StoreAway,
+    Fault::JobSuspended,
+    Fault::NodeGone,
+];
+
+/// How often each kind struck, and how often while a create or delete was in flight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters {
+    pub struck: [u64; 16],
+    pub in_flight: [u64; 16],
+}
+
+impl Counters {
+    /// One strike.
+    pub(crate) fn count(&mut self, fault: Fault, in_flight: bool) {
+        self.struck[fault as usize] += 1;
+        self.in_flight[fault as usize] += u64::from(in_flight);
+    }
+
+    /// Adds another history's counts.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for at in 0..FAULTS.len() {
+            self.struck[at] += other.struck[at];
+            self.in_flight[at] += other.in_flight[at];
+        }
+    }
+}

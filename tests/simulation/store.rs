@@ -1,0 +1,53 @@
+//! A made-up run store with the two rules that Postgres holds: a name is used once, a slot has one unfinished run.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use job_chief::decide::{
+    event::{Ended, LoadedRun, LoadedRuns, Wish, WishAnswer},
+    run::{End, JobName, Slot},
+};
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub slot: Slot,
+    pub wished_at: Duration,
+    pub end: Option<(End, Duration)>,
+}
+
+/// The table of runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store {
+    pub rows: BTreeMap<JobName, Row>,
+}
+
+impl Store {
+    pub(crate) fn wish(&mut self, wish: &Wish, now: Duration) -> WishAnswer {
+        if let Some(row) = self.rows.get(&wish.name) {
+            return if row.end.is_some() { WishAnswer::Ended } else { WishAnswer::Written };
+        }
+        if self.rows.values().any(|row| row.end.is_none() && row.slot == wish.slot) {
+            return WishAnswer::SlotTaken;
+        }
+        self.rows.insert(wish.name.clone(), Row { slot: wish.slot, wished_at: now, end: None });
+        WishAnswer::Written
+    }
+
+    pub(crate) fn end(&mut self, ended: &Ended, now: Duration) {
+        let row = self.rows.get_mut(&ended.name).expect("invariant: an_end_has_a_wish");
+        if let Some((recorded, _)) = &row.end {
+            assert_eq!(recorded, &ended.end, "invariant: each_run_is_recorded_once ({})", ended.name);
+        }
+        row.end.get_or_insert((ended.end.clone(), now));
+    }
+
+    pub(crate) fn load(&self, now: Duration) -> LoadedRuns {
+        let unfinished = self.rows.iter().filter(|(_, row)| row.end.is_none());
+        LoadedRuns {
+            unfinished: unfinished
+                .map(|(name, row)| LoadedRun { name: name.clone(), slot: row.slot, uid: None, age: now - row.wished_at })
+                .collect(),
+            failed_in_a_row: 0,
+        }
+    }
+}

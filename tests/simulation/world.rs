@@ -1,0 +1,424 @@
+//! One history: the real lifecycle among a made-up cluster, queue and store, with faults.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use job_chief::decide::{
+    backoff::BackoffPolicy,
+    event::{CheckAnswer, CreateAnswer, DeleteAnswer, DepthRequest, Effect, Event, Wish},
+    lifecycle::Lifecycle,
+    policy::{Policy, REQUEST_TIMEOUT},
+    run::JobName,
+    scale::Look,
+};
+
+use crate::{
+    cluster::{Cluster, Fate, Snapshot, observed},
+    dice::Dice,
+    faults::{Counters, Fault},
+    store::Store,
+};
+
+/// The world of one history.
+pub(crate) struct World {
+    pub dice: Dice,
+    pub now: Duration,
+    pub life: Lifecycle,
+    pub cluster: Cluster,
+    pub store: Store,
+    /// When each waiting message can be fetched.
+    pub messages: Vec<Duration>,
+    pub in_flight: Vec<Effect>,
+    answers: Vec<Event>,
+    late: Vec<(Wish, Duration)>,
+    views: VecDeque<Snapshot>,
+    old_views: VecDeque<Snapshot>,
+    store_away: bool,
+    /// What the last look that was delivered found.
+    last_look: Option<Look>,
+    pub view_delivered: bool,
+    pub policy: Policy,
+    faults: u32,
+    pub counters: Counters,
+    pub created: u64,
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn policy(dice: &mut Dice) -> Policy {
+    Policy {
+        instance: "sim".into(),
+        name: "resize".into(),
+        jobs_max: 1 + u32::try_from(dice.roll(4)).expect("small"),
+        messages_per_job: 1 + dice.roll(2),
+        check_interval: secs(10),
+        start_timeout: secs(20 + dice.roll(60)),
+        start_error_grace: secs(10),
+        fetch_grace: secs(30),
+        handover: Duration::ZERO,
+        wait_after_success: secs(dice.roll(3)),
+        wait_after_failure: secs(5),
+        wait_after_timeout: secs(5),
+        wait_after_error: secs(5),
+        backoff: BackoffPolicy { factor_milli: 2000, wait_max: secs(60), after: 3 },
+        succeeded_kept: 1,
+        failed_kept: 1,
+        paused: false,
+    }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, faults: u32) -> Self {
+        let mut dice = Dice(seed);
+        let policy = policy(&mut dice);
+        let now = secs(1_700_000_000);
+        let life = Lifecycle::new(policy.clone(), seed, now);
+        Self {
+            dice,
+            now,
+            life,
+            cluster: Cluster::default(),
+            store: Store::default(),
+            messages: vec![],
+            in_flight: vec![],
+            answers: vec![],
+            late: vec![],
+            views: VecDeque::new(),
+            old_views: VecDeque::new(),
+            store_away: false,
+            last_look: None,
+            view_delivered: false,
+            policy,
+            faults,
+            counters: Counters::default(),
+            created: 0,
+        }
+    }
+
+    /// Whether a fault strikes now; counted if so.
+    fn strikes(&mut self, fault: Fault, once_in: u64) -> bool {
+        let on = self.faults & (1 << fault as u32) != 0;
+        let struck = on && self.dice.once_in(once_in);
+        if struck {
+            let asks = |effect: &Effect| matches!(effect, Effect::CreateJob(_) | Effect::DeleteJob { .. });
+            self.counters.count(fault, self.in_flight.iter().any(asks));
+        }
+        struck
+    }
+
+    /// One thing happens.
+    pub(crate) fn step(&mut self) {
+        self.now += Duration::from_millis(self.dice.roll(2000));
+        if self.strikes(Fault::ClockJumps, 150) {
+            self.now += secs(self.dice.roll(400));
+        }
+        match self.dice.roll(16) {
+            0 | 1 => self.take_view(),
+            2..=4 => self.deliver_view(),
+            5..=7 => self.perform_any(),
+            8 => self.deliver_answer(),
+            9 | 10 => self.jobs_advance(),
+            11 => self.messages_arrive(),
+            12 | 13 => self.deadline(),
+            14 => self.disturb(),
+            _ => self.late_arrives(),
+        }
+    }
+
+    pub(crate) fn feed(&mut self, event: Event) {
+        if let Event::DepthRead(Some(look)) = &event {
+            self.last_look = Some(*look);
+        }
+        let effects = self.life.step(self.now, event);
+        for effect in &effects {
+            if let Effect::WriteWishes(wishes) = effect {
+                self.check_wishes(wishes);
+            }
+        }
+        self.in_flight.extend(effects);
+    }
+
+    fn check_wishes(&self, wishes: &[Wish]) {
+        assert!(self.view_delivered, "invariant: nothing_is_created_before_the_first_view");
+        let fresh = wishes.iter().filter(|wish| wish.adopted.is_none()).count() as u64;
+        let ready = self.last_look.map_or(0, |look| look.old + look.new);
+        assert!(fresh == 0 || ready > 0, "invariant: an_empty_queue_creates_nothing");
+        assert!(fresh <= ready.max(1), "invariant: no_more_jobs_than_messages");
+    }
+
+    // --- views
+
+    pub(crate) fn take_view(&mut self) {
+        let mut snapshot = self.cluster.snapshot();
+        if !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
+            let at = self.dice.roll(snapshot.len() as u64) as usize;
+            let name = snapshot.keys().nth(at).cloned().expect("in range");
+            snapshot.remove(&name);
+        }
+        self.views.push_back(snapshot);
+    }
+
+    pub(crate) fn deliver_view(&mut self) {
+        let lags = !self.views.is_empty() && self.views.len() < 4 && self.strikes(Fault::ViewLags, 3);
+        if lags {
+            return;
+        }
+        let returned = !self.old_views.is_empty() && self.strikes(Fault::ViewReturns, 40);
+        let snapshot = if returned { self.old_views.pop_front() } else { self.views.pop_front() };
+        let Some(snapshot) = snapshot else { return };
+        self.view_delivered = true;
+        self.feed(Event::Observed(Arc::new(observed(&snapshot, self.now))));
+        self.old_views.push_back(snapshot);
+        self.old_views.truncate(5);
+    }
+
+    // --- requests
+
+    pub(crate) fn perform_any(&mut self) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let at = self.dice.roll(self.in_flight.len() as u64) as usize;
+        let effect = self.in_flight.swap_remove(at);
+        let lost = self.strikes(Fault::RequestLost, 25);
+        let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
+        let late = !lost && !answer_lost && matches!(effect, Effect::CreateJob(_)) && self.strikes(Fault::RequestLate, 25);
+        let is_store = matches!(effect, Effect::LoadRuns | Effect::WriteWishes(_) | Effect::WriteEnd(_) | Effect::ReadDepth(_));
+        if lost || (is_store && self.store_away) {
+            return self.answer(Self::unanswered(&effect));
+        }
+        if let (true, Effect::CreateJob(wish)) = (late, &effect) {
+            self.late.push((wish.clone(), self.now + REQUEST_TIMEOUT));
+            return self.answer(Self::unanswered(&effect));
+        }
+        let answers = self.perform(&effect);
+        self.answer(if answer_lost { Self::unanswered(&effect) } else { answers });
+    }
+
+    /// Some answers come at once, others later and in another order.
+    fn answer(&mut self, events: Vec<Event>) {
+        for event in events {
+            if self.dice.once_in(3) {
+                self.answers.push(event);
+            } else {
+                self.feed(event);
+            }
+        }
+    }
+
+    pub(crate) fn deliver_answer(&mut self) {
+        if !self.answers.is_empty() {
+            let at = self.dice.roll(self.answers.len() as u64) as usize;
+            let event = self.answers.swap_remove(at);
+            self.feed(event);
+        }
+    }
+
+    /// A create that was given up by its sender arrives after all.
+    pub(crate) fn late_arrives(&mut self) {
+        let now = self.now;
+        self.late.retain(|(_, until)| *until > now);
+        if let Some((wish, _)) = self.late.pop() {
+            self.create(&wish);
+        }
+    }
+
+    fn unanswered(effect: &Effect) -> Vec<Event> {
+        match effect {
+            Effect::LoadRuns => vec![Event::RunsLoaded(None)],
+            Effect::ReadDepth(_) => vec![Event::DepthRead(None)],
+            Effect::WriteWishes(wishes) => wishes.iter().map(|wish| Event::WishWritten(wish.name.clone(), None)).collect(),
+            Effect::CreateJob(wish) => {
+                vec![Event::CreateAnswered(wish.name.clone(), CreateAnswer::Unanswered { retry_after: None })]
+            }
+            Effect::CheckJob(name) => vec![Event::Checked(name.clone(), CheckAnswer::Unanswered)],
+            Effect::DeleteJob { name, .. } => vec![Event::DeleteAnswered(name.clone(), DeleteAnswer::Unanswered)],
+            Effect::WriteEnd(ended) => vec![Event::EndWritten(ended.name.clone(), false)],
+        }
+    }
+
+    fn perform(&mut self, effect: &Effect) -> Vec<Event> {
+        let now = self.now;
+        match effect {
+            Effect::LoadRuns => vec![Event::RunsLoaded(Some(self.store.load(now)))],
+            Effect::ReadDepth(request) => vec![Event::DepthRead(Some(self.look(request)))],
+            Effect::WriteWishes(wishes) => wishes
+                .iter()
+                .map(|wish| Event::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now))))
+                .collect(),
+            Effect::CreateJob(wish) => {
+                let answer = self.create(wish);
+                vec![Event::CreateAnswered(wish.name.clone(), answer)]
+            }
+            Effect::CheckJob(name) => vec![Event::Checked(name.clone(), self.cluster.check(name, now))],
+            Effect::DeleteJob { name, uid, resource_version } => {
+                self.check_delete(name, uid, resource_version.as_deref());
+                let answer = self.cluster.delete(name, Some(uid), resource_version.as_deref(), now);
+                vec![Event::DeleteAnswered(name.clone(), answer)]
+            }
+            Effect::WriteEnd(ended) => {
+                self.store.end(ended, now);
+                vec![Event::EndWritten(ended.name.clone(), true)]
+            }
+        }
+    }
+
+    fn create(&mut self, wish: &Wish) -> CreateAnswer {
+        let row = self.store.rows.get(&wish.name);
+        let row = row.expect("invariant: each_run_is_written_before_its_job_is_asked_for");
+        let exists = self.cluster.jobs.contains_key(&wish.name);
+        assert!(exists || row.end.is_none(), "invariant: no_job_is_created_for_a_run_that_has_ended ({})", wish.name);
+        if !exists && self.strikes(Fault::QuotaRefuses, 25) {
+            return CreateAnswer::Refused { message: "exceeded quota".into() };
+        }
+        let fate = self.fate();
+        self.created += u64::from(!exists);
+        self.cluster.create(wish, "resize", fate, self.now)
+    }
+
+    fn fate(&mut self) -> Fate {
+        if self.strikes(Fault::JobSuspended, 30) {
+            return Fate::Suspended;
+        }
+        if !self.strikes(Fault::NeverStarts, 6) {
+            return if self.dice.once_in(5) { Fate::Fails } else { Fate::Works };
+        }
+        match self.dice.roll(6) {
+            0 => Fate::Waits("ImagePullBackOff"),
+            1 => Fate::Waits("InvalidImageName"),
+            2 => Fate::Waits("CreateContainerConfigError"),
+            3 => Fate::Waits("ContainerCreating"),
+            4 => Fate::Unschedulable,
+            _ => Fate::NoPod,
+        }
+    }
+
+    fn check_delete(&self, name: &JobName, uid: &str, version: Option<&str>) {
+        let Some(it) = self.cluster.jobs.get(name) else { return };
+        let meta = &it.job.metadata;
+        let strikes = meta.uid.as_deref() == Some(uid) && version.is_none_or(|version| meta.resource_version.as_deref() == Some(version));
+        let ended = self.store.rows.get(name).is_some_and(|row| row.end.is_some());
+        assert!(!(strikes && it.is_running() && !ended), "invariant: a_running_job_is_never_deleted ({name})");
+        if let (true, Some(finished)) = (strikes, it.finished_at) {
+            assert!(ended, "invariant: a_finished_job_is_cleaned_up_only_after_its_outcome_is_stored ({name})");
+            assert!(self.now >= finished + REQUEST_TIMEOUT, "invariant: a_finished_name_is_not_free_for_late_requests ({name})");
+        }
+    }
+
+    fn look(&self, request: &DepthRequest) -> Look {
+        let at_us = i64::try_from(self.now.as_micros()).expect("years");
+        let since = request.since_us.map_or(self.now, |us| Duration::from_micros(us.unsigned_abs()));
+        let ready = self.messages.iter().filter(|at| **at + request.younger_left <= self.now);
+        let (old, new): (Vec<Duration>, Vec<Duration>) = ready.copied().partition(|at| *at <= since);
+        Look { old: (old.len() as u64).min(request.limit), new: (new.len() as u64).min(request.limit), at_us }
+    }
+
+    // --- the rest of the world
+
+    pub(crate) fn deadline(&mut self) {
+        if self.life.deadline().is_some_and(|at| at <= self.now) {
+            self.feed(Event::DeadlineReached);
+        }
+    }
+
+    pub(crate) fn jobs_advance(&mut self) {
+        let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
+        for name in names {
+            if self.dice.once_in(2) {
+                let wanted = self.cluster.advance(&name, &mut self.dice, self.now);
+                self.take_messages(wanted);
+            }
+        }
+        self.cluster.expire(self.now);
+    }
+
+    pub(crate) fn take_messages(&mut self, mut wanted: u64) {
+        let now = self.now;
+        self.messages.retain(|at| {
+            let taken = wanted > 0 && *at <= now;
+            wanted -= u64::from(taken);
+            !taken
+        });
+    }
+
+    fn messages_arrive(&mut self) {
+        for _ in 0..self.dice.roll(4) {
+            let later = if self.dice.once_in(4) { secs(self.dice.roll(60)) } else { Duration::ZERO };
+            self.messages.push(self.now + later);
+        }
+    }
+
+    fn disturb(&mut self) {
+        if self.strikes(Fault::MessageStolen, 4) {
+            self.take_messages(2);
+        }
+        if self.strikes(Fault::StoreAway, 8) || self.store_away {
+            self.store_away = !self.store_away;
+        }
+        if self.strikes(Fault::Restart, 10) {
+            self.restart();
+        }
+        let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        let name = names[self.dice.roll(names.len() as u64) as usize].clone();
+        if self.strikes(Fault::JobDeleted, 8) {
+            self.cluster.delete(&name, None, None, self.now);
+        }
+        let now = self.now;
+        let live_pod = self.cluster.jobs.get(&name).is_some_and(|it| it.is_live() && it.pod.is_some() && !it.is_terminating());
+        if live_pod && self.strikes(Fault::PodDeleted, 8) {
+            self.cluster.jobs.get_mut(&name).expect("just seen").lose_pod(now);
+        }
+        if live_pod && self.strikes(Fault::NodeGone, 8) {
+            self.cluster.jobs.get_mut(&name).expect("just seen").stuck = true;
+            self.cluster.delete(&name, None, None, now);
+        }
+    }
+
+    /// The process is killed and started again: what was on its way may still arrive.
+    fn restart(&mut self) {
+        let seed = self.dice.roll(u64::MAX);
+        for effect in std::mem::take(&mut self.in_flight) {
+            if let Effect::CreateJob(wish) = effect {
+                self.late.push((wish, self.now + REQUEST_TIMEOUT));
+            }
+        }
+        self.answers.clear();
+        self.views.clear();
+        self.old_views.clear();
+        (self.view_delivered, self.last_look) = (false, None);
+        self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
+    }
+
+    /// No fault any more; everything that hangs comes loose.
+    pub(crate) fn calm(&mut self) {
+        (self.faults, self.store_away) = (0, false);
+        for it in self.cluster.jobs.values_mut() {
+            it.stuck = false;
+        }
+    }
+
+    /// Everything on its way arrives, and time goes on to what is due next, at most ten seconds.
+    pub(crate) fn calm_step(&mut self) {
+        while let Some(event) = self.answers.pop() {
+            self.feed(event);
+        }
+        while !self.in_flight.is_empty() {
+            let effect = self.in_flight.remove(0);
+            for event in self.perform(&effect) {
+                self.feed(event);
+            }
+        }
+        self.jobs_advance();
+        self.take_view();
+        while !self.views.is_empty() {
+            self.deliver_view();
+        }
+        let next = self.life.deadline().map_or(secs(10), |at| at.saturating_sub(self.now));
+        self.now += next.clamp(Duration::from_millis(10), secs(10));
+        self.deadline();
+    }
+}
