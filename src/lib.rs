@@ -1,8 +1,33 @@
 //! job-chief: starts Kubernetes Jobs for the messages of pg-boss queues.
 //!
-//! Read in this order: [`decide::lifecycle`] decides, [`actors`] hold the decider to the world,
-//! [`app`] puts everything together.
+//! Read in this order: [`decide::lifecycle`] decides what is to be done, [`actors::spawner`] holds it to
+//! the world, [`app`] puts everything together. The floors, from the ground up; each names only those
+//! below it:
 
 pub mod config;
 
 pub mod decide;
+
+pub mod clock;
+
+pub mod telemetry;
+
+pub mod health;
+
+pub mod metrics;
+
+pub mod queue;
+
+pub mod store;
+
+pub mod cluster;
+
+pub mod actors;
+
+pub mod http;
+
+pub mod shutdown;
+
+pub mod app;
+
+pub mod cli;

@@ -1,0 +1,9 @@
+//! The deciders held to the world: each actor waits, steps its decider, and performs what it wishes.
+
+pub mod spawner;
+
+pub mod supervisor;
+
+pub mod monitor;
+
+pub mod janitor;

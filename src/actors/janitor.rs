@@ -1,0 +1,66 @@
+//! Keeps our own tables: brings the schema up to date before anything else, then prunes old runs.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::{
+    clock::sleep,
+    health::{Health, Part},
+    store::{
+        migrate::{SchemaError, migrate},
+        runs::Runs,
+    },
+    telemetry::with_causes,
+};
+
+/// The first wait after a failed try; doubled up to [`WAIT_MAX`].
+const WAIT_MIN: Duration = Duration::from_millis(500);
+
+/// The longest wait between tries.
+const WAIT_MAX: Duration = Duration::from_secs(15);
+
+/// How long one try may take.
+const MIGRATE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often old runs are pruned.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// Tries until the schema is there.
+///
+/// # Errors
+/// [`SchemaError::Newer`]: trying again would not help.
+pub async fn wait_for_schema(pool: &PgPool, schema: &str, health: &Health) -> Result<(), SchemaError> {
+    let mut tries = 0;
+    loop {
+        let why = match tokio::time::timeout(MIGRATE_TIMEOUT, try_migrate(pool, schema)).await {
+            Ok(Ok(())) => {
+                health.set(Part::Schema, Ok(()));
+                return Ok(());
+            }
+            Ok(Err(error @ SchemaError::Newer { .. })) => return Err(error),
+            Ok(Err(error)) => with_causes(&error),
+            Err(_) => format!("no answer within {MIGRATE_TIMEOUT:?}"),
+        };
+        health.set(Part::Schema, Err(why));
+        sleep(WAIT_MIN.saturating_mul(1 << tries.min(5)).min(WAIT_MAX)).await;
+        tries += 1;
+    }
+}
+
+async fn try_migrate(pool: &PgPool, schema: &str) -> Result<(), SchemaError> {
+    let mut connection = pool.acquire().await.map_err(SchemaError::Connection)?;
+    migrate(&mut connection, schema).await
+}
+
+/// Prunes for ever.
+pub async fn prune(runs: Runs) {
+    loop {
+        match runs.prune().await {
+            Ok(0) => {}
+            Ok(pruned) => tracing::info!(pruned, "pruned old runs"),
+            Err(error) => tracing::debug!(error = with_causes(&error), "could not prune old runs; trying again later"),
+        }
+        sleep(PRUNE_EVERY).await;
+    }
+}

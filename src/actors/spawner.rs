@@ -1,0 +1,304 @@
+//! The actor of one queue JobConfig: waits, steps the lifecycle, performs the effects.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures::{
+    FutureExt, StreamExt,
+    future::BoxFuture,
+    stream::FuturesUnordered,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, warn};
+
+use crate::{
+    clock::{Clock, sleep_until},
+    cluster::{index::View, requests::Requests},
+    config::job_config::JobConfig,
+    decide::{
+        event::{CreateAnswer, Effect, Ended, Event, Wish},
+        lifecycle::Lifecycle,
+        manifest::{Instance, Template},
+        policy::Policy,
+        status::Status,
+    },
+    health::{Health, Part},
+    metrics::Metrics,
+    queue::depth::{DepthReader, QueueError},
+    store::runs::Runs,
+};
+
+/// Events that are taken in before the state is told again.
+const EVENTS_AT_ONCE: usize = 64;
+
+/// What an effect is answered with; one event for each name it carries.
+type Answers = Vec<Event>;
+
+/// Everything that the effects of one JobConfig are performed with.
+pub struct Hands {
+    config: JobConfig,
+    template: Template,
+    requests: Requests,
+    runs: Runs,
+    depth: DepthReader,
+    clock: Clock,
+    health: Health,
+    metrics: Arc<Metrics>,
+}
+
+/// What all Spawners share.
+#[derive(Clone)]
+pub struct Shared {
+    /// This installation.
+    pub instance: Arc<Instance>,
+    /// The writer of the namespace.
+    pub cluster: crate::cluster::requests::Cluster,
+    /// Our table of runs.
+    pub runs: Runs,
+    /// pg-boss's table.
+    pub depth: DepthReader,
+    /// The time.
+    pub clock: Clock,
+    /// What works and what does not.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The actor of one queue JobConfig.
+pub struct Spawner {
+    lifecycle: Lifecycle,
+    hands: Arc<Hands>,
+    views: watch::Receiver<View>,
+    commands: mpsc::Receiver<Event>,
+    in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
+    arrived: VecDeque<Event>,
+    shutdown: CancellationToken,
+    draining: bool,
+    status: watch::Sender<Status>,
+}
+
+impl Spawner {
+    /// An actor that has not begun; `seed` makes its names its own.
+    pub fn new(
+        config: JobConfig,
+        shared: &Shared,
+        views: watch::Receiver<View>,
+        commands: mpsc::Receiver<Event>,
+        shutdown: CancellationToken,
+        seed: u64,
+    ) -> Self {
+        let policy = Policy::of(&config, &shared.instance.uid);
+        let hands = Hands {
+            template: Template::of(&config, &shared.instance),
+            config,
+            requests: shared.cluster.requests(),
+            runs: shared.runs.clone(),
+            depth: shared.depth.clone(),
+            clock: shared.clock,
+            health: shared.health.clone(),
+            metrics: shared.metrics.clone(),
+        };
+        Self {
+            lifecycle: Lifecycle::new(policy, seed, hands.clock.now()),
+            hands: Arc::new(hands),
+            views,
+            commands,
+            in_flight: FuturesUnordered::new(),
+            arrived: VecDeque::new(),
+            shutdown,
+            draining: false,
+            status: watch::Sender::default(),
+        }
+    }
+
+    /// Follows the state.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Runs until drained.
+    pub async fn run(mut self) {
+        let span = tracing::info_span!("spawner", job_config = %self.hands.config.name, queue = %self.hands.config.queue_name);
+        async {
+            self.step(Event::DeadlineReached);
+            while !self.lifecycle.is_drained() {
+                let event = self.next_event().await;
+                self.step(event);
+                for _ in 0..EVENTS_AT_ONCE {
+                    let Some(event) = self.ready_event() else { break };
+                    self.step(event);
+                }
+                self.tell();
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    fn step(&mut self, event: Event) {
+        for effect in self.lifecycle.step(self.hands.clock.now(), event) {
+            self.in_flight.push(Hands::perform(self.hands.clone(), effect).in_current_span().boxed());
+        }
+    }
+
+    /// Every arm is cancel-safe; no request is ever an arm of its own.
+    async fn next_event(&mut self) -> Event {
+        if let Some(event) = self.arrived.pop_front() {
+            return event;
+        }
+        let deadline = self.lifecycle.deadline();
+        let clock = self.hands.clock;
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled(), if !self.draining => {
+                self.draining = true;
+                Event::Drain
+            }
+            Some(event) = self.commands.recv() => event,
+            Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
+            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
+            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => Event::DeadlineReached,
+        }
+    }
+
+    /// An answer that is there already.
+    fn ready_event(&mut self) -> Option<Event> {
+        self.arrived.pop_front().or_else(|| {
+            let answers = self.in_flight.next().now_or_never().flatten()?;
+            Some(self.arrive(answers))
+        })
+    }
+
+    fn arrive(&mut self, answers: Answers) -> Event {
+        self.arrived.extend(answers);
+        self.arrived.pop_front().unwrap_or(Event::DeadlineReached)
+    }
+
+    fn tell(&mut self) {
+        let name = &self.hands.config.name;
+        for recorded in self.lifecycle.take_recorded() {
+            self.hands.metrics.note_recorded(name, &recorded);
+        }
+        let now = self.hands.clock.now();
+        let status = self.lifecycle.status(now);
+        self.hands.metrics.note_status(name, &status, now);
+        self.status.send_replace(status);
+    }
+}
+
+fn view_event(view: &View) -> Event {
+    match &view.observed {
+        Some(observed) if !view.stale => Event::Observed(observed.clone()),
+        _ => Event::ViewStale,
+    }
+}
+
+impl Hands {
+    async fn perform(self: Arc<Self>, effect: Effect) -> Answers {
+        match effect {
+            Effect::LoadRuns => {
+                let loaded = self.stored(self.runs.load(&self.config.name).await);
+                vec![Event::RunsLoaded(loaded)]
+            }
+            Effect::ReadDepth(request) => {
+                let begun = self.clock.now();
+                let look = self.looked(self.depth.look(&self.config.queue_name, &request).await, begun);
+                vec![Event::DepthRead(look)]
+            }
+            Effect::WriteWishes(wishes) => self.write_wishes(wishes).await,
+            Effect::CreateJob(wish) => {
+                let answer = self.create(&wish).await;
+                vec![Event::CreateAnswered(wish.name, answer)]
+            }
+            Effect::CheckJob(name) => {
+                let answer = self.requests.check(&name).await;
+                vec![Event::Checked(name, answer)]
+            }
+            Effect::DeleteJob { name, uid, resource_version } => {
+                let answer = self.requests.delete(&name, &uid, resource_version.as_deref()).await;
+                info!(job = %name, ?answer, "asked to delete a Job");
+                vec![Event::DeleteAnswered(name, answer)]
+            }
+            Effect::WriteEnd(ended) => {
+                let written = self.stored(self.runs.write_end(&ended).await).is_some();
+                self.tell_end(&ended, written);
+                vec![Event::EndWritten(ended.name, written)]
+            }
+        }
+    }
+
+    /// A result of our own tables, and what it says of their health.
+    fn stored<T>(&self, result: Result<T, crate::store::runs::StoreError>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.health.set(Part::Schema, Ok(()));
+                Some(value)
+            }
+            Err(error) => {
+                self.health.set(Part::Schema, Err(crate::telemetry::with_causes(&error)));
+                None
+            }
+        }
+    }
+
+    fn looked(&self, result: Result<crate::decide::scale::Look, QueueError>, begun: Duration) -> Option<crate::decide::scale::Look> {
+        let took = self.clock.now().saturating_sub(begun);
+        self.metrics.queue_read_duration.observe(took.as_secs_f64());
+        let word = if result.is_ok() { "ok" } else { "error" };
+        self.metrics.queue_reads.with_label_values(&[word]).inc();
+        match result {
+            Ok(look) => {
+                self.health.set(Part::Queue, Ok(()));
+                Some(look)
+            }
+            Err(error) => {
+                self.health.set(Part::Queue, Err(crate::telemetry::with_causes(&error)));
+                None
+            }
+        }
+    }
+
+    async fn write_wishes(&self, wishes: Vec<Wish>) -> Answers {
+        let written = self.runs.write_wishes(&self.config.name, &self.template.config_hash, &wishes).await;
+        let mut written = self.stored(written);
+        let answer = |wish: Wish| {
+            let answer = written.as_mut().and_then(|answers| answers.remove(&wish.name));
+            Event::WishWritten(wish.name, answer)
+        };
+        wishes.into_iter().map(answer).collect()
+    }
+
+    async fn create(&self, wish: &Wish) -> CreateAnswer {
+        let answer = self.requests.create(&self.template.job(wish)).await;
+        match &answer {
+            CreateAnswer::Exists { .. } => {
+                self.metrics.jobs_created.with_label_values(&[&self.config.name]).inc();
+                let decision = &wish.decision;
+                info!(job = %wish.name, ready = decision.ready, live = decision.live, max = decision.max, "created a Job");
+            }
+            CreateAnswer::Refused { message } => warn!(job = %wish.name, message, "the API server refused a Job"),
+            CreateAnswer::Unanswered { .. } => warn!(job = %wish.name, "no answer to the request for a Job; asking again under the same name"),
+        }
+        answer
+    }
+
+    fn tell_end(&self, ended: &Ended, written: bool) {
+        if !written {
+            return;
+        }
+        let end = &ended.end;
+        if let Some(started_age) = ended.started_age {
+            let ran = started_age.saturating_sub(ended.age);
+            self.metrics.job_duration.with_label_values(&[&self.config.name]).observe(ran.as_secs_f64());
+        }
+        info!(
+            job = %ended.name,
+            outcome = end.outcome.as_str(),
+            reason = end.reason.as_str(),
+            exit_code = end.exit_code,
+            message = end.message.as_deref(),
+            "a run ended"
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! The commands.
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use sqlx::Connection;
+
+use crate::{
+    app::{self, Plan},
+    cluster::connect::Access,
+    config::{problems::{Problems, nearest}, schema::jobs_json_schema},
+    decide::{
+        event::{Decision, Wish},
+        manifest::{Instance, Template},
+        names::job_name,
+    },
+    queue::connect,
+    store::migrate::{migrate, quoted},
+    telemetry,
+};
+
+/// Starts Kubernetes Jobs for the messages of pg-boss queues.
+#[derive(Debug, Parser)]
+#[command(name = "job-chief", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// A file of settings (JSON, TOML or YAML).
+    #[arg(long, global = true, env = "JOB_CHIEF_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The context of the kubeconfig to use outside a cluster; never the current one by itself.
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// The kubeconfig that --context is looked up in [default: $KUBECONFIG, then ~/.kube/config].
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, or `validate` found problems; 2 bad configuration or bad arguments.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the queues and start Jobs, until SIGTERM.
+    Run,
+    /// Check the settings and jobs.json; tells every problem.
+    Validate,
+    /// Print the Job of one JobConfig as YAML.
+    Render {
+        /// The name of the JobConfig.
+        name: String,
+    },
+    /// Print the JSON Schema of jobs.json.
+    Schema,
+    /// Create or update our own schema in Postgres, as a role that may.
+    Migrate,
+    /// Print the GRANTs that the running service needs.
+    Grants {
+        /// The role that runs the service.
+        role: String,
+    },
+    /// Print the Role that the service needs, as YAML.
+    Rbac,
+}
+
+/// The exit code for a configuration that nothing can be started with.
+const BAD_CONFIGURATION: u8 = 2;
+
+impl Cli {
+    /// Does what was asked, and tells on standard error what went wrong.
+    pub fn main(self) -> ExitCode {
+        let validating = matches!(self.command, Command::Validate);
+        match self.dispatch() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                // `{:#}` shows causes behind one another; problems have lines of their own.
+                eprintln!("job-chief: {error:#}");
+                let bad_configuration = error.is::<BadConfiguration>() || error.downcast_ref::<Problems>().is_some();
+                if bad_configuration && !validating { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+            }
+        }
+    }
+
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let environment: BTreeMap<String, String> = std::env::vars().collect();
+        Plan::read(self.config.as_deref(), &environment).map_err(|error| anyhow::Error::from(BadConfiguration(format!("{error:#}"))))
+    }
+
+    fn dispatch(self) -> anyhow::Result<()> {
+        match &self.command {
+            Command::Run => {
+                let plan = self.plan()?;
+                let in_cluster = plan.settings.kubernetes.load_config_from_cluster;
+                let access = Access::of(in_cluster, self.kubeconfig, self.context).map_err(|error| BadConfiguration(error.to_string()))?;
+                telemetry::start(&plan.settings.telemetry.logger);
+                runtime()?.block_on(app::run(plan, access))
+            }
+            Command::Validate => self.validate(),
+            Command::Render { name } => self.render(name),
+            Command::Schema => print(&serde_json::to_string_pretty(&jobs_json_schema())?),
+            Command::Migrate => runtime()?.block_on(self.migrate()),
+            Command::Grants { role } => self.grants(role),
+            Command::Rbac => print(include_str!("../deploy/role.yaml").trim_end()),
+        }
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        let plan = self.plan()?;
+        for warning in &plan.warnings {
+            eprintln!("warning: {warning}");
+        }
+        let count = plan.jobs.len();
+        print(&format!("{}: {count} JobConfig{}, no problems", plan.settings.app.jobs_config_path.display(), if count == 1 { "" } else { "s" }))
+    }
+
+    fn render(&self, name: &str) -> anyhow::Result<()> {
+        let plan = self.plan()?;
+        let known = plan.jobs.iter().map(|job| job.name.as_str());
+        let hint = nearest(name, known);
+        let config = plan.jobs.iter().find(|job| job.name == name).with_context(|| format!("there is no JobConfig \"{name}\"{hint}"))?;
+        let instance = Instance::of(&plan.settings);
+        let wish = Wish { name: job_name(&instance.uid, name, 0, 0), slot: 0, decision: Decision::default(), adopted: None };
+        print(serde_yaml_ng::to_string(&Template::of(config, &instance).job(&wish))?.trim_end())
+    }
+
+    async fn migrate(&self) -> anyhow::Result<()> {
+        let db = self.plan()?.settings.db;
+        let mut connection = sqlx::PgConnection::connect_with(&connect::options(&db)).await.context("can't reach Postgres")?;
+        migrate(&mut connection, &db.manager_schema).await?;
+        print(&format!("schema {} is up to date", db.manager_schema))
+    }
+
+    fn grants(&self, role: &str) -> anyhow::Result<()> {
+        let db = self.plan()?.settings.db;
+        let (boss, own, role) = (quoted(&db.schema), quoted(&db.manager_schema), quoted(role));
+        print(&format!(
+            "GRANT USAGE ON SCHEMA {boss} TO {role};\n\
+             GRANT SELECT ON ALL TABLES IN SCHEMA {boss} TO {role};\n\
+             ALTER DEFAULT PRIVILEGES IN SCHEMA {boss} GRANT SELECT ON TABLES TO {role};\n\
+             GRANT USAGE ON SCHEMA {own} TO {role};\n\
+             GRANT SELECT ON ALL TABLES IN SCHEMA {own} TO {role};\n\
+             GRANT INSERT, UPDATE, DELETE ON {own}.runs TO {role};"
+        ))
+    }
+}
+
+/// A configuration that nothing can be started with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadConfiguration(String);
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+#[expect(clippy::unnecessary_wraps, reason = "reads as the last step of a command")]
+fn print(text: &str) -> anyhow::Result<()> {
+    println!("{text}");
+    Ok(())
+}

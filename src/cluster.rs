@@ -1,0 +1,9 @@
+//! Kubernetes: the only writer, and one watch each for Jobs and Pods.
+
+pub mod connect;
+
+pub mod requests;
+
+pub mod reflect;
+
+pub mod index;

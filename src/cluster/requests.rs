@@ -1,0 +1,168 @@
+//! Creates, live looks and deletes: bounded in number and time, each answer sorted into what a decision needs.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy},
+    core::Status,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    clock::Clock,
+    decide::{
+        digest::{JobDigest, PodDigest},
+        event::{CheckAnswer, CreateAnswer, DeleteAnswer},
+        names::{ANNOTATION_NAME, LABEL_OWNER},
+        observation::observe,
+        policy::REQUEST_TIMEOUT,
+        run::{JobName, shorten},
+    },
+    metrics::Metrics,
+};
+
+/// Requests in flight to the API server, for the whole process.
+const REQUESTS_MAX: usize = 16;
+
+/// Requests of one JobConfig that may queue for those places, so that its burst starves no other's.
+const REQUESTS_PER_CONFIG: usize = 16;
+
+/// The longest wait that a `Retry-After` may impose.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// Pods of one Job that a live look reads: `parallelism` allows no more, and failed ones are kept beside them.
+const PODS_MAX: u32 = 100;
+
+/// The writer of one namespace.
+#[derive(Clone)]
+pub struct Cluster {
+    jobs: Api<Job>,
+    pods: Api<Pod>,
+    permits: Arc<Semaphore>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+/// One JobConfig's share of the writer.
+#[derive(Clone)]
+pub struct Requests {
+    cluster: Cluster,
+    own: Arc<Semaphore>,
+}
+
+/// What an API error means for whoever asked.
+enum Refusal {
+    /// The answer is final.
+    Final { code: u16, message: String },
+    /// No answer, or "later".
+    Later { retry_after: Option<Duration> },
+}
+
+impl Cluster {
+    /// A writer that has asked for nothing yet.
+    pub fn new(client: &Client, namespace: &str, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Self {
+            jobs: Api::namespaced(client.clone(), namespace),
+            pods: Api::namespaced(client.clone(), namespace),
+            permits: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            clock,
+            metrics,
+        }
+    }
+
+    /// The share of one JobConfig.
+    pub fn requests(&self) -> Requests {
+        Requests { cluster: self.clone(), own: Arc::new(Semaphore::new(REQUESTS_PER_CONFIG)) }
+    }
+}
+
+impl Requests {
+    /// Asks for a Job. "Already exists" is success where the Job is ours.
+    pub async fn create(&self, job: &Job) -> CreateAnswer {
+        let created = self.bounded("create", self.cluster.jobs.create(&PostParams::default(), job)).await;
+        match created {
+            Ok(job) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
+            Err(Refusal::Final { code: 409, .. }) => self.existing(job).await,
+            Err(Refusal::Final { message, .. }) => CreateAnswer::Refused { message },
+            Err(Refusal::Later { retry_after }) => CreateAnswer::Unanswered { retry_after },
+        }
+    }
+
+    /// The Job that has the name already: ours, from a request whose answer was lost, or somebody else's.
+    async fn existing(&self, wanted: &Job) -> CreateAnswer {
+        let name = wanted.metadata.name.as_deref().unwrap_or_default();
+        let mark = |job: &Job| {
+            let meta = &job.metadata;
+            let config = meta.annotations.as_ref().and_then(|all| all.get(ANNOTATION_NAME).cloned());
+            (config, meta.labels.as_ref().and_then(|all| all.get(LABEL_OWNER).cloned()))
+        };
+        match self.bounded("get", self.cluster.jobs.get(name)).await {
+            Ok(job) if mark(&job) == mark(wanted) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
+            Ok(_) => CreateAnswer::Refused { message: format!("a Job named {name} exists that is not ours") },
+            // It was there, and is gone: asked again, the next answer tells.
+            Err(_) => CreateAnswer::Unanswered { retry_after: None },
+        }
+    }
+
+    /// Looks at a Job and its pods, live and not by the watch.
+    pub async fn check(&self, name: &JobName) -> CheckAnswer {
+        let job = match self.bounded("get", self.cluster.jobs.get(&name.0)).await {
+            Ok(job) => job,
+            Err(Refusal::Final { code: 404, .. }) => return CheckAnswer::Absent,
+            Err(_) => return CheckAnswer::Unanswered,
+        };
+        let Some(digest) = JobDigest::of(&job) else { return CheckAnswer::Unanswered };
+        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={}", digest.uid)).limit(PODS_MAX);
+        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job)).await else { return CheckAnswer::Unanswered };
+        let pods: Vec<PodDigest> = pods.items.iter().filter_map(PodDigest::of).collect();
+        let pods: Vec<&PodDigest> = pods.iter().collect();
+        CheckAnswer::Found(observe(&digest, &pods, self.cluster.clock.unix_millis()))
+    }
+
+    /// Deletes a Job; with `Foreground` it is gone when its pods are.
+    pub async fn delete(&self, name: &JobName, uid: &str, resource_version: Option<&str>) -> DeleteAnswer {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Foreground),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: resource_version.map(str::to_owned),
+            }),
+            ..DeleteParams::default()
+        };
+        match self.bounded("delete", self.cluster.jobs.delete(&name.0, &params)).await {
+            Ok(_) => DeleteAnswer::Accepted,
+            Err(Refusal::Final { code: 404, .. }) => DeleteAnswer::Absent,
+            Err(Refusal::Final { code: 409, .. }) => DeleteAnswer::Changed,
+            Err(_) => DeleteAnswer::Unanswered,
+        }
+    }
+
+    async fn bounded<T>(&self, verb: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
+        let _own = self.own.acquire().await.expect("never closed");
+        let _shared = self.cluster.permits.acquire().await.expect("never closed");
+        let begun = self.cluster.clock.now();
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
+        let took = self.cluster.clock.now().saturating_sub(begun);
+        let (code, result) = match answer {
+            Ok(Ok(value)) => ("2xx".to_owned(), Ok(value)),
+            Ok(Err(kube::Error::Api(status))) => (status.code.to_string(), Err(refusal(&status))),
+            Ok(Err(_)) => ("none".to_owned(), Err(Refusal::Later { retry_after: None })),
+            Err(_) => ("timeout".to_owned(), Err(Refusal::Later { retry_after: None })),
+        };
+        self.cluster.metrics.note_kube_request(verb, &code, took);
+        result
+    }
+}
+
+/// Answers that say "later", and those that nobody can take back.
+fn refusal(status: &Status) -> Refusal {
+    match status.code {
+        401 | 408 | 429 | 500..=599 => {
+            let asked = status.details.as_ref().map(|details| Duration::from_secs(details.retry_after_seconds.into()));
+            Refusal::Later { retry_after: asked.filter(|wait| !wait.is_zero()).map(|wait| wait.min(RETRY_AFTER_MAX)) }
+        }
+        code => Refusal::Final { code, message: shorten(&status.message) },
+    }
+}

@@ -1,0 +1,3 @@
+//! The HTTP server: metrics, probes, and what is going on.
+
+pub mod routes;

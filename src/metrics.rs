@@ -1,0 +1,152 @@
+//! The metrics page: every name, its type and its labels, in one place.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::decide::{lifecycle::Recorded, status::Status};
+
+/// Buckets of durations that people wait for, in seconds.
+const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
+
+/// Buckets of how long Jobs run, in seconds.
+const RUN_BUCKETS: [f64; 8] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+
+/// Everything that is counted.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field is the metric it is named after, with its help text below")]
+pub struct Metrics {
+    registry: Registry,
+    pub queue_messages: IntGaugeVec,
+    pub queue_reads: IntCounterVec,
+    pub queue_read_duration: Histogram,
+    pub jobs: IntGaugeVec,
+    pub jobs_created: IntCounterVec,
+    pub runs: IntCounterVec,
+    pub job_start: HistogramVec,
+    pub job_duration: HistogramVec,
+    pub backoff: GaugeVec,
+    pub paused: IntGaugeVec,
+    kube_requests: IntCounterVec,
+    kube_request_duration: HistogramVec,
+    pub view_age: Gauge,
+    pub watch_restarts: IntCounter,
+}
+
+impl Metrics {
+    /// A page with nothing counted yet.
+    ///
+    /// # Errors
+    /// If a name were invalid or given twice.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let page = Page(&registry);
+        let build = page.gauges("build_info", "1, with the version as a label.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            queue_messages: page.gauges("queue_messages", "Messages of the queue by state.", &["job_config", "queue", "state"])?,
+            queue_reads: page.counters("queue_reads_total", "Looks at queues by result.", &["result"])?,
+            queue_read_duration: page.histogram("queue_read_duration_seconds", "How long a look at the queues took.")?,
+            jobs: page.gauges("jobs", "Live Jobs by phase.", &["job_config", "phase"])?,
+            jobs_created: page.counters("jobs_created_total", "Jobs that the API server confirmed.", &["job_config"])?,
+            runs: page.counters("runs_total", "Runs that ended, by outcome and reason.", &["job_config", "outcome", "reason"])?,
+            job_start: page.histograms("job_start_seconds", "From a Job's creation to its first running pod.", &["job_config"], &WAIT_BUCKETS)?,
+            job_duration: page.histograms("job_duration_seconds", "From a Job's first running pod to its end.", &["job_config"], &RUN_BUCKETS)?,
+            backoff: page.float_gauges("backoff_seconds", "How long until a Job may be created again.", &["job_config"])?,
+            paused: page.gauges("paused", "1 while nothing is created until resumed.", &["job_config"])?,
+            kube_requests: page.counters("kube_requests_total", "Requests to the API server.", &["verb", "code"])?,
+            kube_request_duration: page.histograms("kube_request_duration_seconds", "How long requests to the API server took.", &["verb"], &WAIT_BUCKETS)?,
+            view_age: page.gauge("view_age_seconds", "Time since the watches last heard of the cluster.")?,
+            watch_restarts: page.counter("watch_restarts_total", "Watches that ended and began again with a list.")?,
+            registry,
+        })
+    }
+
+    /// The page in Prometheus' text format.
+    ///
+    /// # Errors
+    /// If a family can't be encoded.
+    pub fn page(&self) -> prometheus::Result<String> {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        Ok(String::from_utf8_lossy(&page).into_owned())
+    }
+
+    /// A request to the API server was answered, or not.
+    pub fn note_kube_request(&self, verb: &str, code: &str, took: Duration) {
+        self.kube_requests.with_label_values(&[verb, code]).inc();
+        self.kube_request_duration.with_label_values(&[verb]).observe(took.as_secs_f64());
+    }
+
+    /// A run's end is on record.
+    pub fn note_recorded(&self, config: &str, recorded: &Recorded) {
+        self.runs.with_label_values(&[config, recorded.outcome.as_str(), recorded.reason.as_str()]).inc();
+    }
+
+    /// A JobConfig's state changed.
+    pub fn note_status(&self, config: &str, status: &Status, now: Duration) {
+        let phases = &status.phases;
+        let counts = [("queued", phases.queued), ("starting", phases.starting), ("running", phases.running), ("terminating", phases.terminating)];
+        for (phase, count) in counts {
+            self.jobs.with_label_values(&[config, phase]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let backoff = status.backoff_until.map_or(Duration::ZERO, |until| until.saturating_sub(now));
+        self.backoff.with_label_values(&[config]).set(backoff.as_secs_f64());
+        self.paused.with_label_values(&[config]).set(status.paused.into());
+    }
+
+    /// The totals of a queue were read.
+    pub fn note_totals(&self, config: &str, queue: &str, counts: &[(&str, i64)]) {
+        for (state, count) in counts {
+            self.queue_messages.with_label_values(&[config, queue, state]).set(*count);
+        }
+    }
+}
+
+/// Registers metrics under the prefix of the service.
+struct Page<'a>(&'a Registry);
+
+impl Page<'_> {
+    fn opts(name: &str, help: &str) -> Opts {
+        Opts::new(name, help).namespace("job_chief")
+    }
+
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.add(Gauge::with_opts(Self::opts(name, help))?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Self::opts(name, help), labels)?)
+    }
+
+    fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+        self.add(GaugeVec::new(Self::opts(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.add(IntCounter::with_opts(Self::opts(name, help))?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Self::opts(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
+        let opts = HistogramOpts { common_opts: Self::opts(name, help), buckets: WAIT_BUCKETS.to_vec() };
+        self.add(Histogram::with_opts(opts)?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> prometheus::Result<HistogramVec> {
+        let opts = HistogramOpts { common_opts: Self::opts(name, help), buckets: buckets.to_vec() };
+        self.add(HistogramVec::new(opts, labels)?)
+    }
+}

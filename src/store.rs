@@ -1,0 +1,5 @@
+//! Our own tables: what must be known after a restart.
+
+pub mod migrate;
+
+pub mod runs;

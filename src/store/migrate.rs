@@ -1,0 +1,88 @@
+//! The schema of our own, made and brought up to date.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    Connection, PgConnection,
+    migrate::{Migrate, MigrateError, Migrator},
+};
+use thiserror::Error;
+
+/// The migrations that this binary knows; `{{schema}}` in them stands for the quoted name.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// One process migrates at a time: a number of our own for `pg_advisory_xact_lock`.
+const LOCK: i64 = 0x6a6f_6263_6869_6566;
+
+/// Why the schema is not as it should be.
+#[derive(Debug, Error)]
+pub enum SchemaError {
+    /// Postgres did not answer, or refused; likely the role may not create the schema.
+    #[error("could not migrate the schema: run `job-chief migrate` as a role that may create it")]
+    Migrate(#[source] MigrateError),
+    /// Postgres did not answer.
+    #[error("could not reach Postgres to migrate the schema")]
+    Connection(#[source] sqlx::Error),
+    /// A newer version has been here.
+    #[error("the schema is newer (version {found}) than this job-chief knows ({known}): use the newer job-chief")]
+    Newer {
+        /// The version in the database.
+        found: i64,
+        /// The newest that we know.
+        known: i64,
+    },
+}
+
+/// A name as SQL quotes it.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Brings the schema up to date. All in one transaction, so that it also works through a pooler.
+///
+/// # Errors
+/// See [`SchemaError`].
+pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), SchemaError> {
+    let table = format!("{}._sqlx_migrations", quoted(schema));
+    if is_current(connection, schema, &table).await? {
+        return Ok(());
+    }
+    let mut transaction = connection.begin().await.map_err(SchemaError::Connection)?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).persistent(false).execute(&mut *transaction).await.map_err(SchemaError::Connection)?;
+    let mut migrator = Migrator::with_migrations(migrations(schema));
+    migrator.dangerous_set_table_name(table);
+    migrator.create_schema(Cow::Owned(quoted(schema)));
+    migrator.set_locking(false);
+    migrator.run(&mut *transaction).await.map_err(SchemaError::Migrate)?;
+    transaction.commit().await.map_err(SchemaError::Connection)
+}
+
+/// Whether nothing is to be done, which needs no right but to read.
+async fn is_current(connection: &mut PgConnection, schema: &str, table: &str) -> Result<bool, SchemaError> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let exists: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+        .bind(format!("{}._sqlx_migrations", quoted(schema)))
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(SchemaError::Connection)?;
+    if !exists {
+        return Ok(false);
+    }
+    let applied = connection.list_applied_migrations(table).await.map_err(SchemaError::Migrate)?;
+    let found = applied.iter().map(|migration| migration.version).max().unwrap_or_default();
+    if found > known {
+        return Err(SchemaError::Newer { found, known });
+    }
+    Ok(found == known)
+}
+
+fn migrations(schema: &str) -> Vec<sqlx::migrate::Migration> {
+    let filled = MIGRATIONS.iter().map(|migration| {
+        let sql = migration.sql.as_str().replace("{{schema}}", &quoted(schema));
+        let mut filled = migration.clone();
+        filled.sql = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(sql));
+        filled
+    });
+    filled.collect()
+}

@@ -1,0 +1,223 @@
+//! The table of runs: all SQL over it, one function a statement.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow};
+use thiserror::Error;
+
+use crate::{
+    decide::{
+        event::{Ended, LoadedRun, LoadedRuns, Wish, WishAnswer},
+        run::JobName,
+    },
+    store::migrate::quoted,
+};
+
+/// How long a statement may take. Past it the connection is closed, for nothing is known of its state.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ended runs that are kept of a JobConfig.
+const RUNS_KEPT: i64 = 1000;
+
+/// Days for which ended runs are kept.
+const DAYS_KEPT: i64 = 14;
+
+/// Failed runs that are looked back on after a restart: as many as any `backoff.after`.
+const FAILED_MAX: i64 = 1000;
+
+/// Why a statement gave no result; nothing is known of whether it was carried out.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Postgres refused it or was not reached.
+    #[error("the statement on the table of runs failed")]
+    Statement(#[source] sqlx::Error),
+    /// No answer within [`STATEMENT_TIMEOUT`].
+    #[error("the statement on the table of runs took longer than {STATEMENT_TIMEOUT:?}")]
+    Timeout,
+}
+
+/// The runs of one Instance.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    pool: PgPool,
+    table: String,
+    instance: String,
+}
+
+/// A run as it is shown.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRow {
+    /// The Job's name.
+    pub job: String,
+    /// The Job's uid, where there was a Job.
+    pub uid: Option<String>,
+    /// The hash of what it was rendered from.
+    pub config_hash: String,
+    /// The decision with its inputs.
+    pub decision: serde_json::Value,
+    /// RFC 3339.
+    pub wished_at: String,
+    /// RFC 3339; absent while it is unfinished.
+    pub ended_at: Option<String>,
+    /// See [`crate::decide::run::Outcome`].
+    pub outcome: Option<String>,
+    /// See [`crate::decide::run::Reason`].
+    pub reason: Option<String>,
+    /// The worker's exit code.
+    pub exit_code: Option<i32>,
+    /// The termination message, or what the API server said.
+    pub message: Option<String>,
+}
+
+impl Runs {
+    /// The runs of an Instance in a schema.
+    pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
+        Self { pool, table: format!("{}.runs", quoted(schema)), instance: instance.to_owned() }
+    }
+
+    /// `{}` stands for the table. The only dynamic part is its quoted name.
+    fn sql(&self, text: &str) -> AssertSqlSafe<String> {
+        AssertSqlSafe(text.replace("{}", &self.table))
+    }
+
+    /// The unfinished runs of a JobConfig, and how many of its last ones failed in a row.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn load(&self, config: &str) -> Result<LoadedRuns, StoreError> {
+        let unfinished = "select job, slot, uid, extract(epoch from now() - wished_at)::float8 as age
+            from {} where instance = $1 and job_config = $2 and ended_at is null";
+        let failed = "select count(*) from (
+                select outcome from {} where instance = $1 and job_config = $2 and ended_at is not null
+                    and outcome in ('failed', 'succeeded') and reason <> 'disrupted'
+                    and ended_at > coalesce((select max(ended_at) from {}
+                        where instance = $1 and job_config = $2 and outcome = 'succeeded'), '-infinity')
+                limit $3) as since";
+        let rows = bounded(sqlx::query(self.sql(unfinished)).bind(&self.instance).bind(config).persistent(false).fetch_all(&self.pool)).await?;
+        let failed: i64 = bounded(
+            sqlx::query_scalar(self.sql(failed)).bind(&self.instance).bind(config).bind(FAILED_MAX).persistent(false).fetch_one(&self.pool),
+        )
+        .await?;
+        Ok(LoadedRuns { unfinished: rows.iter().map(loaded_run).collect(), failed_in_a_row: u32::try_from(failed).unwrap_or_default() })
+    }
+
+    /// Writes wishes, all in one statement, and tells of each what became of it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn write_wishes(&self, config: &str, hash: &str, wishes: &[Wish]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
+        let write = "with wish as (
+                select * from unnest($4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[]) as w (job, slot, uid, decision, adopted)
+            ), written as (
+                insert into {} (instance, job_config, config_hash, job, slot, uid, decision, adopted)
+                select $1, $2, $3, job, slot, uid, decision::jsonb, adopted from wish
+                on conflict do nothing returning job
+            )
+            select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
+            from wish left join written using (job) left join {} as known on known.instance = $1 and known.job = wish.job";
+        let decisions: Vec<String> = wishes.iter().map(|w| serde_json::to_string(&w.decision).unwrap_or_default()).collect();
+        let query = sqlx::query(self.sql(write))
+            .bind(&self.instance)
+            .bind(config)
+            .bind(hash)
+            .bind(wishes.iter().map(|w| w.name.0.clone()).collect::<Vec<_>>())
+            .bind(wishes.iter().map(|w| i64::from(w.slot)).collect::<Vec<_>>())
+            .bind(wishes.iter().map(|w| w.adopted.as_deref().map(str::to_owned)).collect::<Vec<_>>())
+            .bind(decisions)
+            .bind(wishes.iter().map(|w| w.adopted.is_some()).collect::<Vec<_>>())
+            .persistent(false);
+        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
+    }
+
+    /// Records how a run ended. A run that has ended keeps its first end.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn write_end(&self, ended: &Ended) -> Result<(), StoreError> {
+        let write = "update {} set ended_at = now() - make_interval(secs => $3), uid = coalesce($4, uid), outcome = $5, reason = $6,
+                exit_code = $7, message = $8 where instance = $1 and job = $2 and ended_at is null";
+        let query = sqlx::query(self.sql(write))
+            .bind(&self.instance)
+            .bind(&ended.name.0)
+            .bind(ended.age.as_secs_f64())
+            .bind(ended.uid.as_deref())
+            .bind(ended.end.outcome.as_str())
+            .bind(ended.end.reason.as_str())
+            .bind(ended.end.exit_code)
+            .bind(ended.end.message.as_deref())
+            .persistent(false);
+        bounded(query.execute(&self.pool)).await.map(|_| ())
+    }
+
+    /// The newest runs of a JobConfig, unfinished ones first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn recent(&self, config: &str, limit: i64) -> Result<Vec<RunRow>, StoreError> {
+        let select = "select job, uid, config_hash, decision::text as decision, outcome, reason, exit_code, message,
+                to_char(wished_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as wished_at,
+                to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as ended_at
+            from {} where instance = $1 and job_config = $2 order by runs.ended_at desc nulls first, id desc limit $3";
+        let query = sqlx::query(self.sql(select)).bind(&self.instance).bind(config).bind(limit).persistent(false);
+        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        Ok(rows.iter().map(run_row).collect())
+    }
+
+    /// Deletes ended runs beyond the newest of their JobConfig, and old ones. Returns how many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn prune(&self) -> Result<u64, StoreError> {
+        let delete = "delete from {} where instance = $1 and id in (
+                select id from (
+                    select id, ended_at, row_number() over (partition by job_config order by ended_at desc) as place
+                    from {} where instance = $1 and ended_at is not null) as ended
+                where place > $2 or ended_at < now() - make_interval(days => $3::int)
+                limit 10000)";
+        let query = sqlx::query(self.sql(delete)).bind(&self.instance).bind(RUNS_KEPT).bind(DAYS_KEPT).persistent(false);
+        bounded(query.execute(&self.pool)).await.map(|done| done.rows_affected())
+    }
+}
+
+async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
+        Ok(result) => result.map_err(StoreError::Statement),
+        Err(_) => Err(StoreError::Timeout),
+    }
+}
+
+fn loaded_run(row: &PgRow) -> LoadedRun {
+    LoadedRun {
+        name: JobName(row.get("job")),
+        slot: u32::try_from(row.get::<i64, _>("slot")).unwrap_or(u32::MAX),
+        uid: row.get::<Option<String>, _>("uid").map(Into::into),
+        age: Duration::from_secs_f64(row.get::<f64, _>("age").max(0.0)),
+    }
+}
+
+fn wish_answer(row: &PgRow) -> WishAnswer {
+    match (row.get("written"), row.get("known"), row.get("ended")) {
+        (true, _, _) | (_, true, false) => WishAnswer::Written,
+        (false, true, true) => WishAnswer::Ended,
+        (false, false, _) => WishAnswer::SlotTaken,
+    }
+}
+
+fn run_row(row: &PgRow) -> RunRow {
+    let decision: String = row.get("decision");
+    RunRow {
+        job: row.get("job"),
+        uid: row.get("uid"),
+        config_hash: row.get("config_hash"),
+        decision: serde_json::from_str(&decision).unwrap_or_default(),
+        wished_at: row.get("wished_at"),
+        ended_at: row.get("ended_at"),
+        outcome: row.get("outcome"),
+        reason: row.get("reason"),
+        exit_code: row.get("exit_code"),
+        message: row.get("message"),
+    }
+}
