@@ -1,8 +1,9 @@
-// Command testenv is etcd, the API server, the controller manager, the scheduler and the kubelet in
-// one binary, chosen by its first argument, so that the test cluster needs one build and no downloads.
+// Command testenv is etcd, the API server, the controller manager, the scheduler, the kubelet and kubectl
+// in one binary, chosen by its first argument, so that the test cluster needs one build and no downloads.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -12,7 +13,7 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
 
-	apiserverruntime "k8s.io/apiserver/pkg/server"
+	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
@@ -21,7 +22,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: testenv etcd|apiserver|controllers|scheduler|kubelet [flags]")
+		fmt.Fprintln(os.Stderr, "usage: testenv etcd|apiserver|controllers|scheduler|kubelet|kubectl [flags]")
 		os.Exit(2)
 	}
 	part := os.Args[1]
@@ -36,9 +37,11 @@ func main() {
 	case "scheduler":
 		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
 	case "kubelet":
-		os.Exit(cli.Run(kubelet.NewKubeletCommand(apiserverruntime.SetupSignalContext())))
+		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
+	case "kubectl":
+		os.Exit(cli.Run(kubectl.NewDefaultKubectlCommand()))
 	default:
-		fmt.Fprintf(os.Stderr, "testenv: unknown part %q: etcd, apiserver, controllers, scheduler or kubelet\n", part)
+		fmt.Fprintf(os.Stderr, "testenv: unknown part %q: etcd, apiserver, controllers, scheduler, kubelet or kubectl\n", part)
 		os.Exit(2)
 	}
 }

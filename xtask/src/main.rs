@@ -1,1 +1,61 @@
-fn main(){}
+//! The tasks of the repository: the test cluster, the demo, the tests, tidiness.
+
+mod bosses;
+mod build;
+mod cluster;
+mod demo;
+mod image;
+mod net;
+mod node;
+mod pki;
+mod plane;
+mod postgres;
+mod processes;
+mod programs;
+mod state;
+mod sweep;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The test cluster: a real control plane and a real node on this machine, under target/.
+    Cluster {
+        #[command(subcommand)]
+        action: cluster::Action,
+    },
+    /// Bring everything up, send messages, and show how they become Jobs.
+    Demo(demo::Options),
+    /// Format, lints, tidiness, documents, unit tests, simulation, Postgres, and the real cluster.
+    Test(test::Options),
+    /// Hold the rules of the house: arrows, purity, lengths, module docs.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Cluster { action } => cluster::run(&action),
+        Task::Demo(options) => demo::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is built once and kept: the control plane, the scale node, the worker, job-chief itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use anyhow::Context;
+
+use crate::{
+    processes::{show, succeed},
+    programs::need,
+    state::{root, subfolder},
+};
+
+/// The version of the scale node, known to the Go module proxy.
+const KWOK: &str = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0";
+
+/// Says what is being done, and how long it took.
+pub(crate) fn told<T>(what: &str, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let begun = Instant::now();
+    eprintln!("  {what} …");
+    let done = act().with_context(|| format!("{what} failed"))?;
+    let took = begun.elapsed().as_secs_f64();
+    if took > 1.0 {
+        eprintln!("  {what}: done in {took:.1} s");
+    }
+    Ok(done)
+}
+
+fn go(folder: &Path, cgo: bool) -> anyhow::Result<Command> {
+    let mut go = Command::new(need("go")?);
+    go.current_dir(folder).env("CGO_ENABLED", if cgo { "1" } else { "0" });
+    Ok(go)
+}
+
+/// etcd, API server, controllers, scheduler, kubelet and kubectl in one program.
+pub(crate) fn control_plane() -> anyhow::Result<PathBuf> {
+    let program = subfolder("bin")?.join("testenv");
+    told("building the control plane (minutes the first time)", || {
+        let mut build = go(&root().join("testenv"), true)?;
+        show(build.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(&program).arg("."))
+    })?;
+    Ok(program)
+}
+
+/// The scale node.
+pub(crate) fn scale_node() -> anyhow::Result<PathBuf> {
+    let folder = subfolder("bin")?;
+    let program = folder.join("kwok");
+    if !program.exists() {
+        told("building the scale node (a minute or two the first time)", || {
+            show(go(&root(), false)?.args(["install", "-trimpath", "-ldflags", "-s -w", KWOK]).env("GOBIN", &folder))
+        })?;
+    }
+    Ok(program)
+}
+
+/// A static Go program of the repository.
+pub(crate) fn go_program(folder: &str, package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let program = subfolder("bin")?.join(name);
+    let mut build = go(&root().join(folder), false)?;
+    show(build.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(&program).arg(package))?;
+    Ok(program)
+}
+
+/// job-chief as the README runs it, for the demo.
+pub(crate) fn job_chief() -> anyhow::Result<PathBuf> {
+    told("building job-chief", || show(cargo().args(["build", "--package", "job-chief", "--bin", "job-chief"])))?;
+    Ok(root().join("target/debug/job-chief"))
+}
+
+/// The root of job-chief's image, made by the script that the Dockerfile runs.
+pub(crate) fn image_root() -> anyhow::Result<PathBuf> {
+    let folder = subfolder("image")?.join("job-chief");
+    told("building job-chief's image (minutes the first time)", || {
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        let script = root().join("deploy/image-root.sh");
+        succeed(Command::new("sh").arg(script).arg(&folder).current_dir(root())).map(|_| ())
+    })?;
+    Ok(folder)
+}
+
+/// Cargo, in the repository's root.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}

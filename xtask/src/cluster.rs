@@ -1,0 +1,167 @@
+//! The test cluster: up, down, and where it is.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+
+use crate::{
+    bosses,
+    build::{self, told},
+    net::{add_address, free_network, free_port},
+    node, plane, postgres,
+    processes::until,
+    programs,
+    state::{State, folder},
+    sweep,
+};
+
+/// What to do with the cluster.
+#[derive(Subcommand)]
+pub(crate) enum Action {
+    /// Bring it up; nothing is done to one that is up.
+    Up {
+        /// Install what is missing.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take it down, exactly what was started.
+    Down,
+    /// Print the path of its kubeconfig.
+    Kubeconfig,
+}
+
+/// Socket names may have 107 bytes; this many are left for containerd's own.
+const SOCKET_FOLDER_MAX: usize = 60;
+
+/// How long another xtask may take to bring the cluster up before we give up waiting for it.
+const LOCK_MAX: Duration = Duration::from_secs(1200);
+
+pub(crate) fn run(action: &Action) -> anyhow::Result<()> {
+    match action {
+        Action::Up { yes } => {
+            let state = up(*yes)?;
+            eprintln!("the cluster is up: kubeconfig {}, context {}", state.kubeconfig.display(), crate::state::CONTEXT);
+            eprintln!("Postgres: {}", state.database_url("postgres"));
+            Ok(())
+        }
+        Action::Down => down(),
+        Action::Kubeconfig => {
+            let state = State::load()?.filter(|state| state.ready).context("the cluster is not up: cargo xtask cluster up")?;
+            println_path(&state.kubeconfig)
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+#[expect(clippy::unnecessary_wraps, reason = "reads as the last step of a command")]
+fn println_path(path: &std::path::Path) -> anyhow::Result<()> {
+    println!("{}", path.display());
+    Ok(())
+}
+
+/// Takes down what is written down.
+pub(crate) fn down() -> anyhow::Result<()> {
+    let _lock = lock()?;
+    match State::load()? {
+        Some(state) => sweep::take_down(&state),
+        None => Ok(()),
+    }
+}
+
+/// One xtask at a time brings up or takes down; the lock goes with its process.
+fn lock() -> anyhow::Result<std::fs::File> {
+    std::fs::create_dir_all(folder())?;
+    let file = std::fs::File::create(folder().join("lock"))?;
+    if !until(LOCK_MAX, || file.try_lock().is_ok()) {
+        bail!("another xtask has held {} for too long", folder().join("lock").display());
+    }
+    Ok(file)
+}
+
+/// Brings the cluster up, or finds it up.
+pub(crate) fn up(install: bool) -> anyhow::Result<State> {
+    let _lock = lock()?;
+    let real_node = node::can_run_containers();
+    programs::ensure(real_node, install)?;
+    if let Some(state) = State::load()? {
+        if is_up(&state) {
+            if real_node {
+                for archive in crate::image::small_ones()? {
+                    node::load(&state, &archive)?;
+                }
+            }
+            return Ok(state);
+        }
+        told("taking down what an earlier run left", || sweep::take_down(&state))?;
+    }
+    build::control_plane()?;
+    bosses::install()?;
+    let mut state = plan(real_node)?;
+    state.save()?;
+    told("starting etcd, API server and Postgres", || start_servers(&mut state))?;
+    told("starting controllers and scheduler", || plane::start_controllers(&mut state))?;
+    if real_node {
+        told("starting the node", || node::start_real(&mut state))?;
+    }
+    told("starting the scale node", || node::start_scale(&mut state))?;
+    state.ready = true;
+    state.save()?;
+    Ok(state)
+}
+
+fn is_up(state: &State) -> bool {
+    state.ready
+        && state.processes.iter().all(crate::processes::Process::is_alive)
+        && plane::kubectl(state, &["get", "--raw", "/readyz"]).is_ok()
+        && postgres::sql(state, "postgres", "select 1").is_ok()
+}
+
+/// Chooses addresses and ports. With containers the API server has the address that pods expect it at.
+fn plan(real_node: bool) -> anyhow::Result<State> {
+    let folder = folder();
+    // What etcd holds is of no use without the nodes it speaks of.
+    match std::fs::remove_dir_all(folder.join("etcd")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let network = if real_node { free_network()? } else { 200 };
+    let short = folder.join("run");
+    let long = folder.as_os_str().len() > SOCKET_FOLDER_MAX;
+    let sockets = if long { PathBuf::from(format!("/tmp/job-chief-{network}")) } else { short };
+    let (api, postgres_host) = if real_node {
+        (format!("10.{network}.0.1:443"), format!("10.{network}.0.2"))
+    } else {
+        (format!("127.0.0.1:{}", free_port()?), "127.0.0.1".to_owned())
+    };
+    Ok(State {
+        ready: false,
+        kubeconfig: folder.join("kubeconfig"),
+        api,
+        postgres_host,
+        postgres_port: free_port()?,
+        postgres_password: "job-chief-test".into(),
+        real_node,
+        addresses: if real_node { vec![format!("10.{network}.0.1"), format!("10.{network}.0.2")] } else { vec![] },
+        pod_network: format!("10.{network}/10.{}", network + 1),
+        cgroup: format!("/job-chief-{network}"),
+        sockets,
+        processes: vec![],
+    })
+}
+
+fn start_servers(state: &mut State) -> anyhow::Result<()> {
+    for address in state.addresses.clone() {
+        add_address(&address)?;
+    }
+    // A certificate names its address; another address needs another one.
+    match std::fs::remove_dir_all(folder().join("pki/serving")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let process = postgres::start(state)?;
+    state.processes.push(process);
+    state.save()?;
+    plane::start_api(state)?;
+    postgres::wait(state)
+}

@@ -1,0 +1,97 @@
+//! What the cluster consists of, written down as it is made: who comes after a kill finds everything.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::processes::Process;
+
+/// The cluster's state file, for xtask itself and for the tests.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct State {
+    /// Everything is up and was found ready.
+    pub(crate) ready: bool,
+    /// The kubeconfig; its context is [`CONTEXT`].
+    pub(crate) kubeconfig: PathBuf,
+    /// The API server's address and port.
+    pub(crate) api: String,
+    /// Where pods and we reach Postgres.
+    pub(crate) postgres_host: String,
+    pub(crate) postgres_port: u16,
+    pub(crate) postgres_password: String,
+    /// Pods run in containers here.
+    pub(crate) real_node: bool,
+    /// Addresses that were put on `lo`.
+    pub(crate) addresses: Vec<String>,
+    /// The first two bytes of the pods' network, `10.x`.
+    pub(crate) pod_network: String,
+    /// The cgroup under which all pods run.
+    pub(crate) cgroup: String,
+    /// The folder of sockets, short enough for their names.
+    pub(crate) sockets: PathBuf,
+    /// What was started, in order.
+    pub(crate) processes: Vec<Process>,
+}
+
+/// The name of the context, cluster and user in our kubeconfig.
+pub(crate) const CONTEXT: &str = "job-chief-test";
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// The folder of everything that belongs to the cluster.
+pub(crate) fn folder() -> PathBuf {
+    root().join("target/cluster")
+}
+
+/// A folder in the cluster's, made if need be.
+pub(crate) fn subfolder(name: &str) -> anyhow::Result<PathBuf> {
+    let path = folder().join(name);
+    fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
+    Ok(path)
+}
+
+impl State {
+    fn path() -> PathBuf {
+        folder().join("cluster.json")
+    }
+
+    /// What was written down, if anything.
+    pub(crate) fn load() -> anyhow::Result<Option<Self>> {
+        match fs::read(Self::path()) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is broken", Self::path().display()))?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("the state of the cluster can't be read"),
+        }
+    }
+
+    /// Writes it down, whole or not at all.
+    pub(crate) fn save(&self) -> anyhow::Result<()> {
+        let path = Self::path();
+        let draft = path.with_extension("draft");
+        fs::create_dir_all(folder())?;
+        fs::write(&draft, serde_json::to_vec_pretty(self)?)?;
+        fs::rename(&draft, &path).context("the state of the cluster can't be written")
+    }
+
+    /// Forgets it.
+    pub(crate) fn remove() -> anyhow::Result<()> {
+        match fs::remove_file(Self::path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The database URL of one database.
+    pub(crate) fn database_url(&self, database: &str) -> String {
+        let Self { postgres_host, postgres_port, postgres_password, .. } = self;
+        format!("postgres://postgres:{postgres_password}@{postgres_host}:{postgres_port}/{database}")
+    }
+}
