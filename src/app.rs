@@ -54,9 +54,15 @@ impl Plan {
 /// # Errors
 /// If it can't be read, or everything that is wrong with it.
 pub fn read_jobs(path: &Path) -> anyhow::Result<jobs_file::JobsFile> {
-    let named = || format!("jobs.json can't be read from {} (app.jobsConfigPath, APP_JOBS_CONFIG_PATH)", path.display());
+    let named =
+        || format!("jobs.json can't be read from {} (app.jobsConfigPath, APP_JOBS_CONFIG_PATH)", path.display());
     let size = std::fs::metadata(path).with_context(named)?.len();
-    anyhow::ensure!(size <= jobs_file::BYTES_MAX, "{} has {size} bytes, allowed are {}", path.display(), jobs_file::BYTES_MAX);
+    anyhow::ensure!(
+        size <= jobs_file::BYTES_MAX,
+        "{} has {size} bytes, allowed are {}",
+        path.display(),
+        jobs_file::BYTES_MAX
+    );
     let text = std::fs::read_to_string(path).with_context(named)?;
     jobs_file::load(&path.display().to_string(), &text).with_context(|| format!("{} is wrong", path.display()))
 }
@@ -71,7 +77,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         tracing::warn!(%warning, "in the configuration");
     }
     let client = access.client().await?;
-    let (clock, health, shutdown, tasks) = (Clock::start(), Health::default(), CancellationToken::new(), TaskTracker::new());
+    let (clock, health, shutdown, tasks) =
+        (Clock::start(), Health::default(), CancellationToken::new(), TaskTracker::new());
     let metrics = Arc::new(Metrics::new()?);
     let pool = connect::pool(&settings.db);
     let runs = Runs::new(pool.clone(), &settings.db.manager_schema, &settings.app.instance_uid);
@@ -93,11 +100,17 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (roster, views) = supervisor::start(jobs, &shared, &shutdown, &spawners);
     spawners.close();
     let scope = (instance.namespace.as_str(), instance.selector());
-    let watcher =
-        Watcher::begin(&client, (scope.0, &scope.1), views, clock, (health.clone(), metrics.clone()), &tasks);
+    let watcher = Watcher::begin(&client, (scope.0, &scope.1), views, clock, (health.clone(), metrics.clone()), &tasks);
     tasks.spawn(watcher.run());
     let told = watch::Sender::new(Totals::new());
-    let desk = Desk { roster: Arc::new(roster), totals: told.subscribe(), metrics: metrics.clone(), health: health.clone(), runs: runs.clone(), clock };
+    let desk = Desk {
+        roster: Arc::new(roster),
+        totals: told.subscribe(),
+        metrics: metrics.clone(),
+        health: health.clone(),
+        runs: runs.clone(),
+        clock,
+    };
     serve(&settings, desk, &shutdown, &tasks).await?;
     tasks.spawn(janitor::prune(runs));
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
@@ -119,15 +132,25 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
 }
 
 fn warn_of_literal_password(settings: &Settings, jobs: &[JobConfig]) {
-    let injected = jobs.iter().any(|job| job.pod_config.inject_pg_config != crate::config::pod_config::InjectPgConfig::No);
+    let injected =
+        jobs.iter().any(|job| job.pod_config.inject_pg_config != crate::config::pod_config::InjectPgConfig::No);
     if injected && settings.db.password_secret.is_none() {
-        tracing::warn!("the database password stands in every Job, as with the original; set db.passwordSecret {{name, key}} to have it read from a Secret");
+        tracing::warn!(
+            "the database password stands in every Job, as with the original; set db.passwordSecret {{name, key}} to have it read from a Secret"
+        );
     }
 }
 
-async fn serve(settings: &Settings, desk: Desk, shutdown: &CancellationToken, tasks: &TaskTracker) -> anyhow::Result<()> {
+async fn serve(
+    settings: &Settings,
+    desk: Desk,
+    shutdown: &CancellationToken,
+    tasks: &TaskTracker,
+) -> anyhow::Result<()> {
     let address = SocketAddr::new(settings.server.host, settings.server.port);
-    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address} (server.port, SERVER_PORT)"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address} (server.port, SERVER_PORT)"))?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs");
     let ended = shutdown.clone().cancelled_owned();

@@ -9,14 +9,18 @@ use sqlx::Connection;
 use crate::{
     app::{self, Plan},
     cluster::connect::Access,
-    config::{problems::{Problems, nearest}, schema::jobs_json_schema},
+    config::{
+        problems::{Problems, nearest},
+        schema::jobs_json_schema,
+    },
     decide::{
         event::{Decision, Wish},
         manifest::{Instance, Template},
         names::job_name,
     },
     queue::connect,
-    store::migrate::{migrate, quoted},
+    sql::quoted,
+    store::migrate::migrate,
     telemetry,
 };
 
@@ -37,7 +41,8 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, or `validate` found problems; 2 bad configuration or bad arguments.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done; 1 failed, or `validate` found problems; 2 bad configuration or bad arguments.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -84,7 +89,8 @@ impl Cli {
 
     fn plan(&self) -> anyhow::Result<Plan> {
         let environment: BTreeMap<String, String> = std::env::vars().collect();
-        Plan::read(self.config.as_deref(), &environment).map_err(|error| anyhow::Error::from(BadConfiguration(format!("{error:#}"))))
+        Plan::read(self.config.as_deref(), &environment)
+            .map_err(|error| anyhow::Error::from(BadConfiguration(format!("{error:#}"))))
     }
 
     fn dispatch(self) -> anyhow::Result<()> {
@@ -92,7 +98,8 @@ impl Cli {
             Command::Run => {
                 let plan = self.plan()?;
                 let in_cluster = plan.settings.kubernetes.load_config_from_cluster;
-                let access = Access::of(in_cluster, self.kubeconfig, self.context).map_err(|error| BadConfiguration(error.to_string()))?;
+                let access = Access::of(in_cluster, self.kubeconfig, self.context)
+                    .map_err(|error| BadConfiguration(error.to_string()))?;
                 telemetry::start(&plan.settings.telemetry.logger);
                 runtime()?.block_on(app::run(plan, access))
             }
@@ -111,22 +118,32 @@ impl Cli {
             eprintln!("warning: {warning}");
         }
         let count = plan.jobs.len();
-        print(&format!("{}: {count} JobConfig{}, no problems", plan.settings.app.jobs_config_path.display(), if count == 1 { "" } else { "s" }))
+        print(&format!(
+            "{}: {count} JobConfig{}, no problems",
+            plan.settings.app.jobs_config_path.display(),
+            if count == 1 { "" } else { "s" }
+        ))
     }
 
     fn render(&self, name: &str) -> anyhow::Result<()> {
         let plan = self.plan()?;
         let known = plan.jobs.iter().map(|job| job.name.as_str());
         let hint = nearest(name, known);
-        let config = plan.jobs.iter().find(|job| job.name == name).with_context(|| format!("there is no JobConfig \"{name}\"{hint}"))?;
+        let config = plan
+            .jobs
+            .iter()
+            .find(|job| job.name == name)
+            .with_context(|| format!("there is no JobConfig \"{name}\"{hint}"))?;
         let instance = Instance::of(&plan.settings);
-        let wish = Wish { name: job_name(&instance.uid, name, 0, 0), slot: 0, decision: Decision::default(), adopted: None };
+        let wish =
+            Wish { name: job_name(&instance.uid, name, 0, 0), slot: 0, decision: Decision::default(), adopted: None };
         print(serde_yaml_ng::to_string(&Template::of(config, &instance).job(&wish))?.trim_end())
     }
 
     async fn migrate(&self) -> anyhow::Result<()> {
         let db = self.plan()?.settings.db;
-        let mut connection = sqlx::PgConnection::connect_with(&connect::options(&db)).await.context("can't reach Postgres")?;
+        let mut connection =
+            sqlx::PgConnection::connect_with(&connect::options(&db)).await.context("can't reach Postgres")?;
         migrate(&mut connection, &db.manager_schema).await?;
         print(&format!("schema {} is up to date", db.manager_schema))
     }

@@ -36,7 +36,8 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        let waiting = [Part::Schema, Part::Queue, Part::Kubernetes].map(|part| (part, Err("not reached yet".to_owned())));
+        let waiting =
+            [Part::Schema, Part::Queue, Part::Kubernetes].map(|part| (part, Err("not reached yet".to_owned())));
         Self { parts: Arc::new(watch::Sender::new(waiting.into())), view_age: Arc::default() }
     }
 }

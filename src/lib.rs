@@ -16,6 +16,8 @@ pub mod health;
 
 pub mod metrics;
 
+pub mod sql;
+
 pub mod queue;
 
 pub mod store;

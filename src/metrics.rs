@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::decide::{lifecycle::Recorded, status::Status};
@@ -48,18 +48,50 @@ impl Metrics {
         let build = page.gauges("build_info", "1, with the version as a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
-            queue_messages: page.gauges("queue_messages", "Messages of the queue by state.", &["job_config", "queue", "state"])?,
+            queue_messages: page.gauges(
+                "queue_messages",
+                "Messages of the queue by state.",
+                &["job_config", "queue", "state"],
+            )?,
             queue_reads: page.counters("queue_reads_total", "Looks at queues by result.", &["result"])?,
-            queue_read_duration: page.histogram("queue_read_duration_seconds", "How long a look at the queues took.")?,
+            queue_read_duration: page
+                .histogram("queue_read_duration_seconds", "How long a look at the queues took.")?,
             jobs: page.gauges("jobs", "Live Jobs by phase.", &["job_config", "phase"])?,
-            jobs_created: page.counters("jobs_created_total", "Jobs that the API server confirmed.", &["job_config"])?,
-            runs: page.counters("runs_total", "Runs that ended, by outcome and reason.", &["job_config", "outcome", "reason"])?,
-            job_start: page.histograms("job_start_seconds", "From a Job's creation to its first running pod.", &["job_config"], &WAIT_BUCKETS)?,
-            job_duration: page.histograms("job_duration_seconds", "From a Job's first running pod to its end.", &["job_config"], &RUN_BUCKETS)?,
-            backoff: page.float_gauges("backoff_seconds", "How long until a Job may be created again.", &["job_config"])?,
+            jobs_created: page.counters(
+                "jobs_created_total",
+                "Jobs that the API server confirmed.",
+                &["job_config"],
+            )?,
+            runs: page.counters(
+                "runs_total",
+                "Runs that ended, by outcome and reason.",
+                &["job_config", "outcome", "reason"],
+            )?,
+            job_start: page.histograms(
+                "job_start_seconds",
+                "From a Job's creation to its first running pod.",
+                &["job_config"],
+                &WAIT_BUCKETS,
+            )?,
+            job_duration: page.histograms(
+                "job_duration_seconds",
+                "From a Job's first running pod to its end.",
+                &["job_config"],
+                &RUN_BUCKETS,
+            )?,
+            backoff: page.float_gauges(
+                "backoff_seconds",
+                "How long until a Job may be created again.",
+                &["job_config"],
+            )?,
             paused: page.gauges("paused", "1 while nothing is created until resumed.", &["job_config"])?,
             kube_requests: page.counters("kube_requests_total", "Requests to the API server.", &["verb", "code"])?,
-            kube_request_duration: page.histograms("kube_request_duration_seconds", "How long requests to the API server took.", &["verb"], &WAIT_BUCKETS)?,
+            kube_request_duration: page.histograms(
+                "kube_request_duration_seconds",
+                "How long requests to the API server took.",
+                &["verb"],
+                &WAIT_BUCKETS,
+            )?,
             view_age: page.gauge("view_age_seconds", "Time since the watches last heard of the cluster.")?,
             watch_restarts: page.counter("watch_restarts_total", "Watches that ended and began again with a list.")?,
             registry,
@@ -90,7 +122,12 @@ impl Metrics {
     /// A JobConfig's state changed.
     pub fn note_status(&self, config: &str, status: &Status, now: Duration) {
         let phases = &status.phases;
-        let counts = [("queued", phases.queued), ("starting", phases.starting), ("running", phases.running), ("terminating", phases.terminating)];
+        let counts = [
+            ("queued", phases.queued),
+            ("starting", phases.starting),
+            ("running", phases.running),
+            ("terminating", phases.terminating),
+        ];
         for (phase, count) in counts {
             self.jobs.with_label_values(&[config, phase]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }

@@ -2,11 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures::{
-    FutureExt, StreamExt,
-    future::BoxFuture,
-    stream::FuturesUnordered,
-};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, warn};
@@ -119,7 +115,8 @@ impl Spawner {
 
     /// Runs until drained.
     pub async fn run(mut self) {
-        let span = tracing::info_span!("spawner", job_config = %self.hands.config.name, queue = %self.hands.config.queue_name);
+        let span =
+            tracing::info_span!("spawner", job_config = %self.hands.config.name, queue = %self.hands.config.queue_name);
         async {
             self.step(Event::DeadlineReached);
             while !self.lifecycle.is_drained() {
@@ -242,7 +239,11 @@ impl Hands {
         }
     }
 
-    fn looked(&self, result: Result<crate::decide::scale::Look, QueueError>, begun: Duration) -> Option<crate::decide::scale::Look> {
+    fn looked(
+        &self,
+        result: Result<crate::decide::scale::Look, QueueError>,
+        begun: Duration,
+    ) -> Option<crate::decide::scale::Look> {
         let took = self.clock.now().saturating_sub(begun);
         self.metrics.queue_read_duration.observe(took.as_secs_f64());
         let word = if result.is_ok() { "ok" } else { "error" };
@@ -278,7 +279,9 @@ impl Hands {
                 info!(job = %wish.name, ready = decision.ready, live = decision.live, max = decision.max, "created a Job");
             }
             CreateAnswer::Refused { message } => warn!(job = %wish.name, message, "the API server refused a Job"),
-            CreateAnswer::Unanswered { .. } => warn!(job = %wish.name, "no answer to the request for a Job; asking again under the same name"),
+            CreateAnswer::Unanswered { .. } => {
+                warn!(job = %wish.name, "no answer to the request for a Job; asking again under the same name")
+            }
         }
         answer
     }

@@ -30,17 +30,28 @@ pub struct Handle {
 pub type Roster = BTreeMap<String, Handle>;
 
 /// Starts an actor for each JobConfig. The views are where the watcher puts what it sees.
-pub fn start(jobs: Vec<JobConfig>, shared: &Shared, shutdown: &CancellationToken, tasks: &TaskTracker) -> (Roster, Views) {
+pub fn start(
+    jobs: Vec<JobConfig>,
+    shared: &Shared,
+    shutdown: &CancellationToken,
+    tasks: &TaskTracker,
+) -> (Roster, Views) {
     let mut roster = Roster::new();
     let mut views = Views::new();
     for config in jobs {
         let (view_sender, view) = watch::channel(View::default());
         let (command_sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let spawner = Spawner::new(config.clone(), shared, view, commands, shutdown.clone(), rand::random());
+        let spawner = Spawner::new(config.clone(), shared, view, commands, shutdown.clone(), draw_seed());
         views.insert(config.name.clone(), view_sender);
         let handle = Handle { status: spawner.status(), commands: command_sender, config };
         roster.insert(handle.config.name.clone(), handle);
         tasks.spawn(spawner.run());
     }
     (roster, views)
+}
+
+/// Makes one actor's names and jitter its own.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws random numbers")]
+fn draw_seed() -> u64 {
+    rand::random()
 }

@@ -29,10 +29,14 @@ pub enum Access {
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// Nobody said which cluster is meant.
-    #[error("which cluster? Outside a cluster name it with --context NAME (and --kubeconfig FILE); inside one set kubernetes.loadConfigFromCluster (K8S_LOAD_CONFIG_FROM_CLUSTER=true). The current context is never used by itself")]
+    #[error(
+        "which cluster? Outside a cluster name it with --context NAME (and --kubeconfig FILE); inside one set kubernetes.loadConfigFromCluster (K8S_LOAD_CONFIG_FROM_CLUSTER=true). The current context is never used by itself"
+    )]
     NotNamed,
     /// There is no service account.
-    #[error("the service account of the pod can't be read: kubernetes.loadConfigFromCluster is for pods of the cluster")]
+    #[error(
+        "the service account of the pod can't be read: kubernetes.loadConfigFromCluster is for pods of the cluster"
+    )]
     InCluster(#[source] kube::config::InClusterError),
     /// The kubeconfig or the context in it can't be used.
     #[error("the context \"{context}\" can't be used")]

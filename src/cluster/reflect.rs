@@ -78,7 +78,12 @@ where
 }
 
 /// Everything there is, page by page. Returns the version to watch from.
-async fn list<K, T>(api: &Api<K>, selector: &str, digest: fn(&K) -> Option<T>, changes: &mpsc::Sender<Change<T>>) -> Result<String, Broken>
+async fn list<K, T>(
+    api: &Api<K>,
+    selector: &str,
+    digest: fn(&K) -> Option<T>,
+    changes: &mpsc::Sender<Change<T>>,
+) -> Result<String, Broken>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
@@ -86,7 +91,9 @@ where
     let mut all = vec![];
     loop {
         let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params)).await;
-        let page = page.map_err(|_| Broken::Failed("the list took too long".into()))?.map_err(|error| Broken::Failed(text(&error)))?;
+        let page = page
+            .map_err(|_| Broken::Failed("the list took too long".into()))?
+            .map_err(|error| Broken::Failed(text(&error)))?;
         all.extend(page.items.iter().filter_map(digest));
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() {

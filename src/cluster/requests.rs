@@ -99,7 +99,9 @@ impl Requests {
             (config, meta.labels.as_ref().and_then(|all| all.get(LABEL_OWNER).cloned()))
         };
         match self.bounded("get", self.cluster.jobs.get(name)).await {
-            Ok(job) if mark(&job) == mark(wanted) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
+            Ok(job) if mark(&job) == mark(wanted) => {
+                CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() }
+            }
             Ok(_) => CreateAnswer::Refused { message: format!("a Job named {name} exists that is not ours") },
             // It was there, and is gone: asked again, the next answer tells.
             Err(_) => CreateAnswer::Unanswered { retry_after: None },
@@ -114,8 +116,11 @@ impl Requests {
             Err(_) => return CheckAnswer::Unanswered,
         };
         let Some(digest) = JobDigest::of(&job) else { return CheckAnswer::Unanswered };
-        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={}", digest.uid)).limit(PODS_MAX);
-        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job)).await else { return CheckAnswer::Unanswered };
+        let of_job =
+            ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={}", digest.uid)).limit(PODS_MAX);
+        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job)).await else {
+            return CheckAnswer::Unanswered;
+        };
         let pods: Vec<PodDigest> = pods.items.iter().filter_map(PodDigest::of).collect();
         let pods: Vec<&PodDigest> = pods.iter().collect();
         CheckAnswer::Found(observe(&digest, &pods, self.cluster.clock.unix_millis()))
@@ -147,7 +152,12 @@ impl Requests {
         let took = self.cluster.clock.now().saturating_sub(begun);
         let (code, result) = match answer {
             Ok(Ok(value)) => ("2xx".to_owned(), Ok(value)),
-            Ok(Err(kube::Error::Api(status))) => (status.code.to_string(), Err(refusal(&status))),
+            Ok(Err(kube::Error::Api(status))) => {
+                if status.code == 403 {
+                    tracing::warn!(verb, message = %shorten(&status.message), "the API server refused a request");
+                }
+                (status.code.to_string(), Err(refusal(&status)))
+            }
             Ok(Err(_)) => ("none".to_owned(), Err(Refusal::Later { retry_after: None })),
             Err(_) => ("timeout".to_owned(), Err(Refusal::Later { retry_after: None })),
         };

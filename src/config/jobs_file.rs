@@ -30,7 +30,9 @@ pub struct JobsFile {
 /// Everything that is wrong with it, each with its line and column.
 pub fn load(file: &str, text: &str) -> Result<JobsFile, Problems> {
     let root = json::parse(text).map_err(|errors| {
-        Problems(errors.into_iter().map(|error| text_problem(file, text, error.at, String::new(), error.text)).collect())
+        Problems(
+            errors.into_iter().map(|error| text_problem(file, text, error.at, String::new(), error.text)).collect(),
+        )
     })?;
     let loader = Loader { file, text, root: &root };
     loader.load()
@@ -85,7 +87,11 @@ impl Loader<'_> {
         let Kind::Object(members) = &self.root.kind else {
             return match self.root.kind {
                 Kind::Array(_) => vec![],
-                _ => vec![self.problem(self.root.start, String::new(), "allowed is an array of entries, or an object with \"jobs\"".into())],
+                _ => vec![self.problem(
+                    self.root.start,
+                    String::new(),
+                    "allowed is an array of entries, or an object with \"jobs\"".into(),
+                )],
             };
         };
         let unknown = members.iter().filter(|(_, key, _)| !ROOT_KEYS.contains(&key.as_str())).map(|(start, key, _)| {
@@ -94,7 +100,9 @@ impl Loader<'_> {
         let mut problems: Vec<Problem> = unknown.collect();
         match self.root.get("jobs").map(|jobs| &jobs.kind) {
             Some(Kind::Array(_)) => {}
-            Some(_) => problems.push(self.problem(self.root.start, "jobs".into(), "allowed is an array of entries".into())),
+            Some(_) => {
+                problems.push(self.problem(self.root.start, "jobs".into(), "allowed is an array of entries".into()))
+            }
             None => problems.push(self.problem(self.root.start, String::new(), "the key \"jobs\" is missing".into())),
         }
         if self.defaults().is_some_and(|node| !matches!(node.kind, Kind::Object(_))) {
@@ -124,13 +132,17 @@ impl Loader<'_> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut job: JobConfig =
-            serde_json::from_value(value).map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
+        let mut job: JobConfig = serde_json::from_value(value)
+            .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
         if job.name.is_empty() {
             job.name.clone_from(&job.queue_name);
         }
         let broken = rules::findings(&job);
-        if broken.is_empty() { Ok(job) } else { Err(broken.into_iter().map(|finding| self.locate(node, path, finding)).collect()) }
+        if broken.is_empty() {
+            Ok(job)
+        } else {
+            Err(broken.into_iter().map(|finding| self.locate(node, path, finding)).collect())
+        }
     }
 
     /// Finds the place of a problem: in the entry, else in the defaults, else at the nearest thing above it.
@@ -157,7 +169,8 @@ impl Loader<'_> {
         for (node, path, job) in jobs {
             if let Some(earlier) = first.insert(&job.name, path) {
                 let place = node.get("name").or_else(|| node.get("queueName")).unwrap_or(node);
-                let what = format!("the name \"{}\" is taken by {earlier}: give each entry a \"name\" of its own", job.name);
+                let what =
+                    format!("the name \"{}\" is taken by {earlier}: give each entry a \"name\" of its own", job.name);
                 problems.push(self.problem(place.start, format!("{path}.name"), what));
             }
         }
@@ -169,8 +182,15 @@ impl Loader<'_> {
         let mut warnings = vec![];
         for (node, path, job) in jobs {
             if let Some(earlier) = first.insert(&job.queue_name, path) {
-                let what = format!("the queue \"{}\" is also {earlier}'s: each of the two starts Jobs for every message", job.queue_name);
-                warnings.push(self.problem(node.get("queueName").unwrap_or(node).start, format!("{path}.queueName"), what));
+                let what = format!(
+                    "the queue \"{}\" is also {earlier}'s: each of the two starts Jobs for every message",
+                    job.queue_name
+                );
+                warnings.push(self.problem(
+                    node.get("queueName").unwrap_or(node).start,
+                    format!("{path}.queueName"),
+                    what,
+                ));
             }
         }
         warnings

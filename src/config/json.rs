@@ -3,10 +3,7 @@
 //! The tokens come from `jsonc-parser`; its own parser stops at the first error, and whoever mends a
 //! file wants to see all of them.
 
-use jsonc_parser::{
-    Scanner, ScannerOptions,
-    tokens::Token,
-};
+use jsonc_parser::{Scanner, ScannerOptions, tokens::Token};
 use serde_json::{Map, Number, Value};
 
 /// Nesting beyond this is refused: no jobs.json needs it, and the stack is finite.
@@ -50,9 +47,9 @@ impl Node {
         match &self.kind {
             Kind::Scalar(value) => value.clone(),
             Kind::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
-            Kind::Object(members) => {
-                Value::Object(members.iter().map(|(_, key, node)| (key.clone(), node.to_value())).collect::<Map<_, _>>())
-            }
+            Kind::Object(members) => Value::Object(
+                members.iter().map(|(_, key, node)| (key.clone(), node.to_value())).collect::<Map<_, _>>(),
+            ),
         }
     }
 
@@ -226,7 +223,8 @@ impl<'a> Parser<'a> {
             let before = self.at;
             if let Some((key_start, key)) = self.key() {
                 if members.iter().any(|(_, known, _)| *known == key) {
-                    self.errors.push(SyntaxError { at: key_start, text: format!("\"{key}\" stands here twice: keep one") });
+                    self.errors
+                        .push(SyntaxError { at: key_start, text: format!("\"{key}\" stands here twice: keep one") });
                 }
                 if !self.take_if(&Token::Colon) {
                     self.error("a colon is missing before this");
@@ -270,7 +268,8 @@ impl<'a> Parser<'a> {
         let comma = self.start();
         match (self.take_if(&Token::Comma), self.peek() == Some(close)) {
             (true, true) => {
-                self.errors.push(SyntaxError { at: comma, text: "no comma may stand before the end: remove it".into() });
+                self.errors
+                    .push(SyntaxError { at: comma, text: "no comma may stand before the end: remove it".into() });
             }
             (false, false) if self.at < self.tokens.len() => self.error("a comma is missing before this"),
             _ => {}

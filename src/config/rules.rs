@@ -69,7 +69,9 @@ fn liveness(job: &JobConfig) -> Vec<Finding> {
     let missing = [("path", probe.path.is_none()), ("port", probe.port.is_none())];
     let missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
     missing
-        .map(|(key, _)| Finding::new(&["podConfig", "liveness"], format!("the key \"{key}\" is missing: an enabled probe needs it")))
+        .map(|(key, _)| {
+            Finding::new(&["podConfig", "liveness"], format!("the key \"{key}\" is missing: an enabled probe needs it"))
+        })
         .collect()
 }
 
@@ -85,22 +87,50 @@ fn template_rules(template: &JobTemplateSpec) -> Vec<Finding> {
     if let Some(meta) = &template.metadata {
         refuse(meta.name.is_some(), &["metadata", "name"], NAMES);
         refuse(meta.generate_name.is_some(), &["metadata", "generateName"], NAMES);
-        refuse(meta.namespace.is_some(), &["metadata", "namespace"], "Jobs are created in kubernetes.namespace only: remove it");
+        refuse(
+            meta.namespace.is_some(),
+            &["metadata", "namespace"],
+            "Jobs are created in kubernetes.namespace only: remove it",
+        );
         refuse(has_our_label(meta.labels.as_ref()), &["metadata", "labels"], LABELS);
     }
     let Some(job) = &template.spec else { return found };
     refuse(job.selector.is_some(), &["spec", "selector"], "the Job controller makes the selector: remove it");
-    refuse(job.manual_selector.is_some(), &["spec", "manualSelector"], "the Job controller makes the selector: remove it");
-    refuse(job.managed_by.is_some(), &["spec", "managedBy"], "the Job controller of the cluster runs our Jobs: remove it");
-    refuse(job.completions.is_some(), &["spec", "completions"], "the pods of a Job are a work queue: set podConfig.parallelism instead");
+    refuse(
+        job.manual_selector.is_some(),
+        &["spec", "manualSelector"],
+        "the Job controller makes the selector: remove it",
+    );
+    refuse(
+        job.managed_by.is_some(),
+        &["spec", "managedBy"],
+        "the Job controller of the cluster runs our Jobs: remove it",
+    );
+    refuse(
+        job.completions.is_some(),
+        &["spec", "completions"],
+        "the pods of a Job are a work queue: set podConfig.parallelism instead",
+    );
     refuse(job.completion_mode.is_some(), &["spec", "completionMode"], "the pods of a Job are a work queue: remove it");
-    refuse(job.backoff_limit.is_some_and(|limit| limit != 0), &["spec", "backoffLimit"], "allowed is 0: a failed Job is followed by a new one, with growing waits");
+    refuse(
+        job.backoff_limit.is_some_and(|limit| limit != 0),
+        &["spec", "backoffLimit"],
+        "allowed is 0: a failed Job is followed by a new one, with growing waits",
+    );
     let ttl_too_short = job.ttl_seconds_after_finished.is_some_and(|ttl| i64::from(ttl) < i64::from(TTL_SECONDS_MIN));
-    refuse(ttl_too_short, &["spec", "ttlSecondsAfterFinished"], "allowed is 75 or more: a late request must not find the name free");
+    refuse(
+        ttl_too_short,
+        &["spec", "ttlSecondsAfterFinished"],
+        "allowed is 75 or more: a late request must not find the name free",
+    );
     let labels = job.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
     refuse(has_our_label(labels), &["spec", "template", "metadata", "labels"], LABELS);
     let restart = job.template.spec.as_ref().and_then(|pod| pod.restart_policy.as_deref());
-    refuse(restart.is_some_and(|policy| policy != "Never"), &["spec", "template", "spec", "restartPolicy"], "allowed is Never: each run is one try");
+    refuse(
+        restart.is_some_and(|policy| policy != "Never"),
+        &["spec", "template", "spec", "restartPolicy"],
+        "allowed is Never: each run is one try",
+    );
     found
 }
 
@@ -109,5 +139,7 @@ const NAMES: &str = "names are given by job-chief, one a run: remove it";
 const LABELS: &str = "labels of job-chief can't be changed (app, owner-id, queue-name, environment, app.kubernetes.io/…, job-chief/…): remove them";
 
 fn has_our_label(labels: Option<&std::collections::BTreeMap<String, String>>) -> bool {
-    labels.is_some_and(|labels| labels.keys().any(|key| OUR_LABELS.contains(&key.as_str()) || key.starts_with("job-chief/")))
+    labels.is_some_and(|labels| {
+        labels.keys().any(|key| OUR_LABELS.contains(&key.as_str()) || key.starts_with("job-chief/"))
+    })
 }

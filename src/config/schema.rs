@@ -89,10 +89,10 @@ pub fn jobs_json_schema() -> Value {
 pub fn schema_of<T: JsonSchema>() -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
     close(&mut schema);
-    if let Some(defs) = schema.get_mut("$defs").and_then(Value::as_object_mut) {
-        if let Some(quantity) = defs.get_mut("io.k8s.apimachinery.pkg.api.resource.Quantity") {
-            *quantity = json!({"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "description": QUANTITY_ALLOWED});
-        }
+    if let Some(defs) = schema.get_mut("$defs").and_then(Value::as_object_mut)
+        && let Some(quantity) = defs.get_mut("io.k8s.apimachinery.pkg.api.resource.Quantity")
+    {
+        *quantity = json!({"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "description": QUANTITY_ALLOWED});
     }
     schema
 }
@@ -137,7 +137,11 @@ impl Judge {
             }
             kind => {
                 let found = shown(&path, error.instance());
-                vec![Finding { text: format!("found {found}, allowed is {}", self.allowed(error, kind)), path, at_key: false }]
+                vec![Finding {
+                    text: format!("found {found}, allowed is {}", self.allowed(error, kind)),
+                    path,
+                    at_key: false,
+                }]
             }
         }
     }
@@ -184,7 +188,9 @@ impl Judge {
 /// The options of a keyword as a list: `queue or service`.
 fn words(options: &Value) -> String {
     match options {
-        Value::Array(all) => all.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ").replace("\"null\"", "null"),
+        Value::Array(all) => {
+            all.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ").replace("\"null\"", "null")
+        }
         Value::String(word) => match word.as_str() {
             "integer" => "a whole number".into(),
             "array" | "object" | "integer or null" => format!("an {word}"),

@@ -107,7 +107,11 @@ fn judge(tree: &Value) -> Result<Loaded, Problems> {
         return Err(Problems(findings.into_iter().map(|finding| locate(tree, finding)).collect()));
     }
     let settings: Settings = serde_json::from_value(json).map_err(|error| {
-        Problems(vec![Problem { place: Place::Source { source: "settings".into() }, path: String::new(), text: error.to_string() }])
+        Problems(vec![Problem {
+            place: Place::Source { source: "settings".into() },
+            path: String::new(),
+            text: error.to_string(),
+        }])
     })?;
     let broken = rules(&settings);
     if broken.is_empty() {
@@ -121,7 +125,10 @@ fn rules(settings: &Settings) -> Vec<Finding> {
     let mut found = vec![];
     let ssl = &settings.db;
     if ssl.enable_ssl_auth && ssl.ssl_paths.ca.is_empty() {
-        found.push(Finding::new(&["db", "sslPaths", "ca"], "is empty, but db.enableSslAuth is on: name the authority's certificate"));
+        found.push(Finding::new(
+            &["db", "sslPaths", "ca"],
+            "is empty, but db.enableSslAuth is on: name the authority's certificate",
+        ));
     }
     if ssl.ssl_paths.cert.is_empty() != ssl.ssl_paths.key.is_empty() {
         found.push(Finding::new(&["db", "sslPaths"], "cert and key go together: set both or neither"));

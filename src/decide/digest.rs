@@ -219,8 +219,10 @@ fn start_problem(status: &PodStatus) -> Option<StartProblem> {
 /// A pod that failed before any of its containers had a state was refused by the node (`OutOfcpu`, …).
 fn rejected(status: &PodStatus, mains: &[ContainerStatus]) -> Option<StartProblem> {
     let failed = status.phase.as_deref() == Some("Failed");
-    let untouched = mains.iter().all(|c| c.state.as_ref().is_none_or(|s| s.terminated.is_none() && s.running.is_none()));
-    let inits_fine = status.init_container_statuses.as_deref().unwrap_or_default().iter().all(|c| bad_exit(c).is_none());
+    let untouched =
+        mains.iter().all(|c| c.state.as_ref().is_none_or(|s| s.terminated.is_none() && s.running.is_none()));
+    let inits_fine =
+        status.init_container_statuses.as_deref().unwrap_or_default().iter().all(|c| bad_exit(c).is_none());
     let word = status.reason.as_deref()?;
     (failed && untouched && inits_fine && word != "Evicted" && word != "DeadlineExceeded")
         .then(|| problem(Reason::Rejected, word, status.message.as_deref()))
@@ -246,8 +248,13 @@ fn container_problem(status: &ContainerStatus, init: bool) -> Option<StartProble
 /// The class of a waiting container's reason; `None` while it is merely being made.
 fn waiting_class(word: &str) -> Option<Reason> {
     match word {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError"
-        | "RegistryUnavailable" | "SignatureValidationFailed" => Some(Reason::ImagePull),
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => Some(Reason::ImagePull),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Reason::ContainerConfig),
         "CrashLoopBackOff" => Some(Reason::CrashLoop),
         _ => None,

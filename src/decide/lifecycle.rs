@@ -197,7 +197,9 @@ impl Lifecycle {
         }
         for (name, job) in &view.jobs {
             self.adopt_unknown(now, name, job.slot, job.is_live());
-            let Some(run) = self.runs.get_mut(name).filter(|run| run.uid().is_none_or(|uid| *uid == *job.uid)) else { continue };
+            let Some(run) = self.runs.get_mut(name).filter(|run| run.uid().is_none_or(|uid| *uid == *job.uid)) else {
+                continue;
+            };
             if run.note_seen(job, now) {
                 self.backoff.note_started();
             }
@@ -213,7 +215,8 @@ impl Lifecycle {
         if self.runs.contains_key(name) || (self.history.contains(name) && !live) {
             return;
         }
-        let slot = slot.filter(|slot| live && !self.slots_taken().contains(slot)).unwrap_or_else(|| self.overflow_slot());
+        let slot =
+            slot.filter(|slot| live && !self.slots_taken().contains(slot)).unwrap_or_else(|| self.overflow_slot());
         let run = if self.history.contains(name) {
             Run::revenant(name.clone(), self.overflow_slot(), now)
         } else {
@@ -299,7 +302,8 @@ impl Lifecycle {
     /// Runs that are over leave the field.
     fn settle_runs(&mut self, now: Duration) {
         self.cooling.retain(|_, until| *until > now);
-        let over: Vec<JobName> = self.runs.values().filter(|run| run.is_over(now)).map(|run| run.name.clone()).collect();
+        let over: Vec<JobName> =
+            self.runs.values().filter(|run| run.is_over(now)).map(|run| run.name.clone()).collect();
         for name in over {
             self.runs.remove(&name);
             self.history.settle(name, now);
@@ -318,7 +322,8 @@ impl Lifecycle {
 
     /// `maxConcurrentJobs − live − cooling slots`; less where the cluster is full or a back-off allows one trial.
     pub(super) fn room(&self) -> u64 {
-        let cooling = self.cooling.keys().filter(|slot| !self.runs.values().any(|run| run.slot == **slot)).count() as u64;
+        let cooling =
+            self.cooling.keys().filter(|slot| !self.runs.values().any(|run| run.slot == **slot)).count() as u64;
         let mut room = u64::from(self.policy.jobs_max).saturating_sub(self.live()).saturating_sub(cooling);
         let running = self.runs.values().filter(|run| run.is_running()).count() as u64;
         if running > 0 && self.runs.values().any(Run::is_unschedulable) {
@@ -354,14 +359,19 @@ impl Lifecycle {
             return;
         };
         let early = self.policy.check_interval.saturating_mul(self.jitter()) / 10_000;
-        self.look = LookState { due: now.saturating_add(self.policy.check_interval - early), last: Some(look), ..LookState::default() };
+        self.look = LookState {
+            due: now.saturating_add(self.policy.check_interval - early),
+            last: Some(look),
+            ..LookState::default()
+        };
         self.claims.note_look(look, self.policy.messages_per_job, self.starting(now));
         self.decide(now, look);
     }
 
     fn decide(&mut self, now: Duration, look: Look) {
         let m = self.policy.messages_per_job;
-        let may_create = !self.paused && !self.draining && self.view == ViewState::Fresh && self.loading == Loading::Done;
+        let may_create =
+            !self.paused && !self.draining && self.view == ViewState::Fresh && self.loading == Loading::Done;
         let backing_off = self.backoff.until();
         let room = if may_create && backing_off.is_none_or(|until| until <= now) { self.room() } else { 0 };
         let asked = |room| jobs_wanted(look.old, look.new, self.claims.claimed, m, room);
@@ -387,7 +397,8 @@ impl Lifecycle {
 
     fn wish(&mut self, now: Duration, jobs: u64, decision: Decision) {
         let taken = self.slots_taken();
-        let free: Vec<Slot> = (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
+        let free: Vec<Slot> =
+            (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
         for slot in free {
             self.names_given += 1;
             let name = job_name(&self.policy.instance, &self.policy.name, self.seed, self.names_given);
@@ -406,7 +417,8 @@ impl Lifecycle {
             effects.push(Effect::LoadRuns);
         }
         let may_wish = !self.draining;
-        let wishes: Vec<Wish> = self.runs.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();
+        let wishes: Vec<Wish> =
+            self.runs.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();
         if !wishes.is_empty() {
             effects.push(Effect::WriteWishes(wishes));
         }

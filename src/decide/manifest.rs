@@ -7,8 +7,8 @@ use k8s_openapi::{
     api::{
         batch::v1::{Job, JobSpec},
         core::v1::{
-            ConfigMapEnvSource, Container, EnvFromSource, EnvVar, HTTPGetAction, LocalObjectReference, PodSpec, PodTemplateSpec,
-            Probe, SecretEnvSource,
+            ConfigMapEnvSource, Container, EnvFromSource, EnvVar, HTTPGetAction, LocalObjectReference, PodSpec,
+            PodTemplateSpec, Probe, SecretEnvSource,
         },
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
@@ -24,8 +24,8 @@ use crate::{
         env::{PgAccess, literal},
         event::{Decision, Wish},
         names::{
-            ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, LABEL_CONFIG_HASH, LABEL_MANAGED_BY,
-            LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value, short_hash,
+            ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, LABEL_CONFIG_HASH,
+            LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value, short_hash,
         },
     },
 };

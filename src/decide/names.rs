@@ -54,7 +54,11 @@ const ALPHABET: &[u8; 31] = b"0123456789bcdfghjklmnpqrstvwxyz";
 pub fn label_value(name: &str) -> String {
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let ends_well = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    if name.len() <= LABEL_MAX && name.chars().all(valid) && ends_well(name.chars().next()) && ends_well(name.chars().last()) {
+    if name.len() <= LABEL_MAX
+        && name.chars().all(valid)
+        && ends_well(name.chars().next())
+        && ends_well(name.chars().last())
+    {
         return name.to_owned();
     }
     let kept: String = name.chars().map(|c| if valid(c) { c } else { '-' }).collect();

@@ -112,7 +112,8 @@ fn starting_problem(pods: &[&PodDigest]) -> Option<StartProblem> {
     pods.iter().filter_map(|pod| pod.problem.as_ref()).max_by_key(|problem| severity(problem.reason)).cloned()
 }
 
-const NO_POD: &str = "the Job has no pod: see the Job's events for the quota, admission or service account that is in the way";
+const NO_POD: &str =
+    "the Job has no pod: see the Job's events for the quota, admission or service account that is in the way";
 
 /// Which of several pods' problems is told.
 fn severity(reason: Reason) -> u8 {

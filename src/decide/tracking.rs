@@ -447,7 +447,8 @@ impl Run {
             return Some(self.retry_at).filter(|_| !self.in_view || self.terminating.is_none());
         }
         let explained = self.verdict.as_ref().map(|(_, seen)| seen.saturating_add(EXPLAINED_WITHIN));
-        let unseen = (!self.in_view).then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
+        let unseen = (!self.in_view)
+            .then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
         let due = [explained, unseen, self.give_up_at(policy)].into_iter().flatten().min()?;
         Some(due.max(self.retry_at))
     }

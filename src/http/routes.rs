@@ -18,7 +18,10 @@ use crate::{
     clock::Clock,
     cluster::index::STUCK_AFTER,
     config::problems::nearest,
-    decide::{event::Decision, status::{LiveJob, Phases, Status}},
+    decide::{
+        event::Decision,
+        status::{LiveJob, Phases, Status},
+    },
     health::Health,
     metrics::Metrics,
     store::runs::{RunRow, Runs},
@@ -123,7 +126,8 @@ async fn jobs(State(desk): State<Desk>) -> Response {
 async fn job(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
     let Some(handle) = desk.roster.get(&name) else {
         let hint = nearest(&name, desk.roster.keys().map(String::as_str));
-        return (StatusCode::NOT_FOUND, Json(json!({"error": format!("there is no JobConfig \"{name}\"{hint}")}))).into_response();
+        return (StatusCode::NOT_FOUND, Json(json!({"error": format!("there is no JobConfig \"{name}\"{hint}")})))
+            .into_response();
     };
     let runs: Result<Vec<RunRow>, _> = desk.runs.recent(&name, RUNS_SHOWN).await;
     let mut told = json!(view(&name, handle, &desk));
@@ -148,6 +152,8 @@ fn view<'a>(name: &'a str, handle: &'a crate::actors::supervisor::Handle, desk: 
         failed_in_a_row: status.failed_in_a_row,
         cooling_slots: status.cooling,
         live: status.live,
-        decision: status.decided.map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
+        decision: status
+            .decided
+            .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
     }
 }

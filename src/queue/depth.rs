@@ -18,7 +18,9 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum QueueError {
     /// Postgres refused the statement or was not reached.
-    #[error("the statement on pg-boss's table failed: the role needs USAGE on the schema and SELECT on its tables (`job-chief grants`)")]
+    #[error(
+        "the statement on pg-boss's table failed: the role needs USAGE on the schema and SELECT on its tables (`job-chief grants`)"
+    )]
     Statement(#[source] sqlx::Error),
     /// No answer in time.
     #[error("the statement on pg-boss's table took longer than {STATEMENT_TIMEOUT:?}")]

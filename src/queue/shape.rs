@@ -2,7 +2,10 @@
 
 use sqlx::PgPool;
 
-use crate::{queue::depth::{QueueError, bounded}, store::migrate::quoted};
+use crate::{
+    queue::depth::{QueueError, bounded},
+    sql::quoted,
+};
 
 /// The columns that decisions need, under the names they have here.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,7 +28,11 @@ pub struct States {
 ///
 /// # Errors
 /// See [`QueueError`].
-pub async fn totals(reader: &DepthReader, pool: &PgPool, queues: &[String]) -> Result<BTreeMap<String, States>, QueueError> {
+pub async fn totals(
+    reader: &DepthReader,
+    pool: &PgPool,
+    queues: &[String],
+) -> Result<BTreeMap<String, States>, QueueError> {
     let shape = reader.shape().await?;
     let sql = format!(
         "select name, state::text as state, count(*) as count, count(*) filter (where {} > now()) as deferred

@@ -8,6 +8,8 @@ use sqlx::{
 };
 use thiserror::Error;
 
+use crate::sql::quoted;
+
 /// The migrations that this binary knows; `{{schema}}` in them stands for the quoted name.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -33,11 +35,6 @@ pub enum SchemaError {
     },
 }
 
-/// A name as SQL quotes it.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// Brings the schema up to date. All in one transaction, so that it also works through a pooler.
 ///
 /// # Errors
@@ -48,7 +45,12 @@ pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), 
         return Ok(());
     }
     let mut transaction = connection.begin().await.map_err(SchemaError::Connection)?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).persistent(false).execute(&mut *transaction).await.map_err(SchemaError::Connection)?;
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(LOCK)
+        .persistent(false)
+        .execute(&mut *transaction)
+        .await
+        .map_err(SchemaError::Connection)?;
     let mut migrator = Migrator::with_migrations(migrations(schema));
     migrator.dangerous_set_table_name(table);
     migrator.create_schema(Cow::Owned(quoted(schema)));

@@ -11,7 +11,7 @@ use crate::{
         event::{Ended, LoadedRun, LoadedRuns, Wish, WishAnswer},
         run::JobName,
     },
-    store::migrate::quoted,
+    sql::quoted,
 };
 
 /// How long a statement may take. Past it the connection is closed, for nothing is known of its state.
@@ -88,26 +88,42 @@ impl Runs {
     /// See [`StoreError`].
     pub async fn load(&self, config: &str) -> Result<LoadedRuns, StoreError> {
         let unfinished = "select job, slot, uid, extract(epoch from now() - wished_at)::float8 as age
-            from {} where instance = $1 and job_config = $2 and ended_at is null";
+            from {} where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
                 select outcome from {} where instance = $1 and job_config = $2 and ended_at is not null
                     and outcome in ('failed', 'succeeded') and reason <> 'disrupted'
                     and ended_at > coalesce((select max(ended_at) from {}
                         where instance = $1 and job_config = $2 and outcome = 'succeeded'), '-infinity')
                 limit $3) as since";
-        let rows = bounded(sqlx::query(self.sql(unfinished)).bind(&self.instance).bind(config).persistent(false).fetch_all(&self.pool)).await?;
-        let failed: i64 = bounded(
-            sqlx::query_scalar(self.sql(failed)).bind(&self.instance).bind(config).bind(FAILED_MAX).persistent(false).fetch_one(&self.pool),
+        let rows = bounded(
+            sqlx::query(self.sql(unfinished)).bind(&self.instance).bind(config).persistent(false).fetch_all(&self.pool),
         )
         .await?;
-        Ok(LoadedRuns { unfinished: rows.iter().map(loaded_run).collect(), failed_in_a_row: u32::try_from(failed).unwrap_or_default() })
+        let failed: i64 = bounded(
+            sqlx::query_scalar(self.sql(failed))
+                .bind(&self.instance)
+                .bind(config)
+                .bind(FAILED_MAX)
+                .persistent(false)
+                .fetch_one(&self.pool),
+        )
+        .await?;
+        Ok(LoadedRuns {
+            unfinished: rows.iter().map(loaded_run).collect(),
+            failed_in_a_row: u32::try_from(failed).unwrap_or_default(),
+        })
     }
 
     /// Writes wishes, all in one statement, and tells of each what became of it.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn write_wishes(&self, config: &str, hash: &str, wishes: &[Wish]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
+    pub async fn write_wishes(
+        &self,
+        config: &str,
+        hash: &str,
+        wishes: &[Wish],
+    ) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
         let write = "with wish as (
                 select * from unnest($4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[]) as w (job, slot, uid, decision, adopted)
             ), written as (
@@ -117,7 +133,8 @@ impl Runs {
             )
             select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
             from wish left join written using (job) left join {} as known on known.instance = $1 and known.job = wish.job";
-        let decisions: Vec<String> = wishes.iter().map(|w| serde_json::to_string(&w.decision).unwrap_or_default()).collect();
+        let decisions: Vec<String> =
+            wishes.iter().map(|w| serde_json::to_string(&w.decision).unwrap_or_default()).collect();
         let query = sqlx::query(self.sql(write))
             .bind(&self.instance)
             .bind(config)
@@ -177,7 +194,8 @@ impl Runs {
                     from {} where instance = $1 and ended_at is not null) as ended
                 where place > $2 or ended_at < now() - make_interval(days => $3::int)
                 limit 10000)";
-        let query = sqlx::query(self.sql(delete)).bind(&self.instance).bind(RUNS_KEPT).bind(DAYS_KEPT).persistent(false);
+        let query =
+            sqlx::query(self.sql(delete)).bind(&self.instance).bind(RUNS_KEPT).bind(DAYS_KEPT).persistent(false);
         bounded(query.execute(&self.pool)).await.map(|done| done.rows_affected())
     }
 }

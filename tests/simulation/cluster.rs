@@ -13,8 +13,8 @@ use k8s_openapi::{
     api::{
         batch::v1::{Job, JobCondition, JobSpec, JobStatus},
         core::v1::{
-            ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,
-            PodCondition, PodStatus,
+            ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+            Pod, PodCondition, PodStatus,
         },
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
@@ -42,7 +42,6 @@ pub(crate) struct SimJob {
     pub fate: Fate,
     /// Its node is gone: a deleted pod stays Terminating.
     pub stuck: bool,
-    pub took: u64,
     pub finished_at: Option<Duration>,
 }
 
@@ -90,7 +89,8 @@ impl SimJob {
     /// Its container runs.
     pub(crate) fn is_running(&self) -> bool {
         let states = self.pod.as_ref().and_then(|pod| pod.status.as_ref()?.container_statuses.as_ref());
-        self.is_live() && states.is_some_and(|all| all.iter().any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())))
+        self.is_live()
+            && states.is_some_and(|all| all.iter().any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())))
     }
 
     pub(crate) fn is_terminating(&self) -> bool {
@@ -134,7 +134,7 @@ impl Cluster {
             spec: Some(JobSpec { suspend: Some(fate == Fate::Suspended), ..JobSpec::default() }),
             status: None,
         };
-        self.jobs.insert(wish.name.clone(), SimJob { job, pod: None, fate, stuck: false, took: 0, finished_at: None });
+        self.jobs.insert(wish.name.clone(), SimJob { job, pod: None, fate, stuck: false, finished_at: None });
         CreateAnswer::Exists { uid: uid.into() }
     }
 
@@ -145,7 +145,13 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn delete(&mut self, name: &JobName, uid: Option<&str>, version: Option<&str>, now: Duration) -> DeleteAnswer {
+    pub(crate) fn delete(
+        &mut self,
+        name: &JobName,
+        uid: Option<&str>,
+        version: Option<&str>,
+        now: Duration,
+    ) -> DeleteAnswer {
         let Some(it) = self.jobs.get_mut(name) else { return DeleteAnswer::Absent };
         let meta = &it.job.metadata;
         let other_uid = uid.is_some_and(|uid| meta.uid.as_deref() != Some(uid));
@@ -278,7 +284,8 @@ impl SimJob {
                 let running = ContainerStateRunning { started_at: Some(time(now)) };
                 let status = self.pod_status();
                 status.phase = Some("Running".into());
-                status.container_statuses = Some(container(ContainerState { running: Some(running), ..ContainerState::default() }));
+                status.container_statuses =
+                    Some(container(ContainerState { running: Some(running), ..ContainerState::default() }));
             }
         }
     }
@@ -294,9 +301,13 @@ impl SimJob {
             started_at: Some(time(now)),
             ..ContainerStateTerminated::default()
         };
-        self.pod_status().container_statuses = Some(container(ContainerState { terminated: Some(ended), ..ContainerState::default() }));
-        let (kind, reason) =
-            if code == 0 { ("SuccessCriteriaMet", "CompletionsReached") } else { ("FailureTarget", "BackoffLimitExceeded") };
+        self.pod_status().container_statuses =
+            Some(container(ContainerState { terminated: Some(ended), ..ContainerState::default() }));
+        let (kind, reason) = if code == 0 {
+            ("SuccessCriteriaMet", "CompletionsReached")
+        } else {
+            ("FailureTarget", "BackoffLimitExceeded")
+        };
         self.status().conditions = Some(vec![condition(kind, reason, now)]);
         1 + dice.roll(2)
     }
@@ -313,6 +324,7 @@ impl SimJob {
     /// Its pod is deleted under it: the Job fails at once.
     pub(crate) fn lose_pod(&mut self, now: Duration) {
         self.pod = None;
-        self.job.status.get_or_insert_default().conditions = Some(vec![condition("FailureTarget", "BackoffLimitExceeded", now)]);
+        self.job.status.get_or_insert_default().conditions =
+            Some(vec![condition("FailureTarget", "BackoffLimitExceeded", now)]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `SIMULATION_SEEDS` and `SIMULATION_STEPS` make a longer run, `SIMULATION_SEED` one history. A failing
 //! history is shrunk (fewer steps, fewer kinds of faults), printed, and belongs into `kept.txt`.
-#![expect(clippy::unwrap_used, clippy::missing_docs_in_private_items, clippy::cast_possible_truncation, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "test code")]
 
 mod cluster;
 mod dice;
@@ -12,7 +12,10 @@ mod world;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use faults::{Counters, FAULTS};
@@ -60,7 +63,11 @@ fn history(seed: u64, steps: u64, faults: u32) -> World {
 
 fn outcome(seed: u64, steps: u64, faults: u32) -> Result<World, String> {
     catch_unwind(AssertUnwindSafe(|| history(seed, steps, faults))).map_err(|panic| {
-        panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
+        panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default()
     })
 }
 
@@ -113,19 +120,21 @@ fn every_history_holds() {
     let failed: Mutex<Option<u64>> = Mutex::new(None);
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + seeds || failed.lock().unwrap().is_some() {
-                    return;
-                }
-                match outcome(seed, steps, ALL) {
-                    Ok(world) => {
-                        let mut totals = totals.lock().unwrap();
-                        totals.0.add(&world.counters);
-                        totals.1 += world.created;
-                        totals.2 += world.store.rows.values().filter(|row| row.end.is_some()).count();
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds || failed.lock().unwrap().is_some() {
+                        return;
                     }
-                    Err(_) => *failed.lock().unwrap() = Some(seed),
+                    match outcome(seed, steps, ALL) {
+                        Ok(world) => {
+                            let mut totals = totals.lock().unwrap();
+                            totals.0.add(&world.counters);
+                            totals.1 += world.created;
+                            totals.2 += world.store.rows.values().filter(|row| row.end.is_some()).count();
+                        }
+                        Err(_) => *failed.lock().unwrap() = Some(seed),
+                    }
                 }
             });
         }
@@ -137,7 +146,9 @@ fn every_history_holds() {
     }
     std::panic::set_hook(hook);
     let (counters, created, recorded) = totals.into_inner().unwrap();
-    eprintln!("{seeds} histories of {steps} steps: {created} Jobs created, {recorded} runs recorded; struck (with a create or delete in flight):");
+    eprintln!(
+        "{seeds} histories of {steps} steps: {created} Jobs created, {recorded} runs recorded; struck (with a create or delete in flight):"
+    );
     for kind in FAULTS {
         eprintln!("  {kind:?}: {} ({})", counters.struck[kind as usize], counters.in_flight[kind as usize]);
         let struck = counters.in_flight[kind as usize];

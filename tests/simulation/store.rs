@@ -45,7 +45,12 @@ impl Store {
         let unfinished = self.rows.iter().filter(|(_, row)| row.end.is_none());
         LoadedRuns {
             unfinished: unfinished
-                .map(|(name, row)| LoadedRun { name: name.clone(), slot: row.slot, uid: None, age: now - row.wished_at })
+                .map(|(name, row)| LoadedRun {
+                    name: name.clone(),
+                    slot: row.slot,
+                    uid: None,
+                    age: now - row.wished_at,
+                })
                 .collect(),
             failed_in_a_row: 0,
         }

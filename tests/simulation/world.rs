@@ -183,8 +183,10 @@ impl World {
         let effect = self.in_flight.swap_remove(at);
         let lost = self.strikes(Fault::RequestLost, 25);
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
-        let late = !lost && !answer_lost && matches!(effect, Effect::CreateJob(_)) && self.strikes(Fault::RequestLate, 25);
-        let is_store = matches!(effect, Effect::LoadRuns | Effect::WriteWishes(_) | Effect::WriteEnd(_) | Effect::ReadDepth(_));
+        let late =
+            !lost && !answer_lost && matches!(effect, Effect::CreateJob(_)) && self.strikes(Fault::RequestLate, 25);
+        let is_store =
+            matches!(effect, Effect::LoadRuns | Effect::WriteWishes(_) | Effect::WriteEnd(_) | Effect::ReadDepth(_));
         if lost || (is_store && self.store_away) {
             return self.answer(Self::unanswered(&effect));
         }
@@ -228,7 +230,9 @@ impl World {
         match effect {
             Effect::LoadRuns => vec![Event::RunsLoaded(None)],
             Effect::ReadDepth(_) => vec![Event::DepthRead(None)],
-            Effect::WriteWishes(wishes) => wishes.iter().map(|wish| Event::WishWritten(wish.name.clone(), None)).collect(),
+            Effect::WriteWishes(wishes) => {
+                wishes.iter().map(|wish| Event::WishWritten(wish.name.clone(), None)).collect()
+            }
             Effect::CreateJob(wish) => {
                 vec![Event::CreateAnswered(wish.name.clone(), CreateAnswer::Unanswered { retry_after: None })]
             }
@@ -297,12 +301,16 @@ impl World {
     fn check_delete(&self, name: &JobName, uid: &str, version: Option<&str>) {
         let Some(it) = self.cluster.jobs.get(name) else { return };
         let meta = &it.job.metadata;
-        let strikes = meta.uid.as_deref() == Some(uid) && version.is_none_or(|version| meta.resource_version.as_deref() == Some(version));
+        let strikes = meta.uid.as_deref() == Some(uid)
+            && version.is_none_or(|version| meta.resource_version.as_deref() == Some(version));
         let ended = self.store.rows.get(name).is_some_and(|row| row.end.is_some());
         assert!(!(strikes && it.is_running() && !ended), "invariant: a_running_job_is_never_deleted ({name})");
         if let (true, Some(finished)) = (strikes, it.finished_at) {
             assert!(ended, "invariant: a_finished_job_is_cleaned_up_only_after_its_outcome_is_stored ({name})");
-            assert!(self.now >= finished + REQUEST_TIMEOUT, "invariant: a_finished_name_is_not_free_for_late_requests ({name})");
+            assert!(
+                self.now >= finished + REQUEST_TIMEOUT,
+                "invariant: a_finished_name_is_not_free_for_late_requests ({name})"
+            );
         }
     }
 
@@ -368,7 +376,8 @@ impl World {
             self.cluster.delete(&name, None, None, self.now);
         }
         let now = self.now;
-        let live_pod = self.cluster.jobs.get(&name).is_some_and(|it| it.is_live() && it.pod.is_some() && !it.is_terminating());
+        let live_pod =
+            self.cluster.jobs.get(&name).is_some_and(|it| it.is_live() && it.pod.is_some() && !it.is_terminating());
         if live_pod && self.strikes(Fault::PodDeleted, 8) {
             self.cluster.jobs.get_mut(&name).expect("just seen").lose_pod(now);
         }

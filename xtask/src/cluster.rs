@@ -41,13 +41,18 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<()> {
     match action {
         Action::Up { yes } => {
             let state = up(*yes)?;
-            eprintln!("the cluster is up: kubeconfig {}, context {}", state.kubeconfig.display(), crate::state::CONTEXT);
+            eprintln!(
+                "the cluster is up: kubeconfig {}, context {}",
+                state.kubeconfig.display(),
+                crate::state::CONTEXT
+            );
             eprintln!("Postgres: {}", state.database_url("postgres"));
             Ok(())
         }
         Action::Down => down(),
         Action::Kubeconfig => {
-            let state = State::load()?.filter(|state| state.ready).context("the cluster is not up: cargo xtask cluster up")?;
+            let state =
+                State::load()?.filter(|state| state.ready).context("the cluster is not up: cargo xtask cluster up")?;
             println_path(&state.kubeconfig)
         }
     }
@@ -107,6 +112,25 @@ pub(crate) fn up(install: bool) -> anyhow::Result<State> {
     told("starting the scale node", || node::start_scale(&mut state))?;
     state.ready = true;
     state.save()?;
+    Ok(state)
+}
+
+/// Brings up Postgres alone, or finds it up.
+pub(crate) fn postgres_up(install: bool) -> anyhow::Result<State> {
+    let _lock = lock()?;
+    programs::ensure(false, install)?;
+    bosses::install()?;
+    if let Some(state) = State::load()? {
+        if postgres::sql(&state, "postgres", "select 1").is_ok() {
+            return Ok(state);
+        }
+        sweep::take_down(&state)?;
+    }
+    let mut state = plan(false)?;
+    state.save()?;
+    state.processes.push(postgres::start(&state)?);
+    state.save()?;
+    postgres::wait(&state)?;
     Ok(state)
 }
 

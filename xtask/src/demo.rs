@@ -40,7 +40,8 @@ pub(crate) struct Options {
 }
 
 /// The queues of `jobs.example.json`, and how many messages a round sends to each.
-const ROUND: [(&str, &str, u32); 3] = [("thumbnails", "thumbnails", 5), ("Video_Transcoding", "Video_Transcoding", 8), ("reports", "monthly-reports", 6)];
+const ROUND: [(&str, &str, u32); 3] =
+    [("thumbnails", "thumbnails", 5), ("Video_Transcoding", "Video_Transcoding", 8), ("reports", "monthly-reports", 6)];
 
 /// How long a round may take: a pod starts and ends within 1 to 2 s on the real node.
 const ROUND_MAX: Duration = Duration::from_secs(180);
@@ -69,7 +70,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     eprintln!("bringing up the test cluster");
     let state = cluster::up(options.yes)?;
     if !state.real_node {
-        eprintln!("without root there are no containers: pods run on the scale node, which only plays them, and this demo takes the messages in their place");
+        eprintln!(
+            "without root there are no containers: pods run on the scale node, which only plays them, and this demo takes the messages in their place"
+        );
     }
     let program = build::job_chief()?;
     prepare(&state)?;
@@ -78,7 +81,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let told = rounds(&state, port, options.once, &mut chief);
     stop(&mut chief);
     let rounds = told?;
-    eprintln!("{rounds} round{} in {:.0} s, start included. The cluster stays up for the next time: cargo xtask cluster down", if rounds == 1 { "" } else { "s" }, begun.elapsed().as_secs_f64());
+    eprintln!(
+        "{rounds} round{} in {:.0} s, start included. The cluster stays up for the next time: cargo xtask cluster down",
+        if rounds == 1 { "" } else { "s" },
+        begun.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
@@ -120,9 +127,11 @@ fn start(state: &State, program: &std::path::Path, port: u16) -> anyhow::Result<
     command.env("DB_MONITOR_STATE_INTERVAL_SECONDS", "1");
     let config = folder().join("demo.toml");
     std::fs::write(&config, "[server]\nhost = \"127.0.0.1\"\n")?;
-    let child = command.arg("--config").arg(config).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+    let child =
+        command.arg("--config").arg(config).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
     let mut child = child;
-    let ready = until(READY_MAX, || get(port, "/readiness").is_ok() || child.try_wait().is_ok_and(|ended| ended.is_some()));
+    let ready =
+        until(READY_MAX, || get(port, "/readiness").is_ok() || child.try_wait().is_ok_and(|ended| ended.is_some()));
     if !ready || child.try_wait()?.is_some() {
         stop(&mut child);
         bail!("job-chief is not ready; see target/cluster/logs/demo-job-chief.log");
@@ -180,28 +189,39 @@ fn round(state: &State, port: u16, chief: &mut Child, before: &BTreeMap<String, 
         boss(state, DATABASE, bosses::NEWEST, &["send", queue, &count.to_string()])?;
     }
     let begun = Instant::now();
-    let mut drawn = 0;
+    let mut drawn = vec![];
     loop {
         if !state.real_node {
             play_workers(state)?;
         }
         let (lines, idle) = table(port)?;
-        draw(&lines, &mut drawn)?;
+        draw(lines, &mut drawn)?;
         let now = completed(state)?;
-        let done = ROUND.iter().all(|(_, queue, count)| now.get(*queue).unwrap_or(&0) - before.get(*queue).unwrap_or(&0) >= i64::from(*count));
+        let done = ROUND.iter().all(|(_, queue, count)| {
+            now.get(*queue).unwrap_or(&0) - before.get(*queue).unwrap_or(&0) >= i64::from(*count)
+        });
         if (done && idle) || INTERRUPTED.load(Ordering::Relaxed) {
             return Ok(());
         }
         ensure!(chief.try_wait()?.is_none(), "job-chief has ended; see target/cluster/logs/demo-job-chief.log");
-        ensure!(begun.elapsed() < ROUND_MAX, "the messages were not all taken within {} s; see target/cluster/logs/", ROUND_MAX.as_secs());
+        ensure!(
+            begun.elapsed() < ROUND_MAX,
+            "the messages were not all taken within {} s; see target/cluster/logs/",
+            ROUND_MAX.as_secs()
+        );
         sleep(DRAWN_EVERY);
     }
 }
 
 /// Completed messages by queue.
 fn completed(state: &State) -> anyhow::Result<BTreeMap<String, i64>> {
-    let rows = sql(state, DATABASE, "select name || '=' || count(*) from pgboss.job where state = 'completed' group by name")?;
-    Ok(rows.lines().filter_map(|line| line.rsplit_once('=')).map(|(name, count)| (name.to_owned(), count.parse().unwrap_or(0))).collect())
+    let rows =
+        sql(state, DATABASE, "select name || '=' || count(*) from pgboss.job where state = 'completed' group by name")?;
+    Ok(rows
+        .lines()
+        .filter_map(|line| line.rsplit_once('='))
+        .map(|(name, count)| (name.to_owned(), count.parse().unwrap_or(0)))
+        .collect())
 }
 
 /// Where no container runs, a message is taken for each Job that plays to run.
@@ -212,31 +232,43 @@ fn play_workers(state: &State) -> anyhow::Result<()> {
 /// The queues and their Jobs, and whether nothing lives any more.
 fn table(port: u16) -> anyhow::Result<(Vec<String>, bool)> {
     let (states, jobs) = (get(port, "/states")?, get(port, "/jobs")?);
-    let mut lines = vec![format!("{:<18} {:>7} {:>7} {:>10}   {:>7} {:>9} {:>8}", "QUEUE", "WAITING", "ACTIVE", "COMPLETED", "QUEUED", "STARTING", "RUNNING")];
+    let mut lines = vec![format!(
+        "{:<18} {:>7} {:>7} {:>10}   {:>7} {:>9} {:>8}",
+        "QUEUE", "WAITING", "ACTIVE", "COMPLETED", "QUEUED", "STARTING", "RUNNING"
+    )];
     let mut idle = true;
     for job in jobs.as_array().into_iter().flatten() {
         let queue = job["queue"].as_str().unwrap_or_default();
         let (of, phase) = (&states[queue], &job["phase"]);
         let waiting = of["created"].as_i64().unwrap_or(0) + of["retry"].as_i64().unwrap_or(0);
+        let number = |value: &Value| value.as_i64().unwrap_or(0);
+        let (active, completed) = (number(&of["active"]), number(&of["completed"]));
+        let (queued, starting, running) =
+            (number(&phase["queued"]), number(&phase["starting"]), number(&phase["running"]));
         lines.push(format!(
-            "{queue:<18} {waiting:>7} {:>7} {:>10}   {:>7} {:>9} {:>8}",
-            of["active"], of["completed"], phase["queued"], phase["starting"], phase["running"]
+            "{queue:<18} {waiting:>7} {active:>7} {completed:>10}   {queued:>7} {starting:>9} {running:>8}"
         ));
         idle &= job["live"].as_array().is_some_and(Vec::is_empty);
     }
     Ok((lines, idle))
 }
 
-/// Over the last table on a terminal, below it elsewhere.
-fn draw(lines: &[String], drawn: &mut usize) -> anyhow::Result<()> {
+/// Over the last table on a terminal; elsewhere below it, when something has changed.
+fn draw(lines: Vec<String>, drawn: &mut Vec<String>) -> anyhow::Result<()> {
+    if lines == *drawn {
+        return Ok(());
+    }
     let mut out = std::io::stderr().lock();
-    if std::io::stderr().is_terminal() && *drawn > 0 {
-        write!(out, "\x1b[{drawn}A")?;
+    let (up, clear) = match (out.is_terminal(), drawn.len()) {
+        (true, 0) => (String::new(), "\x1b[K"),
+        (true, height) => (format!("\x1b[{height}A"), "\x1b[K"),
+        (false, _) => (String::new(), ""),
+    };
+    write!(out, "{up}")?;
+    for line in &lines {
+        writeln!(out, "{line}{clear}")?;
     }
-    for line in lines {
-        writeln!(out, "{line}\x1b[K")?;
-    }
-    *drawn = lines.len();
+    *drawn = lines;
     Ok(())
 }
 
@@ -249,8 +281,15 @@ fn summary(state: &State, port: u16, before: &BTreeMap<String, i64>) -> anyhow::
         let runs: Vec<&Value> = told["runs"].as_array().into_iter().flatten().collect();
         let unfinished = runs.iter().filter(|run| run["endedAt"].is_null()).count();
         let succeeded = runs.iter().filter(|run| run["outcome"] == "succeeded").count();
-        eprintln!("  {queue}: {taken} of {sent} messages taken {}, {succeeded} of the last {} runs succeeded, {unfinished} unfinished", if state.real_node { "by workers in containers" } else { "(played)" }, runs.len());
-        ensure!(taken >= i64::from(sent) && unfinished == 0, "{queue}: not every message was taken, or a Job is unfinished");
+        eprintln!(
+            "  {queue}: {taken} of {sent} messages taken {}, {succeeded} of the last {} runs succeeded, {unfinished} unfinished",
+            if state.real_node { "by workers in containers" } else { "(played)" },
+            runs.len()
+        );
+        ensure!(
+            taken >= i64::from(sent) && unfinished == 0,
+            "{queue}: not every message was taken, or a Job is unfinished"
+        );
     }
     Ok(())
 }
@@ -264,6 +303,10 @@ fn get(port: u16, path: &str) -> anyhow::Result<Value> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-    ensure!(head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"), "{path}: {}", head.lines().next().unwrap_or_default());
+    ensure!(
+        head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"),
+        "{path}: {}",
+        head.lines().next().unwrap_or_default()
+    );
     Ok(serde_json::from_str(body)?)
 }

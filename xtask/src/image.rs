@@ -45,10 +45,8 @@ pub(crate) fn small_ones() -> anyhow::Result<Vec<PathBuf>> {
     Ok(vec![
         plain.pack(&files("worker", &[(&worker, "worker")])?)?,
         Image { name: PAUSE, entrypoint: "/pause", ..plain }.pack(&files("pause", &[(&pause, "pause")])?)?,
-        Image { name: BUSYBOX, entrypoint: "/bin/busybox", user: "0:0", ..plain }.pack(&files(
-            "busybox",
-            &[(&busybox, "bin/busybox"), (&busybox, "bin/sh"), (&busybox, "bin/sleep")],
-        )?)?,
+        Image { name: BUSYBOX, entrypoint: "/bin/busybox", user: "0:0", ..plain }
+            .pack(&files("busybox", &[(&busybox, "bin/busybox"), (&busybox, "bin/sh"), (&busybox, "bin/sleep")])?)?,
     ])
 }
 
@@ -93,7 +91,11 @@ impl Image<'_> {
         let manifest = json!([{"Config": "config.json", "RepoTags": [self.name], "Layers": ["layer.tar"]}]);
         let archive = folder.with_extension("tar");
         let mut outer = tar::Builder::new(File::create(&archive)?);
-        for (name, bytes) in [("config.json", config.to_string().into_bytes()), ("layer.tar", layer), ("manifest.json", manifest.to_string().into_bytes())] {
+        for (name, bytes) in [
+            ("config.json", config.to_string().into_bytes()),
+            ("layer.tar", layer),
+            ("manifest.json", manifest.to_string().into_bytes()),
+        ] {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);

@@ -16,7 +16,13 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
 pub(crate) fn free_network() -> anyhow::Result<u8> {
     let addresses = succeed(Command::new("ip").args(["-o", "addr"]))?;
     let routes = succeed(Command::new("ip").arg("route"))?;
-    let taken = |n: u8| [addresses.as_str(), routes.as_str()].iter().any(|text| text.contains(&format!(" 10.{n}.")) || text.starts_with(&format!("10.{n}.")) || text.contains(&format!("\n10.{n}.")));
+    let taken = |n: u8| {
+        [addresses.as_str(), routes.as_str()].iter().any(|text| {
+            text.contains(&format!(" 10.{n}."))
+                || text.starts_with(&format!("10.{n}."))
+                || text.contains(&format!("\n10.{n}."))
+        })
+    };
     (200..250).step_by(2).find(|n| !taken(*n) && !taken(n + 1)).context("all networks from 10.200 to 10.250 are taken")
 }
 

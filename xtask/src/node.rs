@@ -6,8 +6,7 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 
 use crate::{
-    build,
-    image,
+    build, image,
     net::free_port,
     plane::{NODE, kubectl, part},
     processes::{Process, succeed, until},
@@ -229,5 +228,7 @@ pub(crate) fn start_scale(state: &mut State) -> anyhow::Result<()> {
 
 /// Whether this machine can run containers for us.
 pub(crate) fn can_run_containers() -> bool {
-    crate::programs::is_root() && cfg!(target_os = "linux") && (find("apt-get").is_some() || find("containerd").is_some())
+    crate::programs::is_root()
+        && cfg!(target_os = "linux")
+        && (find("apt-get").is_some() || find("containerd").is_some())
 }

@@ -63,7 +63,11 @@ pub(crate) fn start_api(state: &mut State) -> anyhow::Result<()> {
     let mut etcd = part("etcd");
     etcd.args(["--name=test", "--unsafe-no-fsync", "--log-level=warn", "--data-dir"]).arg(folder().join("etcd"));
     etcd.args([format!("--listen-client-urls={client}"), format!("--advertise-client-urls={client}")]);
-    etcd.args([format!("--listen-peer-urls={peer}"), format!("--initial-advertise-peer-urls={peer}"), format!("--initial-cluster=test={peer}")]);
+    etcd.args([
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=test={peer}"),
+    ]);
     launch(state, "etcd", &mut etcd)?;
     launch(state, "apiserver", &mut api_server(state, &client, &pki))?;
     write_kubeconfigs(state, &pki)?;
@@ -106,7 +110,10 @@ fn authority() -> PathBuf {
 }
 
 fn write_kubeconfigs(state: &State, pki: &Path) -> anyhow::Result<()> {
-    ensure!(until(READY_MAX, || authority().exists()), "the API server made no certificate; see target/cluster/logs/apiserver.log");
+    ensure!(
+        until(READY_MAX, || authority().exists()),
+        "the API server made no certificate; see target/cluster/logs/apiserver.log"
+    );
     for (path, token) in [(state.kubeconfig.clone(), ADMIN_TOKEN), (pki.join("node.kubeconfig"), NODE_TOKEN)] {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": CONTEXT,

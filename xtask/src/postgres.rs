@@ -1,12 +1,6 @@
 //! A Postgres of our own, on loopback and on the address that pods reach.
 
-use std::{
-    fs,
-    os::unix::fs::chown,
-    path::PathBuf,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::chown, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
 
@@ -78,8 +72,19 @@ pub(crate) fn start(state: &State) -> anyhow::Result<Process> {
     let mut addresses = vec!["127.0.0.1".to_owned(), state.postgres_host.clone()];
     addresses.dedup();
     let mut postgres = as_postgres("postgres")?;
-    postgres.arg("-D").arg(data()).args(["-p", &state.postgres_port.to_string(), "-c", &format!("listen_addresses={}", addresses.join(","))]);
-    for setting in ["unix_socket_directories=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=256MB"] {
+    postgres.arg("-D").arg(data()).args([
+        "-p",
+        &state.postgres_port.to_string(),
+        "-c",
+        &format!("listen_addresses={}", addresses.join(",")),
+    ]);
+    for setting in [
+        "unix_socket_directories=",
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+        "shared_buffers=256MB",
+    ] {
         postgres.args(["-c", setting]);
     }
     postgres.args(["-c", &format!("max_connections={CONNECTIONS}")]);
@@ -88,7 +93,10 @@ pub(crate) fn start(state: &State) -> anyhow::Result<Process> {
 
 /// Waits until Postgres answers.
 pub(crate) fn wait(state: &State) -> anyhow::Result<()> {
-    ensure!(until(READY_MAX, || sql(state, "postgres", "select 1").is_ok()), "Postgres does not answer; see target/cluster/logs/postgres.log");
+    ensure!(
+        until(READY_MAX, || sql(state, "postgres", "select 1").is_ok()),
+        "Postgres does not answer; see target/cluster/logs/postgres.log"
+    );
     Ok(())
 }
 

@@ -100,7 +100,8 @@ pub(crate) fn until(wait: Duration, mut holds: impl FnMut() -> bool) -> bool {
 
 /// Runs a command to its end; its output is shown only if it fails.
 pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("can't start {:?}", command.get_program()))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("can't start {:?}", command.get_program()))?;
     if !output.status.success() {
         let told = [output.stdout, output.stderr].concat();
         bail!("{:?} failed ({}):\n{}", command.get_program(), output.status, String::from_utf8_lossy(&told).trim());
@@ -110,7 +111,8 @@ pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<String> {
 
 /// Runs a command to its end with its output shown.
 pub(crate) fn show(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("can't start {:?}", command.get_program()))?;
+    let status =
+        command.stdin(Stdio::null()).status().with_context(|| format!("can't start {:?}", command.get_program()))?;
     if !status.success() {
         bail!("{:?} {:?} failed ({status})", command.get_program(), command.get_args().collect::<Vec<_>>());
     }

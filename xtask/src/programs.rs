@@ -18,12 +18,22 @@ struct Program {
     for_node: bool,
 }
 
-const fn program(name: &'static str, folders: &'static [&'static str], package: &'static str, for_node: bool) -> Program {
+const fn program(
+    name: &'static str,
+    folders: &'static [&'static str],
+    package: &'static str,
+    for_node: bool,
+) -> Program {
     Program { name, folders, package, for_node }
 }
 
 /// Folders of Debian's Postgres, newest first.
-const POSTGRES: &[&str] = &["/usr/lib/postgresql/18/bin", "/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin"];
+const POSTGRES: &[&str] = &[
+    "/usr/lib/postgresql/18/bin",
+    "/usr/lib/postgresql/17/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/lib/postgresql/15/bin",
+];
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 

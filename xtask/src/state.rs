@@ -66,7 +66,9 @@ impl State {
     /// What was written down, if anything.
     pub(crate) fn load() -> anyhow::Result<Option<Self>> {
         match fs::read(Self::path()) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is broken", Self::path().display()))?)),
+            Ok(text) => Ok(Some(
+                serde_json::from_slice(&text).with_context(|| format!("{} is broken", Self::path().display()))?,
+            )),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("the state of the cluster can't be read"),
         }

@@ -1,11 +1,6 @@
 //! Takes the cluster down: exactly what was started, also after a kill at any moment.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use nix::{
     mount::{MntFlags, umount2},
@@ -45,7 +40,12 @@ pub(crate) fn take_down(state: &State) -> anyhow::Result<()> {
         unmount(&state.sockets);
         remove_networks(state);
         remove_cgroups(state);
-        problems.extend(fs::remove_dir_all(&state.sockets).err().filter(|e| e.kind() != std::io::ErrorKind::NotFound).map(Into::into));
+        problems.extend(
+            fs::remove_dir_all(&state.sockets)
+                .err()
+                .filter(|e| e.kind() != std::io::ErrorKind::NotFound)
+                .map(Into::into),
+        );
     }
     for address in &state.addresses {
         problems.extend(remove_address(address).err());
@@ -104,7 +104,11 @@ fn shims(socket: &str) -> Vec<i32> {
 /// Everything mounted below a folder, innermost first.
 fn unmount(folder: &Path) {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let mut paths: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| Path::new(path).starts_with(folder)).collect();
+    let mut paths: Vec<&str> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .filter(|path| Path::new(path).starts_with(folder))
+        .collect();
     paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
     for path in paths {
         if let Err(error) = umount2(path, MntFlags::MNT_DETACH) {
@@ -119,7 +123,8 @@ fn remove_networks(state: &State) {
     let names = succeed(Command::new("ip").args(["netns", "list"])).unwrap_or_default();
     for name in names.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with("cni-")) {
         let addresses = succeed(Command::new("ip").args(["-n", name, "-o", "addr"])).unwrap_or_default();
-        let ours = addresses.contains(&format!(" {pods}.")) && succeed(Command::new("ip").args(["netns", "del", name])).is_err();
+        let ours = addresses.contains(&format!(" {pods}."))
+            && succeed(Command::new("ip").args(["netns", "del", name])).is_err();
         if ours {
             eprintln!("  the network namespace {name} stays");
         }

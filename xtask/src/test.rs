@@ -1,5 +1,142 @@
-//! x
+//! Command two: everything that is tested, in the order in which it is likely to fail fast.
+
+use std::{process::Command, time::Instant};
+
+use anyhow::{Context, ensure};
 use clap::Args;
+
+use crate::{
+    build::{self, cargo},
+    cluster, image, node,
+    processes::show,
+    programs::need,
+    state::{State, folder, root},
+    tidy,
+};
+
+/// What the tests are asked for.
 #[derive(Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Options) -> anyhow::Result<()> { Ok(()) }
+pub(crate) struct Options {
+    /// Install what is missing.
+    #[arg(long)]
+    yes: bool,
+    /// Leave the cluster out; what was not run is said.
+    #[arg(long)]
+    fast: bool,
+    /// Go on without a node that runs containers; what was not run is said.
+    #[arg(long)]
+    no_real_node: bool,
+}
+
+/// Turns the tests on that need servers. It is on for all tests, so that nothing is built twice.
+const FEATURE: &str = "job-chief/test-servers";
+
+/// One part of the run, for the summary.
+struct Part {
+    name: &'static str,
+    seconds: f64,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let mut parts = vec![];
+    let mut part = |name: &'static str, act: &mut dyn FnMut() -> anyhow::Result<()>| {
+        eprintln!("\n== {name}");
+        let begun = Instant::now();
+        act().with_context(|| format!("{name}: failed"))?;
+        parts.push(Part { name, seconds: begun.elapsed().as_secs_f64() });
+        anyhow::Ok(())
+    };
+    part("format", &mut || show(cargo().args(["fmt", "--all", "--check"])))?;
+    part("tidy", &mut tidy::run)?;
+    part("lints", &mut || {
+        let features = "job-chief/test-postgres,job-chief/test-cluster";
+        show(cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            features,
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    part("go", &mut go_vet)?;
+    part("documents", &mut || {
+        show(
+            cargo().args(["doc", "--no-deps", "--locked", "--package", "job-chief"]).env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    })?;
+    part("unit tests and simulation", &mut units)?;
+    let mut state = None;
+    if options.fast {
+        part("Postgres", &mut || {
+            state = Some(cluster::postgres_up(options.yes)?);
+            tests(state.as_ref(), "postgres")
+        })?;
+        eprintln!("\nnot run, as asked with --fast: the tests on the cluster (tests/e2e)");
+    } else {
+        part("cluster", &mut || {
+            state = Some(bring_up(options)?);
+            Ok(())
+        })?;
+        part("Postgres", &mut || tests(state.as_ref(), "postgres"))?;
+        part("end to end", &mut || end_to_end(options, state.as_ref()))?;
+    }
+    eprintln!("\nall passed");
+    for Part { name, seconds } in &parts {
+        eprintln!("  {seconds:>7.1} s  {name}");
+    }
+    if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        cluster::down()?;
+    }
+    Ok(())
+}
+
+fn units() -> anyhow::Result<()> {
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--locked", "--features", FEATURE, "--lib", "--bins"]);
+    show(tests.args(["--test", "simulation", "--test", "documents", "--test", "commands"]))
+}
+
+fn go_vet() -> anyhow::Result<()> {
+    for module in ["testenv", "examples/worker"] {
+        let folder = root().join(module);
+        let unformatted = crate::processes::succeed(Command::new("gofmt").args(["-l", "."]).current_dir(&folder))?;
+        ensure!(unformatted.is_empty(), "gofmt -w {module}: {unformatted}");
+    }
+    show(Command::new(need("go")?).args(["vet", "./..."]).current_dir(root().join("examples/worker")))
+}
+
+fn bring_up(options: &Options) -> anyhow::Result<State> {
+    let real = node::can_run_containers();
+    ensure!(
+        real || options.no_real_node,
+        "the tests need root on Linux to run containers. --no-real-node goes on without, and says what was not run"
+    );
+    let state = cluster::up(options.yes)?;
+    if state.real_node {
+        let archive = image::job_chief()?;
+        build::told("loading job-chief's image", || node::load(&state, &archive))?;
+    }
+    Ok(state)
+}
+
+fn end_to_end(options: &Options, state: Option<&State>) -> anyhow::Result<()> {
+    if state.is_some_and(|state| !state.real_node) && options.no_real_node {
+        eprintln!("not run, as there is no real node: the tests on the cluster (tests/e2e)");
+        return Ok(());
+    }
+    tests(state, "e2e")
+}
+
+fn tests(state: Option<&State>, test: &str) -> anyhow::Result<()> {
+    let state = state.context("the servers are not up")?;
+    let mut command = cargo();
+    command.args(["test", "--package", "job-chief", "--locked", "--features", FEATURE, "--test", test]);
+    command.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
+    command.env("JOB_CHIEF_TEST_DATABASE", state.database_url("postgres"));
+    // Cases mostly wait for the cluster: more of them than processors run side by side.
+    show(command.args(["--", "--test-threads", "8"]))
+}

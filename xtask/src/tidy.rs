@@ -1,2 +1,228 @@
-//! x
-pub(crate) fn run() -> anyhow::Result<()> { Ok(()) }
+//! The rules of the house, held by reading the sources: which floor may name which, what is pure, how long
+//! things may be, and what must not be there at all.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use syn::{spanned::Spanned, visit::Visit};
+use walkdir::WalkDir;
+
+use crate::state::root;
+
+/// Lines of one function.
+const FUNCTION_MAX: usize = 70;
+
+/// Lines of code of one file, without blank lines, comments and its tests.
+const FILE_MAX: usize = 400;
+
+/// Each floor, and those below it that it may name. What is not listed is refused.
+const ARROWS: [(&str, &[&str]); 16] = [
+    ("config", &[]),
+    ("decide", &["config"]),
+    ("clock", &[]),
+    ("sql", &[]),
+    ("telemetry", &["config"]),
+    ("health", &[]),
+    ("metrics", &["decide"]),
+    ("queue", &["config", "decide", "sql"]),
+    ("store", &["decide", "sql"]),
+    ("cluster", &["clock", "decide", "health", "metrics"]),
+    ("actors", &["clock", "cluster", "config", "decide", "health", "metrics", "queue", "store", "telemetry"]),
+    ("http", &["actors", "clock", "cluster", "config", "decide", "health", "metrics", "store", "telemetry"]),
+    ("shutdown", &[]),
+    (
+        "app",
+        &["actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "queue", "shutdown", "store"],
+    ),
+    ("cli", &["app", "cluster", "config", "decide", "queue", "sql", "store", "telemetry"]),
+    ("lib", &[]),
+];
+
+/// What a pure file does not mention.
+const IMPURE: [&str; 10] =
+    ["tokio", "sqlx", "axum", "kube::", "async fn", "Instant", "SystemTime", "rand::", "std::fs", "Mutex"];
+
+/// Words that say nothing of what a file is about.
+const EMPTY_NAMES: [&str; 6] = ["util", "utils", "common", "types", "models", "helpers"];
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut problems = vec![];
+    for folder in ["src", "xtask/src", "tests"] {
+        for entry in WalkDir::new(root().join(folder)).sort_by_file_name() {
+            let path = entry?.into_path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path)?;
+                let name = path.strip_prefix(root())?.to_path_buf();
+                problems.extend(file_problems(&name, &text).with_context(|| name.display().to_string())?);
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    bail!("{} problem(s):\n  {}", problems.len(), problems.join("\n  "))
+}
+
+/// Everything that is untidy in one file.
+fn file_problems(name: &Path, text: &str) -> anyhow::Result<Vec<String>> {
+    let file = syn::parse_file(text)?;
+    let mut reader = Reader { name, problems: vec![], floor: floor(name), tests: 0 };
+    reader.visit_file(&file);
+    let Reader { mut problems, tests, .. } = reader;
+    let mut tell = |what: String| problems.push(format!("{}: {what}", name.display()));
+    if !text.starts_with("//!") {
+        tell("says nothing of itself: begin with //!".into());
+    }
+    let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+    if code.saturating_sub(tests) > FILE_MAX {
+        tell(format!("{} lines of code, allowed are {FILE_MAX}", code - tests));
+    }
+    let stem = name.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    if stem == "mod" || EMPTY_NAMES.contains(&stem) {
+        tell("the name says nothing of what it is about".into());
+    }
+    if name.starts_with("src/decide") {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for word in lines.flat_map(|line| IMPURE.iter().filter(move |word| line.contains(**word))) {
+            tell(format!("mentions `{word}`, and is pure"));
+        }
+    }
+    Ok(problems)
+}
+
+/// The floor of a file: its first folder below `src`, or its own name.
+fn floor(name: &Path) -> Option<String> {
+    let below = name.strip_prefix("src").ok()?;
+    let first = below.iter().next().map(PathBuf::from)?;
+    first.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned).filter(|stem| stem != "main")
+}
+
+struct Reader<'a> {
+    name: &'a Path,
+    problems: Vec<String>,
+    floor: Option<String>,
+    /// Lines of test modules.
+    tests: usize,
+}
+
+impl Reader<'_> {
+    fn tell(&mut self, line: usize, what: &str) {
+        self.problems.push(format!("{}:{line}: {what}", self.name.display()));
+    }
+
+    fn arrow(&mut self, line: usize, to: &str) {
+        let Some(from) = self.floor.clone().filter(|from| from != to) else { return };
+        let allowed = ARROWS.iter().find(|(floor, _)| *floor == from).map(|(_, below)| *below);
+        if !allowed.is_some_and(|below| below.contains(&to)) {
+            self.tell(line, &format!("`{from}` names `{to}`: that arrow is not in the table"));
+        }
+    }
+
+    /// The floors that `use crate::…` names.
+    fn use_tree(&mut self, tree: &syn::UseTree) {
+        match tree {
+            syn::UseTree::Path(path) => self.arrow(path.ident.span().start().line, &path.ident.to_string()),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.use_tree(tree)),
+            _ => {}
+        }
+    }
+
+    fn function(&mut self, name: &syn::Ident, whole: impl Spanned) {
+        let span = whole.span();
+        let lines = span.end().line - span.start().line + 1;
+        if lines > FUNCTION_MAX {
+            self.tell(span.start().line, &format!("`{name}` has {lines} lines, allowed are {FUNCTION_MAX}"));
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        if let syn::UseTree::Path(path) = &item.tree
+            && path.ident == "crate"
+        {
+            self.use_tree(&path.tree);
+        }
+        if matches!(item.vis, syn::Visibility::Public(_)) {
+            self.tell(item.span().start().line, "no re-exports: a thing has one place");
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let mut segments = path.segments.iter();
+        if let (Some(first), Some(second)) = (segments.next(), segments.next())
+            && first.ident == "crate"
+        {
+            self.arrow(path.span().start().line, &second.ident.to_string());
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        let is_test = |attribute: &syn::Attribute| attribute.path().is_ident("cfg");
+        if module.attrs.iter().any(is_test) && module.content.is_some() {
+            let span = module.span();
+            self.tests += span.end().line - span.start().line;
+        }
+        syn::visit::visit_item_mod(self, module);
+    }
+
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.function(&function.sig.ident, &function.block);
+        syn::visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.function(&function.sig.ident, &function.block);
+        syn::visit::visit_impl_item_fn(self, function);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        for (word, why) in [("allow", "use #[expect(…, reason)]"), ("ignore", "a test that does not run tests nothing")]
+        {
+            if attribute.path().is_ident(word) {
+                self.tell(attribute.span().start().line, &format!("#[{word}]: {why}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(name: &str, text: &str) -> String {
+        file_problems(Path::new(name), text).expect("parses").join("\n")
+    }
+
+    #[test]
+    fn arrows_go_down_only() {
+        assert!(
+            told("src/decide/a.rs", "//! a\nuse crate::{config::b, actors::c};").contains("`decide` names `actors`")
+        );
+        assert!(told("src/cluster/a.rs", "//! a\nfn f() { crate::app::run(); }").contains("`cluster` names `app`"));
+        assert_eq!(told("src/actors/a.rs", "//! a\nuse crate::decide::b;"), "");
+    }
+
+    #[test]
+    fn the_core_is_pure() {
+        assert!(told("src/decide/a.rs", "//! a\nasync fn f() {}").contains("`async fn`"));
+        assert!(told("src/decide/a.rs", "//! a\nuse std::time::Instant;").contains("`Instant`"));
+        assert_eq!(told("src/decide/a.rs", "//! a\n// tokio is not used here\nfn f() {}"), "");
+    }
+
+    #[test]
+    fn lengths_and_docs_are_held() {
+        let long = format!("//! a\nfn f() {{\n{}}}\n", "    g();\n".repeat(FUNCTION_MAX));
+        assert!(told("src/queue/a.rs", &long).contains("allowed are 70"));
+        let large = format!("//! a\n{}", "fn f() {}\n".repeat(FILE_MAX + 1));
+        assert!(told("src/queue/a.rs", &large).contains("allowed are 400"));
+        assert!(told("src/queue/a.rs", "fn f() {}").contains("begin with //!"));
+        assert!(told("src/queue/util.rs", "//! a").contains("says nothing"));
+        assert!(told("tests/a.rs", "//! a\n#[test]\n#[ignore]\nfn f() {}").contains("#[ignore]"));
+    }
+}

@@ -1,0 +1,250 @@
+//! How runs end badly: each told apart on the real cluster, with what was recorded and which wait applied.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::{
+        batch::v1::Job,
+        core::v1::{Pod, ResourceQuota},
+    },
+    jiff::Timestamp,
+};
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, eventually, script, with};
+
+/// What must be on record of the first run.
+struct Expected {
+    outcome: &'static str,
+    reason: &'static str,
+    exit_code: Option<i64>,
+    message: &'static str,
+}
+
+fn expected(outcome: &'static str, reason: &'static str, exit_code: Option<i64>, message: &'static str) -> Expected {
+    Expected { outcome, reason, exit_code, message }
+}
+
+fn time(run: &Value, key: &str) -> Timestamp {
+    run[key].as_str().unwrap().parse().unwrap()
+}
+
+/// Runs one JobConfig beside a healthy one, twice to its bad end; the second run comes after `wait` at the earliest.
+async fn ends(name: &str, config: Value, wait: Duration, expected: Expected) -> Stage {
+    let mut stage = Stage::set(name).await;
+    let healthy = with(script("healthy", "true"), json!({"waitTimeAfterSuccessfulRun": "100ms"}));
+    let waits = json!({
+        "name": "bad", "jobStartTimeout": "4s", "startErrorGrace": "2s",
+        "waitTimeAfterFailedRun": "1s", "waitTimeAfterTimeout": "2s", "waitTimeAfterError": "3s",
+    });
+    stage.run(json!([with(config, waits), healthy])).await;
+    stage.send("bad", 1).await;
+    stage.send("healthy", 1).await;
+    let runs = stage.ended("bad", 2).await;
+    let run = &runs[0];
+    assert_eq!(
+        (run["outcome"].as_str(), run["reason"].as_str()),
+        (Some(expected.outcome), Some(expected.reason)),
+        "{run}"
+    );
+    assert_eq!(run["exitCode"].as_i64(), expected.exit_code, "{run}");
+    assert!(run["message"].as_str().unwrap_or_default().contains(expected.message), "{run}");
+    let waited = time(&runs[1], "wishedAt").duration_since(time(run, "endedAt"));
+    // Kubernetes tells the end of a Job in whole seconds.
+    assert!(waited.as_secs_f64() > wait.as_secs_f64() - 1.0, "waited {waited:?}, expected {wait:?}: {runs:?}");
+    stage.ended("healthy", 2).await;
+    stage
+}
+
+/// Jobs that were given up are gone, with their pods.
+async fn only_one_job_is_left(stage: &Stage) {
+    let of_bad = |labels: Option<&std::collections::BTreeMap<String, String>>| {
+        labels.is_some_and(|labels| labels["job-chief/name"] == "bad")
+    };
+    eventually("the given up Jobs to be gone", || async {
+        let jobs = stage.jobs().await.iter().filter(|job| of_bad(job.metadata.labels.as_ref())).count();
+        let pods = stage.pods().await.iter().filter(|pod| of_bad(pod.metadata.labels.as_ref())).count();
+        (jobs <= 1 && pods <= 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_non_zero_exit() {
+    let config = script("bad", "echo broken > /dev/termination-log; exit 7");
+    ends("ends-exit", config, Duration::from_secs(1), expected("failed", "exit_code", Some(7), "broken")).await;
+}
+
+#[tokio::test]
+async fn an_oom_kill() {
+    let config = with(
+        script("bad", "x=0123456789abcdef; while true; do x=$x$x; done"),
+        json!({"podConfig": {"resources": {"limits": {"memory": "16Mi"}}}}),
+    );
+    ends("ends-oom", config, Duration::from_secs(1), expected("failed", "oom_killed", Some(137), "")).await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there() {
+    let config = with(script("bad", "true"), json!({"podConfig": {"image": "job-chief.test/missing:dev"}}));
+    let stage = ends(
+        "ends-image",
+        config,
+        Duration::from_secs(3),
+        expected("start_error", "image_pull", None, "ErrImageNeverPull"),
+    )
+    .await;
+    only_one_job_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn an_image_whose_name_is_none() {
+    let config = with(script("bad", "true"), json!({"podConfig": {"image": "No Image:at all"}}));
+    let stage = ends(
+        "ends-image-name",
+        config,
+        Duration::from_secs(3),
+        expected("start_error", "image_pull", None, "InvalidImageName"),
+    )
+    .await;
+    only_one_job_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn a_missing_configmap() {
+    let config = with(script("bad", "true"), json!({"podConfig": {"configmaps": ["nowhere"]}}));
+    let stage = ends(
+        "ends-configmap",
+        config,
+        Duration::from_secs(3),
+        expected("start_error", "container_config", None, "nowhere"),
+    )
+    .await;
+    only_one_job_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn a_missing_secret() {
+    let config = with(script("bad", "true"), json!({"podConfig": {"secrets": ["nowhere"]}}));
+    ends("ends-secret", config, Duration::from_secs(3), expected("start_error", "container_config", None, "nowhere"))
+        .await;
+}
+
+#[tokio::test]
+async fn no_node_with_room() {
+    let config = with(script("bad", "true"), json!({"podConfig": {"resources": {"requests": {"cpu": "900"}}}}));
+    let stage = ends(
+        "ends-unschedulable",
+        config,
+        Duration::from_secs(2),
+        expected("start_timed_out", "unschedulable", None, "Insufficient cpu"),
+    )
+    .await;
+    only_one_job_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn an_init_container_that_fails() {
+    let init = json!([{"name": "prepare", "image": "job-chief.test/busybox:dev", "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", "exit 3"]}]);
+    let config =
+        with(script("bad", "true"), json!({"jobTemplate": {"spec": {"template": {"spec": {"initContainers": init}}}}}));
+    ends("ends-init", config, Duration::from_secs(3), expected("start_error", "init_failed", None, "exit code 3"))
+        .await;
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_in_the_image() {
+    let config = with(script("bad", "true"), json!({"podConfig": {"command": ["/no/such/program"]}}));
+    ends(
+        "ends-command",
+        config,
+        Duration::from_secs(3),
+        expected("start_error", "container_config", Some(128), "/no/such/program"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_account_that_is_missing_makes_no_pod() {
+    let config = with(
+        script("bad", "true"),
+        json!({"jobTemplate": {"spec": {"template": {"spec": {"serviceAccountName": "nobody"}}}}}),
+    );
+    ends(
+        "ends-account",
+        config,
+        Duration::from_secs(2),
+        expected("start_timed_out", "no_pod", None, "quota, admission or service account"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes() {
+    let config = with(
+        script("bad", "sleep 100"),
+        json!({"jobTemplate": {"spec": {"activeDeadlineSeconds": 3, "template": {"spec": {"terminationGracePeriodSeconds": 1}}}}}),
+    );
+    ends("ends-deadline", config, Duration::from_secs(1), expected("failed", "deadline", None, "")).await;
+}
+
+#[tokio::test]
+async fn a_quota_that_refuses_the_job() {
+    let mut stage = Stage::set("ends-quota").await;
+    stage
+        .create::<ResourceQuota>(json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}}))
+        .await;
+    let quotas = stage.api::<ResourceQuota>();
+    eventually("the quota to be counted", || async { quotas.get("none").await.unwrap().status?.hard }).await;
+    stage.run(json!([with(script("bad", "true"), json!({"waitTimeAfterError": "2s"}))])).await;
+    stage.send("bad", 1).await;
+    let runs = stage.ended("bad", 3).await;
+    assert!(runs.iter().all(|run| run["outcome"] == "start_error" && run["reason"] == "refused"), "{runs:?}");
+    assert!(runs[0]["message"].as_str().unwrap().contains("exceeded quota"), "{runs:?}");
+    let wait = |at: usize| time(&runs[at + 1], "wishedAt").duration_since(time(&runs[at], "endedAt")).as_secs_f64();
+    assert!(wait(0) >= 2.0 && wait(1) >= 4.0, "the wait grows: {} s, then {} s", wait(0), wait(1));
+    quotas.delete("none", &DeleteParams::default()).await.unwrap();
+    let healed = eventually("a success once the quota is lifted", || async {
+        stage.json("/jobs/bad").await?["runs"].as_array()?.iter().find(|run| run["outcome"] == "succeeded").cloned()
+    })
+    .await;
+    assert_eq!(healed["reason"], "completed");
+}
+
+#[tokio::test]
+async fn a_job_deleted_by_hand() {
+    let mut stage = Stage::set("ends-job-deleted").await;
+    stage.run(json!([script("long", "sleep 600")])).await;
+    stage.send("long", 1).await;
+    stage.running(1).await;
+    let name = stage.jobs().await.remove(0).metadata.name.unwrap();
+    stage.api::<Job>().delete(&name, &DeleteParams::background().grace_period(0)).await.unwrap();
+    let run = stage.ended("long", 1).await.remove(0);
+    assert_eq!((run["outcome"].as_str(), run["job"].as_str()), (Some("vanished"), Some(name.as_str())), "{run}");
+    eventually("another Job", || async {
+        stage.jobs().await.into_iter().find(|job| job.metadata.name.as_deref() != Some(&name))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_deleted_by_hand() {
+    let mut stage = Stage::set("ends-pod-deleted").await;
+    stage.run(json!([script("long", "trap 'exit 0' TERM; sleep 600 & wait")])).await;
+    stage.send("long", 1).await;
+    stage.running(1).await;
+    let name = stage.pods().await.remove(0).metadata.name.unwrap();
+    stage.api::<Pod>().delete(&name, &DeleteParams::default()).await.unwrap();
+    let run = stage.ended("long", 1).await.remove(0);
+    assert_eq!((run["outcome"].as_str(), run["reason"].as_str()), (Some("failed"), Some("pod_deleted")), "{run}");
+}
+
+#[tokio::test]
+async fn a_job_that_ends_in_milliseconds() {
+    let mut stage = Stage::set("ends-quick").await;
+    stage.run(json!([with(script("quick", "true"), json!({"waitTimeAfterSuccessfulRun": "0s"}))])).await;
+    stage.send("quick", 1).await;
+    let runs = stage.ended("quick", 3).await;
+    assert!(runs.iter().all(|run| run["outcome"] == "succeeded"), "{runs:?}");
+}

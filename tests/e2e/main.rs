@@ -1,0 +1,10 @@
+//! job-chief on a real cluster: real pods in real containers, messages of pg-boss' own client.
+//! `cargo xtask test` brings the cluster up and sets `JOB_CHIEF_TEST_STATE`.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
+
+mod ends;
+mod in_cluster;
+mod outages;
+mod path;
+mod proxy;
+mod stage;

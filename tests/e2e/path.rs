@@ -1,0 +1,142 @@
+//! The path of a message: to a Job, into a container, and on record.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use serde_json::json;
+
+use crate::stage::{Stage, eventually, script, with};
+
+#[tokio::test]
+async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
+    let mut stage = Stage::set("path-environment").await;
+    stage
+        .create::<ConfigMap>(
+            json!({"metadata": {"name": "greetings"}, "data": {"GREETING": "from the ConfigMap", "BOTH": "configmap"}}),
+        )
+        .await;
+    stage
+        .create::<Secret>(
+            json!({"metadata": {"name": "keys"}, "stringData": {"API_KEY": "canary-secret", "BOTH": "secret"}}),
+        )
+        .await;
+    let config = with(
+        script("Bilder_Größe", "env | sort; cat /etc/extra/GREETING"),
+        json!({
+            "name": "pictures",
+            "podConfig": {
+                "injectPgConfig": "libpq",
+                "configmaps": ["greetings"],
+                "secrets": ["keys"],
+                "env": [{"name": "OWN", "value": "1"}, {"name": "PGUSER", "value": "somebody"}, {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+                "annotations": {"team": "pictures"},
+            },
+            "jobTemplate": {"spec": {"template": {"spec": {
+                "volumes": [{"name": "extra", "configMap": {"name": "greetings"}}],
+                "containers": [{"name": "worker", "volumeMounts": [{"name": "extra", "mountPath": "/etc/extra"}]}],
+            }}}},
+        }),
+    );
+    stage.run(json!([config])).await;
+    stage.send("Bilder_Größe", 1).await;
+    let run = stage.ended("pictures", 1).await.remove(0);
+    assert_eq!((&run["outcome"], &run["reason"]), (&json!("succeeded"), &json!("completed")), "{run}");
+    assert_eq!((&run["decision"]["ready"], &run["decision"]["jobs"]), (&json!(1), &json!(1)), "{run}");
+    let pod = stage.pods().await.remove(0);
+    let printed = stage.logs_of(&pod).await;
+    let site = &stage.site;
+    let expected = [
+        "QUEUE_NAME=Bilder_Größe".to_owned(),
+        format!("DB_HOST={}", site.text("postgresHost")),
+        format!("DB_PORT={}", site.state["postgresPort"]),
+        "DB_USERNAME=postgres".into(),
+        format!("DB_PASSWORD={}", site.text("postgresPassword")),
+        format!("DB_NAME={}", stage.database()),
+        "DB_SCHEMA=pgboss".into(),
+        format!("PGDATABASE={}", stage.database()),
+        "PGUSER=somebody".into(),
+        "OWN=1".into(),
+        "NODE=localhost".into(),
+        "GREETING=from the ConfigMap".into(),
+        "API_KEY=canary-secret".into(),
+        "BOTH=secret".into(),
+    ];
+    for line in expected {
+        assert!(printed.lines().any(|printed| printed == line), "{line} is missing from\n{printed}");
+    }
+    assert!(printed.ends_with("from the ConfigMap"), "the volume of the jobTemplate is mounted:\n{printed}");
+    let labels = pod.metadata.labels.unwrap();
+    assert_eq!(
+        (labels["app"].as_str(), labels["owner-id"].as_str(), labels["job-chief/name"].as_str()),
+        ("job-chief", "e2e", "pictures")
+    );
+    let annotations = pod.metadata.annotations.unwrap();
+    assert_eq!(
+        (annotations["job-chief/queue-name"].as_str(), annotations["team"].as_str()),
+        ("Bilder_Größe", "pictures")
+    );
+    let metrics = stage.get("/metrics").await.unwrap().1;
+    assert!(
+        metrics.contains("job_chief_runs_total{job_config=\"pictures\",outcome=\"succeeded\",reason=\"completed\"}"),
+        "{metrics}"
+    );
+    for (page, text) in
+        [("metrics", metrics), ("log", stage.log()), ("jobs", stage.json("/jobs/pictures").await.unwrap().to_string())]
+    {
+        assert!(
+            !text.contains("canary-secret") && !text.contains(site.text("postgresPassword")),
+            "a secret stands in {page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn workers_take_every_message_and_no_job_is_left_over() {
+    let mut stage = Stage::set("path-burst").await;
+    let config = json!({
+        "queueName": "burst", "maxConcurrentJobs": 3, "messagesPerJob": 4, "queueCheckInterval": "500ms", "waitTimeAfterSuccessfulRun": "0s",
+        "podConfig": {"image": "job-chief.test/worker:dev", "pullPolicy": "Never", "injectPgConfig": true, "env": [{"name": "WORK_TIME", "value": "20ms"}]},
+    });
+    stage.run(json!([config])).await;
+    stage.send("burst", 12).await;
+    eventually("all messages to be completed", || async {
+        (stage.count("select count(*) from pgboss.job where state = 'completed'").await == 12).then_some(())
+    })
+    .await;
+    let runs = stage.ended("burst", 3).await;
+    assert_eq!(runs.len(), 3, "ceil(12 / 4), all at once: {runs:?}");
+    let states = eventually("the totals", || async {
+        let states = stage.json("/states").await?;
+        (states["burst"]["completed"] == 12).then_some(states)
+    })
+    .await;
+    assert_eq!(
+        states["burst"],
+        json!({"created": 0, "retry": 0, "active": 0, "completed": 12, "expired": 0, "cancelled": 0, "failed": 0, "all": 12})
+    );
+}
+
+#[tokio::test]
+async fn sigterm_drains_and_a_restart_adopts_what_runs() {
+    let mut stage = Stage::set("path-restart").await;
+    let configs = json!([with(script("long", "sleep 600"), json!({"maxConcurrentJobs": 2}))]);
+    stage.run(configs.clone()).await;
+    stage.send("long", 2).await;
+    stage.running(2).await;
+    assert_eq!(stage.terminate().await, Some(0));
+    let before: Vec<_> = stage.jobs().await.into_iter().map(|job| job.metadata.uid).collect();
+    assert_eq!(before.len(), 2, "running Jobs go on");
+
+    stage.send("long", 5).await;
+    stage.run(configs.clone()).await;
+    let adopted = || async {
+        let told = stage.json("/jobs/long").await?;
+        (told["phase"]["running"] == 2).then_some(told)
+    };
+    eventually("both to be adopted", adopted).await;
+    stage.kill().await;
+    stage.run(configs).await;
+    let adopted = || async { (stage.json("/jobs/long").await?["phase"]["running"] == 2).then_some(()) };
+    eventually("both to be adopted again", adopted).await;
+    let after: Vec<_> = stage.jobs().await.into_iter().map(|job| job.metadata.uid).collect();
+    assert_eq!(after, before, "nothing was doubled, nothing was killed");
+    assert_eq!(stage.count("select count(*) from chief.runs").await, 2);
+}

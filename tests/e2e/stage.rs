@@ -1,0 +1,316 @@
+//! One case's stage: a namespace, a database, a job-chief process, and ways to look at them.
+
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
+
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Namespace, Pod},
+};
+use kube::{
+    Api, Client, Config,
+    api::{DeleteParams, ListParams, LogParams, ObjectMeta, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+/// How long anything may take that a case waits for: far beyond what it takes, so that only a fault reaches it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What xtask wrote of the cluster.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) state: Value,
+    pub(crate) folder: PathBuf,
+}
+
+/// One case's stage.
+pub(crate) struct Stage {
+    pub(crate) site: Site,
+    pub(crate) name: String,
+    pub(crate) client: Client,
+    pub(crate) folder: tempfile::TempDir,
+    environment: BTreeMap<String, String>,
+    chief: Option<Child>,
+    port: u16,
+}
+
+impl Site {
+    pub(crate) fn read() -> Self {
+        let path =
+            std::env::var("JOB_CHIEF_TEST_STATE").expect("these tests need the cluster: run `cargo xtask test --yes`");
+        let path = PathBuf::from(path);
+        let state = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        Self { state, folder: path.parent().unwrap().to_path_buf() }
+    }
+
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.state[key].as_str().unwrap()
+    }
+
+    pub(crate) fn database_url(&self, database: &str) -> String {
+        let port = self.state["postgresPort"].as_u64().unwrap();
+        format!("postgres://postgres:{}@{}:{port}/{database}", self.text("postgresPassword"), self.text("postgresHost"))
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let file = Kubeconfig::read_from(self.text("kubeconfig")).unwrap();
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+        Client::try_from(config).unwrap()
+    }
+}
+
+/// Looks until there is something to see.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(tokio::time::Instant::now() < end, "waited {PATIENCE:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Stage {
+    /// A fresh namespace and database of this name, with pg-boss 12 in it.
+    pub(crate) async fn set(name: &str) -> Self {
+        let site = Site::read();
+        let client = site.client().await;
+        let stage = Self {
+            name: name.to_owned(),
+            client,
+            folder: tempfile::tempdir().unwrap(),
+            environment: BTreeMap::new(),
+            chief: None,
+            port: free_port(),
+            site,
+        };
+        stage.fresh_namespace().await;
+        stage.fresh_database().await;
+        stage.boss(&["install"]).await;
+        stage
+    }
+
+    async fn fresh_namespace(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        if namespaces.get_opt(&self.name).await.unwrap().is_some() {
+            namespaces.delete(&self.name, &DeleteParams::default()).await.unwrap();
+            eventually("the old namespace to be gone", || async {
+                namespaces.get_opt(&self.name).await.unwrap().is_none().then_some(())
+            })
+            .await;
+        }
+        let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+        namespaces.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() }).await.unwrap();
+        let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = self.api();
+        eventually("the service account", || async { accounts.get_opt("default").await.unwrap() }).await;
+    }
+
+    pub(crate) fn database(&self) -> String {
+        format!("e2e_{}", self.name.replace('-', "_"))
+    }
+
+    async fn fresh_database(&self) {
+        let name = self.database();
+        let mut connection = PgConnection::connect(&self.site.database_url("postgres")).await.unwrap();
+        for statement in [format!("drop database if exists {name} with (force)"), format!("create database {name}")] {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        }
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// Creates an object given as JSON in the namespace.
+    pub(crate) async fn create<K>(&self, object: Value)
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api::<K>().create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    /// pg-boss' own client, version 12.
+    pub(crate) async fn boss(&self, words: &[&str]) {
+        let mut node = Command::new("node");
+        node.arg("boss.mjs").arg("12").args(words).current_dir(self.site.folder.join("pgboss"));
+        let output = node.env("DATABASE_URL", self.site.database_url(&self.database())).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub(crate) async fn send(&self, queue: &str, count: u32) {
+        self.boss(&["send", queue, &count.to_string()]).await;
+    }
+
+    /// Runs a statement in the case's database and returns the first column of the first row.
+    pub(crate) async fn count(&self, statement: &str) -> i64 {
+        let mut connection = PgConnection::connect(&self.site.database_url(&self.database())).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_one(&mut connection).await.unwrap()
+    }
+
+    // --- job-chief
+
+    /// Sets a variable of job-chief's environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Starts job-chief with these JobConfigs, without waiting for anything.
+    pub(crate) fn start(&mut self, jobs: &Value) {
+        std::fs::write(self.folder.path().join("jobs.json"), jobs.to_string()).unwrap();
+        std::fs::write(self.folder.path().join("settings.toml"), "[server]\nhost = \"127.0.0.1\"\n").unwrap();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+        command.args([
+            "run",
+            "--context",
+            "job-chief-test",
+            "--kubeconfig",
+            self.site.text("kubeconfig"),
+            "--config",
+            "settings.toml",
+        ]);
+        command
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .kill_on_drop(true);
+        let given = [
+            ("DATABASE_URL", self.site.database_url(&self.database())),
+            ("APP_JOBS_CONFIG_PATH", "jobs.json".into()),
+            ("APP_INSTANCE_UID", "e2e".into()),
+            ("K8S_NAMESPACE", self.name.clone()),
+            ("SERVER_PORT", self.port.to_string()),
+            ("LOG_LEVEL", "debug".into()),
+            ("DB_MONITOR_STATE_INTERVAL_SECONDS", "1".into()),
+        ];
+        command.envs(given).envs(&self.environment);
+        self.chief = Some(command.spawn().unwrap());
+    }
+
+    /// Starts job-chief and waits until it is ready.
+    pub(crate) async fn run(&mut self, jobs: Value) {
+        self.start(&jobs);
+        eventually("readiness", || async { (self.get("/readiness").await?.0 == 200).then_some(()) }).await;
+    }
+
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.folder.path().join("job-chief.log")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(&mut self) {
+        self.chief.take().unwrap().kill().await.unwrap();
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub(crate) async fn terminate(&mut self) -> Option<i32> {
+        let mut chief = self.chief.take().unwrap();
+        let pid = chief.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        tokio::time::timeout(PATIENCE, chief.wait()).await.expect("ends within its bound").unwrap().code()
+    }
+
+    /// The exit code, if it has ended.
+    pub(crate) fn exited(&mut self) -> Option<i32> {
+        self.chief.as_mut()?.try_wait().unwrap()?.code()
+    }
+
+    /// A page of job-chief: code and body; `None` while it does not listen.
+    pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> Option<Value> {
+        serde_json::from_str(&self.get(path).await?.1).ok()
+    }
+
+    /// Runs of a JobConfig that have ended, oldest first, once there are so many.
+    pub(crate) async fn ended(&self, name: &str, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} ended runs of {name} in {}\n{}", self.name, self.log()), || async {
+            let told = self.json(&format!("/jobs/{name}")).await?;
+            let mut runs = told["runs"].as_array()?.clone();
+            runs.retain(|run| run["outcome"].is_string());
+            runs.reverse();
+            (runs.len() >= count).then_some(runs)
+        })
+        .await
+    }
+
+    /// All Jobs of the namespace.
+    pub(crate) async fn jobs(&self) -> Vec<Job> {
+        self.api::<Job>().list(&ListParams::default()).await.unwrap().items
+    }
+
+    pub(crate) async fn pods(&self) -> Vec<Pod> {
+        self.api::<Pod>().list(&ListParams::default()).await.unwrap().items
+    }
+
+    /// Waits until this many pods run.
+    pub(crate) async fn running(&self, count: usize) {
+        let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+        let runs = |pod: &Pod| phase(pod).as_deref() == Some("Running");
+        eventually("running pods", || async {
+            (self.pods().await.iter().filter(|pod| runs(pod)).count() == count).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn logs_of(&self, pod: &Pod) -> String {
+        let name = pod.metadata.name.as_deref().unwrap();
+        self.api::<Pod>().logs(name, &LogParams::default()).await.unwrap()
+    }
+}
+
+/// A JobConfig whose worker is a shell script.
+pub(crate) fn script(queue: &str, script: &str) -> Value {
+    json!({
+        "queueName": queue,
+        "queueCheckInterval": "500ms",
+        "podConfig": {"image": "job-chief.test/busybox:dev", "pullPolicy": "Never", "command": ["/bin/sh", "-c", script]},
+    })
+}
+
+/// The same with other keys laid over.
+pub(crate) fn with(mut config: Value, keys: Value) -> Value {
+    fn lay(under: &mut Value, over: Value) {
+        match (under, over) {
+            (Value::Object(under), Value::Object(over)) => {
+                over.into_iter().for_each(|(key, value)| lay(under.entry(key).or_insert(Value::Null), value))
+            }
+            (under, over) => *under = over,
+        }
+    }
+    lay(&mut config, keys);
+    config
+}
+
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}

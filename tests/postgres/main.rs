@@ -1,0 +1,7 @@
+//! The adapters to Postgres, against a real server and the schemas that real pg-boss clients make.
+//! `cargo xtask test` starts the server and sets `JOB_CHIEF_TEST_DATABASE` and `JOB_CHIEF_TEST_STATE`.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod queue;
+mod server;
+mod store;

@@ -1,0 +1,146 @@
+//! Our own tables: what is written once, and what is refused.
+
+use std::time::Duration;
+
+use job_chief::{
+    decide::{
+        event::{Decision, Ended, Wish, WishAnswer},
+        run::{End, JobName, Outcome, Reason},
+    },
+    store::{
+        migrate::{SchemaError, migrate},
+        runs::Runs,
+    },
+};
+use sqlx::PgPool;
+
+use crate::server::{database, pool};
+
+async fn runs(name: &str) -> (PgPool, Runs) {
+    let pool = pool(&database(name).await).await;
+    migrate(&mut pool.acquire().await.unwrap(), "chief").await.unwrap();
+    (pool.clone(), Runs::new(pool, "chief", "aaaaaa"))
+}
+
+fn wish(name: &str, slot: u32) -> Wish {
+    Wish { name: JobName(name.into()), slot, decision: Decision { ready: 3, ..Decision::default() }, adopted: None }
+}
+
+fn ended(name: &str, outcome: Outcome, reason: Reason) -> Ended {
+    let end = End { exit_code: Some(7), message: Some("why".into()), ..End::new(outcome, reason) };
+    Ended { name: JobName(name.into()), uid: Some("uid".into()), end, age: Duration::from_secs(5), started_age: None }
+}
+
+async fn answer(runs: &Runs, wish: Wish) -> WishAnswer {
+    let name = wish.name.clone();
+    runs.write_wishes("mail", "hash", &[wish]).await.unwrap().remove(&name).unwrap()
+}
+
+#[tokio::test]
+async fn a_slot_has_one_unfinished_run_and_a_name_serves_once() {
+    let (_, runs) = runs("store_slots").await;
+    let both = runs.write_wishes("mail", "hash", &[wish("a", 0), wish("b", 1)]).await.unwrap();
+    assert!(both.values().all(|answer| *answer == WishAnswer::Written));
+    assert_eq!(answer(&runs, wish("a", 0)).await, WishAnswer::Written, "the answer was lost, the same is asked again");
+    assert_eq!(answer(&runs, wish("c", 0)).await, WishAnswer::SlotTaken);
+    runs.write_end(&ended("a", Outcome::Succeeded, Reason::Completed)).await.unwrap();
+    assert_eq!(answer(&runs, wish("c", 0)).await, WishAnswer::Written);
+    assert_eq!(answer(&runs, wish("a", 5)).await, WishAnswer::Ended);
+    let loaded = runs.load("mail").await.unwrap();
+    let names: Vec<_> = loaded.unfinished.iter().map(|run| (run.name.0.as_str(), run.slot)).collect();
+    assert_eq!(names, [("b", 1), ("c", 0)]);
+    assert!(runs.load("other").await.unwrap().unfinished.is_empty());
+}
+
+#[tokio::test]
+async fn a_run_keeps_its_first_end() {
+    let (_, runs) = runs("store_ends").await;
+    answer(&runs, wish("a", 0)).await;
+    runs.write_end(&ended("a", Outcome::Failed, Reason::OomKilled)).await.unwrap();
+    runs.write_end(&ended("a", Outcome::Vanished, Reason::Deleted)).await.unwrap();
+    let row = runs.recent("mail", 10).await.unwrap().remove(0);
+    assert_eq!(
+        (row.outcome.as_deref(), row.reason.as_deref(), row.exit_code),
+        (Some("failed"), Some("oom_killed"), Some(7))
+    );
+    assert_eq!(
+        (row.message.as_deref(), row.uid.as_deref(), row.decision["ready"].as_u64()),
+        (Some("why"), Some("uid"), Some(3))
+    );
+}
+
+#[tokio::test]
+async fn failures_since_the_last_success_are_counted() {
+    let (_, runs) = runs("store_failures").await;
+    let history = [
+        (Outcome::Failed, Reason::ExitCode),
+        (Outcome::Succeeded, Reason::Completed),
+        (Outcome::Failed, Reason::ExitCode),
+        (Outcome::Failed, Reason::Disrupted),
+        (Outcome::Failed, Reason::OomKilled),
+    ];
+    for (at, (outcome, reason)) in history.into_iter().enumerate() {
+        let name = format!("run-{at}");
+        answer(&runs, wish(&name, 0)).await;
+        runs.write_end(&Ended { age: Duration::from_secs(100 - at as u64), ..ended(&name, outcome, reason) })
+            .await
+            .unwrap();
+    }
+    assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 2, "evictions are nobody's fault");
+}
+
+#[tokio::test]
+async fn old_runs_are_pruned_and_unfinished_ones_stay() {
+    let (pool, runs) = runs("store_prune").await;
+    for (slot, name) in ["old", "new", "unfinished"].into_iter().enumerate() {
+        assert_eq!(answer(&runs, wish(name, u32::try_from(slot).unwrap())).await, WishAnswer::Written);
+    }
+    runs.write_end(&Ended {
+        age: Duration::from_secs(15 * 24 * 3600),
+        ..ended("old", Outcome::Succeeded, Reason::Completed)
+    })
+    .await
+    .unwrap();
+    runs.write_end(&ended("new", Outcome::Succeeded, Reason::Completed)).await.unwrap();
+    sqlx::raw_sql("update chief.runs set wished_at = now() - interval '30 days'").execute(&pool).await.unwrap();
+    assert_eq!(runs.prune().await.unwrap(), 1);
+    let left: Vec<String> = runs.recent("mail", 10).await.unwrap().into_iter().map(|row| row.job).collect();
+    assert_eq!(left, ["unfinished", "new"]);
+}
+
+#[tokio::test]
+async fn the_schema_is_made_once_and_a_newer_one_is_left_alone() {
+    let pool = pool(&database("store_schema").await).await;
+    let mut connection = pool.acquire().await.unwrap();
+    migrate(&mut connection, "my \"chief").await.unwrap();
+    migrate(&mut connection, "my \"chief").await.unwrap();
+    sqlx::raw_sql("update \"my \"\"chief\"._sqlx_migrations set version = 999").execute(&pool).await.unwrap();
+    let error = migrate(&mut connection, "my \"chief").await.unwrap_err();
+    assert!(matches!(error, SchemaError::Newer { found: 999, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn many_processes_migrate_at_once() {
+    let pool = pool(&database("store_race").await).await;
+    let all = (0..3).map(|_| async {
+        let mut connection = pool.acquire().await.unwrap();
+        migrate(&mut connection, "chief").await
+    });
+    for done in futures::future::join_all(all).await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_role_without_rights_is_told_what_to_do() {
+    let url = database("store_rights").await;
+    let owner = pool(&url).await;
+    sqlx::raw_sql("drop role if exists nobody_at_all; create role nobody_at_all login password 'x'")
+        .execute(&owner)
+        .await
+        .unwrap();
+    let limited = url.replace("postgres:job-chief-test", "nobody_at_all:x");
+    let pool = pool(&limited).await;
+    let error = migrate(&mut pool.acquire().await.unwrap(), "chief").await.unwrap_err();
+    assert!(error.to_string().contains("job-chief migrate"), "{error}");
+}
