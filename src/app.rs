@@ -114,7 +114,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     serve(&settings, desk, &shutdown, &tasks).await?;
     tasks.spawn(janitor::prune(runs));
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
-    tasks.spawn(Monitor { configs, depth, pool: pool.clone(), interval, metrics, told }.run());
+    tasks.spawn(Monitor { configs, depth, pool: pool.clone(), interval, health: health.clone(), metrics, told }.run());
     tasks.spawn(shutdown::on_signal(shutdown.clone()));
     let migrated = tokio::select! {
         migrated = janitor::wait_for_schema(&pool, &settings.db.manager_schema, &health) => migrated,

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::sleep,
+    health::{Health, Part},
     metrics::Metrics,
     queue::{
         depth::DepthReader,
@@ -14,6 +15,9 @@ use crate::{
     },
     telemetry::with_causes,
 };
+
+/// Between reads while they fail.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// The totals by queue; empty before the first read.
 pub type Totals = BTreeMap<String, States>;
@@ -28,6 +32,8 @@ pub struct Monitor {
     pub pool: PgPool,
     /// Between reads.
     pub interval: Duration,
+    /// Where it is told whether pg-boss's tables can be read: an actor that has no room looks at none.
+    pub health: Health,
     /// The gauges.
     pub metrics: Arc<Metrics>,
     /// The newest totals.
@@ -39,11 +45,18 @@ impl Monitor {
     pub async fn run(self) {
         let queues: Vec<String> = self.configs.iter().map(|(_, queue)| queue.clone()).collect();
         loop {
-            match totals(&self.depth, &self.pool, &queues).await {
-                Ok(totals) => self.tell(totals),
-                Err(error) => tracing::debug!(error = with_causes(&error), "could not read the totals of the queues"),
-            }
-            sleep(self.interval).await;
+            let wait = match totals(&self.depth, &self.pool, &queues).await {
+                Ok(totals) => {
+                    self.health.set(Part::Queue, Ok(()));
+                    self.tell(totals);
+                    self.interval
+                }
+                Err(error) => {
+                    self.health.set(Part::Queue, Err(with_causes(&error)));
+                    self.interval.min(RETRY)
+                }
+            };
+            sleep(wait).await;
         }
     }
 

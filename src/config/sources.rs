@@ -78,24 +78,37 @@ static SETTINGS: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<Settin
 /// # Errors
 /// Everything that is wrong, each with its source and key.
 pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Loaded, Problems> {
+    let (given, broken_url) = Environment::of(environment);
+    if broken_url {
+        // Not shown: it may hold a password.
+        let text = "is no URL: allowed is postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned();
+        let source = "environment DATABASE_URL".to_owned();
+        return Err(Problems(vec![Problem { place: Place::Source { source }, path: String::new(), text }]));
+    }
     let mut builder = Config::builder().add_source(File::new(DEFAULT_FILE, FileFormat::Toml).required(false));
     if let Some(file) = file {
         builder = builder.add_source(File::from(file));
     }
-    let layers = builder.add_source(Environment::of(environment)).build().and_then(|config| config.collect());
+    let layers = builder.add_source(given).build().and_then(|config| config.collect());
     let table = layers.map_err(|error| {
         let source = file.map_or_else(|| DEFAULT_FILE.into(), |file| file.display().to_string());
         Problems(vec![Problem { place: Place::Source { source }, path: String::new(), text: error.to_string() }])
     })?;
     let tree = Value::new(None, ValueKind::Table(table));
-    judge(&tree)
+    judge(&Tree { file: file.map(|file| file.display().to_string()), tree })
 }
 
 /// The file beside the binary or in the working directory that holds an installation's own defaults.
 const DEFAULT_FILE: &str = "config/default.toml";
 
-fn judge(tree: &Value) -> Result<Loaded, Problems> {
-    let mut json = to_json(tree);
+/// All layers, merged; each value knows the one it came from.
+struct Tree {
+    file: Option<String>,
+    tree: Value,
+}
+
+fn judge(tree: &Tree) -> Result<Loaded, Problems> {
+    let mut json = to_json(&tree.tree);
     let mut warnings = vec![];
     for (pointer, instead) in MEANINGLESS {
         if remove(&mut json, pointer) {
@@ -152,15 +165,20 @@ fn remove(json: &mut Json, pointer: &str) -> bool {
 }
 
 /// Names the layer that a value came from: that of the value, else of the nearest thing below it that has one.
-fn locate(tree: &Value, finding: Finding) -> Problem {
-    let mut value = Some(tree);
+fn locate(tree: &Tree, finding: Finding) -> Problem {
+    let mut value = Some(&tree.tree);
     for segment in &finding.path {
         value = value.and_then(|value| match &value.kind {
             ValueKind::Table(table) => table.get(segment),
             _ => None,
         });
     }
-    let source = value.and_then(origin).unwrap_or("settings").to_owned();
+    let source = match (value.and_then(origin), &tree.file) {
+        (Some(layer), _) if layer == DEFAULT_FILE || layer.starts_with("environment ") => layer.to_owned(),
+        // The file as it was given, not as `config` relates it to the working directory.
+        (Some(_), Some(file)) => file.clone(),
+        (layer, _) => layer.unwrap_or("settings").to_owned(),
+    };
     Problem { place: Place::Source { source }, path: finding.path.join("."), text: finding.text }
 }
 
@@ -191,14 +209,17 @@ fn to_json(value: &Value) -> Json {
 struct Environment(Map<String, Value>);
 
 impl Environment {
-    fn of(environment: &BTreeMap<String, String>) -> Self {
-        let mut set: Map<String, Value> = database_url(environment);
+    /// What the environment sets, and whether its URL is none.
+    fn of(environment: &BTreeMap<String, String>) -> (Self, bool) {
+        let url = environment.get("DATABASE_URL").map(|url| url.parse::<url::Url>());
+        let broken = matches!(url, Some(Err(_)));
+        let mut set: Map<String, Value> = url.and_then(Result::ok).map(|url| database_url(&url)).unwrap_or_default();
         for (name, key, kind) in ENVIRONMENT {
             if let Some(text) = environment.get(name) {
                 set.insert(key.into(), Value::new(Some(&format!("environment {name}")), typed(kind, text)));
             }
         }
-        Self(set)
+        (Self(set), broken)
     }
 }
 
@@ -212,16 +233,10 @@ fn typed(kind: Kind, text: &str) -> ValueKind {
 }
 
 /// `DATABASE_URL` sets host, port, user, password and database; the names of their own win over it.
-fn database_url(environment: &BTreeMap<String, String>) -> Map<String, Value> {
+fn database_url(url: &url::Url) -> Map<String, Value> {
     let mut set = Map::new();
-    let Some(url) = environment.get("DATABASE_URL") else { return set };
     let origin = "environment DATABASE_URL".to_owned();
     let mut insert = |key: &str, value: ValueKind| set.insert(key.to_owned(), Value::new(Some(&origin), value));
-    let Ok(url) = url.parse::<url::Url>() else {
-        // Not shown: it may hold a password. A host can't be a table, so the schema refuses it under this name.
-        insert("db.host", ValueKind::Table(Map::new()));
-        return set;
-    };
     let text = |part: &str| ValueKind::String(percent_decode(part));
     if let Some(host) = url.host_str() {
         insert("db.host", text(host));

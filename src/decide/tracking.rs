@@ -466,10 +466,12 @@ impl Run {
 
 /// Waiting mends nothing.
 fn is_hopeless(problem: &StartProblem) -> bool {
-    matches!(&*problem.word, "InvalidImageName" | "ErrImageNeverPull") || problem.reason == Reason::Rejected
+    matches!(&*problem.word, "InvalidImageName" | "ErrImageNeverPull")
 }
 
-/// Somebody may mend it within `startErrorGrace`: push the image, create the ConfigMap.
+/// Somebody may mend it within `startErrorGrace`: push the image, create the ConfigMap. A pod that has failed is
+/// none of these: the Job controller ends its Job by itself.
 fn is_graced(problem: &StartProblem) -> bool {
-    matches!(problem.reason, Reason::ImagePull | Reason::ContainerConfig | Reason::CrashLoop | Reason::InitFailed)
+    let waits = ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"].contains(&&*problem.word);
+    waits || matches!(problem.reason, Reason::ImagePull | Reason::CrashLoop)
 }

@@ -19,7 +19,7 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
         )
         .await;
     let config = with(
-        script("Bilder_Größe", "env | sort; cat /etc/extra/GREETING"),
+        script("Bilder.und_Filme/2026", "env | sort; cat /etc/extra/GREETING"),
         json!({
             "name": "pictures",
             "podConfig": {
@@ -36,7 +36,7 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
         }),
     );
     stage.run(json!([config])).await;
-    stage.send("Bilder_Größe", 1).await;
+    stage.send("Bilder.und_Filme/2026", 1).await;
     let run = stage.ended("pictures", 1).await.remove(0);
     assert_eq!((&run["outcome"], &run["reason"]), (&json!("succeeded"), &json!("completed")), "{run}");
     assert_eq!((&run["decision"]["ready"], &run["decision"]["jobs"]), (&json!(1), &json!(1)), "{run}");
@@ -44,7 +44,7 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
     let printed = stage.logs_of(&pod).await;
     let site = &stage.site;
     let expected = [
-        "QUEUE_NAME=Bilder_Größe".to_owned(),
+        "QUEUE_NAME=Bilder.und_Filme/2026".to_owned(),
         format!("DB_HOST={}", site.text("postgresHost")),
         format!("DB_PORT={}", site.state["postgresPort"]),
         "DB_USERNAME=postgres".into(),
@@ -71,7 +71,7 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
     let annotations = pod.metadata.annotations.unwrap();
     assert_eq!(
         (annotations["job-chief/queue-name"].as_str(), annotations["team"].as_str()),
-        ("Bilder_Größe", "pictures")
+        ("Bilder.und_Filme/2026", "pictures")
     );
     let metrics = stage.get("/metrics").await.unwrap().1;
     assert!(

@@ -1,0 +1,255 @@
+//! What people read and write: the shipped files load, the README's snippets load, wrong files give every
+//! problem with its place, and Jobs look as they are documented.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use job_chief::{
+    config::{job_config::JobConfig, jobs_file, schema::jobs_json_schema, settings::Settings, sources},
+    decide::{
+        event::{Decision, Wish},
+        manifest::{Instance, Template},
+        run::JobName,
+    },
+};
+use serde_json::{Value, json};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn problems(text: &str) -> String {
+    jobs_file::load("jobs.json", text).unwrap_err().to_string()
+}
+
+fn settings(environment: &[(&str, &str)]) -> Settings {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    sources::load(None, &environment).unwrap().settings
+}
+
+fn render(config: &JobConfig, settings: &Settings) -> Value {
+    let instance = Instance::of(settings);
+    let decision = Decision { ready: 12, new: 3, claimed: 1, live: 3, max: 5, ..Decision::default() };
+    let wish = Wish { name: JobName("job-chief-aaaaaa-x-0".into()), slot: 2, decision, adopted: None };
+    json!(Template::of(config, &instance).job(&wish))
+}
+
+fn one(entry: Value) -> JobConfig {
+    jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap().jobs.remove(0)
+}
+
+fn minimal() -> Value {
+    json!({"queueName": "mail", "podConfig": {"image": "mail:1"}})
+}
+
+/// A file that is valid for the original, with every key that it requires.
+const ORIGINAL: &str = r#"[{
+    "queueName": "avi",
+    "podConfig": {
+        "parallelism": 2, "image": "imageName", "command": ["do", "action"], "args": ["-l"], "injectPgConfig": true,
+        "env": [{"name": "NAME", "value": "value"}], "configmaps": ["a"], "secrets": ["b"], "annotations": {"x": "y"},
+        "resources": {"limits": {"cpu": "500m", "memory": "128Mi"}, "requests": {"cpu": "500m", "memory": "128Mi"}},
+        "liveness": {"enabled": true, "path": "/liveness", "port": 1337, "initialDelaySeconds": 30, "periodSeconds": 30, "timeoutSeconds": 60},
+        "pullPolicy": "Never"
+    },
+    "waitTimeAfterSuccessfulRun": "5s", "queueCheckInterval": "55s", "jobStartTimeout": "1m",
+    "waitTimeAfterTimeout": "5s", "waitTimeAfterError": "15s", "waitTimeAfterFailedRun": "10s"
+}]"#;
+
+/// The shape of the sample in the original's README: comments, and defects that make it no JSON.
+const SAMPLE: &str = r#"[
+  {
+    "queueName": "avi",
+    "podConfig": {
+      "parallelism": 1, // number of pods the job will spawn
+      "image": "imageName",
+      "args" ["-l"], //optional
+      "injectPgConfig": false,
+      "resources": { "limits":{"cpu": "500m"}} // optional
+      "liveness": {
+        "enabled": false
+        "path": "/liveness",
+        "timeoutSeconds" 60,
+      },
+      "pullPolicy": "Never", // 'Always' | 'IfNotPresent' | 'Never'
+    },
+    "waitTimeAfterFailedRun": "10s" // wait time
+  }
+]"#;
+
+#[test]
+fn the_shipped_files_load() {
+    let example = jobs_file::load("jobs.example.json", &read("jobs.example.json")).unwrap();
+    assert!(example.warnings.is_empty() && example.jobs.len() >= 3);
+    sources::load(Some(Path::new("config/default.toml")), &BTreeMap::new()).unwrap();
+    let manifests = read("deploy/job-chief.yaml");
+    let (_, jobs) = manifests.split_once("jobs.json: |\n").unwrap();
+    let (jobs, _) = jobs.split_once("---").unwrap();
+    jobs_file::load("jobs.json", jobs).unwrap();
+}
+
+#[test]
+fn the_snippets_of_the_readme_load() {
+    let readme = read("README.md");
+    let snippets: Vec<&str> =
+        readme.split("```jsonc\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(snippets.len() >= 2, "the README shows jobs.json by example");
+    for snippet in snippets {
+        jobs_file::load("README.md", snippet).unwrap();
+    }
+}
+
+#[test]
+fn a_file_of_the_original_means_the_same() {
+    let job = jobs_file::load("jobs.json", ORIGINAL).unwrap().jobs.remove(0);
+    insta::assert_yaml_snapshot!("original", render(&job, &settings(&[])));
+}
+
+#[test]
+fn the_sample_of_the_originals_readme_gives_an_error_per_defect() {
+    insta::assert_snapshot!("original_sample", problems(SAMPLE));
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_place() {
+    let text = r#"{
+  "defaults": {"queueCheckInterval": 5, "podConfig": {"pullPolicy": "Sometimes"}},
+  "jobs": [
+    {"queueName": "a", "podConfig": {"image": "i", "paralelism": 2}},
+    {"queueName": "b", "maxConcurrentJob": 2, "podConfig": {"parallelism": 0}},
+    {"queueName": "c", "jobStartTimeout": "ten", "podConfig": {"image": "i", "pullPolicy": "Always",
+      "resources": {"limits": {"memory": "128mi"}}, "env": [{"nam": "X", "value": 5}]}, "queueCheckInterval": "1s"}
+  ]
+}"#;
+    insta::assert_snapshot!("problems", problems(text));
+}
+
+#[test]
+fn what_a_schema_cannot_say_is_told_too() {
+    let text = r#"[
+  {"queueName": "a", "podConfig": {"image": "i", "liveness": {"enabled": true, "port": 80}}, "queueCheckInterval": "1ms",
+   "jobTemplate": {"metadata": {"name": "x", "labels": {"app": "y"}}, "spec": {"backoffLimit": 3, "completions": 2,
+     "template": {"spec": {"restartPolicy": "OnFailure"}}}}},
+  {"queueName": "a", "podConfig": {"image": "i"}},
+  {"queueName": "a", "podConfig": {"image": "i"}},
+  {"queueName": "b", "podConfig": {"image": "i"}, "jobTemplate": {"spec": {"template": {"spec": {"tolerationz": [], "containers": [{"name": "worker", "ports": [{"containerPort": "http"}]}]}}}}}
+]"#;
+    insta::assert_snapshot!("rules", problems(text));
+}
+
+#[test]
+fn nothing_is_a_problem_too() {
+    for text in
+        ["", "[]", "{}", "5", "{\"jobs\": 5}", "{\"jobs\": [], \"job\": 1}", "[5]", "{\"defaults\": 1, \"jobs\": [{}]}"]
+    {
+        assert!(jobs_file::load("jobs.json", text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn two_entries_of_one_queue_are_allowed_with_a_warning() {
+    let text = json!([minimal(), {"name": "again", "queueName": "mail", "podConfig": {"image": "i"}}]).to_string();
+    let loaded = jobs_file::load("jobs.json", &text).unwrap();
+    assert_eq!(loaded.warnings.len(), 1);
+    assert!(loaded.warnings[0].text.contains("for every message"), "{}", loaded.warnings[0]);
+}
+
+#[test]
+fn a_minimal_job() {
+    insta::assert_yaml_snapshot!("minimal", render(&one(minimal()), &settings(&[])));
+}
+
+#[test]
+fn a_job_with_certificates_a_password_secret_and_libpq_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.json");
+    let text = json!({"db": {"passwordSecret": {"name": "pg", "key": "password"}, "certSecretName": "certs", "enableSslAuth": true,
+        "sslPaths": {"ca": "/certs/ca.crt", "cert": "/certs/tls.crt", "key": "/certs/tls.key"}},
+        "kubernetes": {"pullSecret": "registry"}, "app": {"environment": "Prod & more"}});
+    fs::write(&file, text.to_string()).unwrap();
+    let settings =
+        sources::load(Some(&file), &BTreeMap::from([("DB_PASSWORD".into(), "canary".into())])).unwrap().settings;
+    let mut entry = minimal();
+    entry["podConfig"]["injectPgConfig"] = json!("libpq");
+    let job = render(&one(entry), &settings);
+    assert!(!job.to_string().contains("canary"), "the password stands in the Job");
+    insta::assert_yaml_snapshot!("certificates", job);
+}
+
+/// The door to everything else: each has an example.
+#[test]
+fn a_job_template_is_laid_over_by_the_merge_keys_of_kubernetes() {
+    let mut entry = minimal();
+    entry["podConfig"]["env"] = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
+    entry["podConfig"]["configmaps"] = json!(["from-pod-config"]);
+    entry["jobTemplate"] = json!({
+        "metadata": {"annotations": {"cost-centre": "42"}},
+        "spec": {
+            "activeDeadlineSeconds": 60, "suspend": true,
+            "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]},
+            "template": {
+                "metadata": {"annotations": {"sidecar.istio.io/inject": "false"}},
+                "spec": {
+                    "serviceAccountName": "mailer", "nodeSelector": {"disk": "ssd"},
+                    "securityContext": {"runAsNonRoot": true, "fsGroup": 1000},
+                    "tolerations": [{"key": "gpu", "operator": "Exists"}],
+                    "volumes": [{"name": "scratch", "emptyDir": {}}],
+                    "initContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}],
+                    "containers": [
+                        {"name": "worker", "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+                         "env": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}],
+                         "envFrom": [{"secretRef": {"name": "replaced"}}]},
+                        {"name": "sidecar", "image": "sidecar:1"},
+                    ],
+                },
+            },
+        },
+    });
+    insta::assert_yaml_snapshot!("template", render(&one(entry), &settings(&[])));
+}
+
+#[test]
+fn settings_come_in_layers_and_every_problem_names_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.json");
+    fs::write(
+        &file,
+        r#"{"db": {"host": "from-file", "port": 1, "shema": "x", "deleteAfterHours": 5}, "server": {"port": "many"}}"#,
+    )
+    .unwrap();
+    let environment = BTreeMap::from([("DB_PORT".to_owned(), "abc".to_owned()), ("LOG_LEVEL".into(), "loud".into())]);
+    let told = sources::load(Some(&file), &environment).unwrap_err().to_string();
+    insta::assert_snapshot!("settings", told.replace(&folder.path().display().to_string(), "FOLDER"));
+
+    fs::write(&file, r#"{"db": {"host": "from-file", "port": 1, "deleteAfterHours": 5}}"#).unwrap();
+    let url = ("DATABASE_URL".to_owned(), "postgres://me:p%40ss@from-url:7/mine".to_owned());
+    let loaded = sources::load(Some(&file), &BTreeMap::from([url, ("DB_PORT".into(), "8".into())])).unwrap();
+    let db = &loaded.settings.db;
+    assert_eq!((db.host.as_str(), db.port, db.user.as_str(), db.database.as_str()), ("from-url", 8, "me", "mine"));
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&db.password), "p@ss");
+    assert!(!format!("{db:?}").contains("p@ss"), "the password can be printed");
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+}
+
+#[test]
+fn a_broken_database_url_is_told_without_its_password() {
+    let environment = BTreeMap::from([("DATABASE_URL".to_owned(), "not a url with canary".to_owned())]);
+    let told = sources::load(None, &environment).unwrap_err().to_string();
+    assert!(told.contains("DATABASE_URL") && !told.contains("canary"), "{told}");
+}
+
+#[test]
+fn the_schema_of_jobs_json_agrees_with_the_loader() {
+    let validator = jsonschema::validator_for(&jobs_json_schema()).unwrap();
+    let example: Value = json!({"defaults": {"maxConcurrentJobs": 2}, "jobs": [minimal()]});
+    assert!(validator.is_valid(&example) && validator.is_valid(&json!([minimal()])));
+    for wrong in [
+        json!([]),
+        json!([{"queueName": "x"}]),
+        json!({"jobs": [minimal()], "job": 1}),
+        json!([{"queueName": 1, "podConfig": {"image": "i"}}]),
+    ] {
+        assert!(!validator.is_valid(&wrong), "{wrong}");
+        assert!(jobs_file::load("jobs.json", &wrong.to_string()).is_err(), "{wrong}");
+    }
+}
