@@ -5,6 +5,27 @@ use serde_json::json;
 
 use crate::stage::{Stage, eventually, script, with};
 
+/// The lines that the worker's `env` prints.
+fn promised(stage: &Stage) -> Vec<String> {
+    let site = &stage.site;
+    vec![
+        "QUEUE_NAME=Bilder.und_Filme/2026".to_owned(),
+        format!("DB_HOST={}", site.text("postgresHost")),
+        format!("DB_PORT={}", site.state["postgresPort"]),
+        "DB_USERNAME=postgres".into(),
+        format!("DB_PASSWORD={}", site.text("postgresPassword")),
+        format!("DB_NAME={}", stage.database()),
+        "DB_SCHEMA=pgboss".into(),
+        format!("PGDATABASE={}", stage.database()),
+        "PGUSER=somebody".into(),
+        "OWN=1".into(),
+        "NODE=localhost".into(),
+        "GREETING=from the ConfigMap".into(),
+        "API_KEY=canary-secret".into(),
+        "BOTH=secret".into(),
+    ]
+}
+
 #[tokio::test]
 async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
     let mut stage = Stage::set("path-environment").await;
@@ -42,24 +63,7 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
     assert_eq!((&run["decision"]["ready"], &run["decision"]["jobs"]), (&json!(1), &json!(1)), "{run}");
     let pod = stage.pods().await.remove(0);
     let printed = stage.logs_of(&pod).await;
-    let site = &stage.site;
-    let expected = [
-        "QUEUE_NAME=Bilder.und_Filme/2026".to_owned(),
-        format!("DB_HOST={}", site.text("postgresHost")),
-        format!("DB_PORT={}", site.state["postgresPort"]),
-        "DB_USERNAME=postgres".into(),
-        format!("DB_PASSWORD={}", site.text("postgresPassword")),
-        format!("DB_NAME={}", stage.database()),
-        "DB_SCHEMA=pgboss".into(),
-        format!("PGDATABASE={}", stage.database()),
-        "PGUSER=somebody".into(),
-        "OWN=1".into(),
-        "NODE=localhost".into(),
-        "GREETING=from the ConfigMap".into(),
-        "API_KEY=canary-secret".into(),
-        "BOTH=secret".into(),
-    ];
-    for line in expected {
+    for line in promised(&stage) {
         assert!(printed.lines().any(|printed| printed == line), "{line} is missing from\n{printed}");
     }
     assert!(printed.ends_with("from the ConfigMap"), "the volume of the jobTemplate is mounted:\n{printed}");
@@ -82,7 +86,7 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
         [("metrics", metrics), ("log", stage.log()), ("jobs", stage.json("/jobs/pictures").await.unwrap().to_string())]
     {
         assert!(
-            !text.contains("canary-secret") && !text.contains(site.text("postgresPassword")),
+            !text.contains("canary-secret") && !text.contains(stage.site.text("postgresPassword")),
             "a secret stands in {page}"
         );
     }
