@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 const DEPTH_MAX: usize = 64;
 
 /// Syntax errors that are told of one file; after so many the rest is noise.
-const ERRORS_MAX: usize = 50;
+pub const ERRORS_MAX: usize = 50;
 
 /// A value and where it begins.
 #[derive(Clone, Debug, PartialEq)]

@@ -49,24 +49,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     part("format", &mut || show(cargo().args(["fmt", "--all", "--check"])))?;
     part("tidy", &mut tidy::run)?;
     part("lints", &mut || {
-        let features = "job-chief/test-postgres,job-chief/test-cluster";
-        show(cargo().args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            features,
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        let lints = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"];
+        show(cargo().args(lints))
     })?;
     part("go", &mut go_vet)?;
     part("documents", &mut || {
-        show(
-            cargo().args(["doc", "--no-deps", "--locked", "--package", "job-chief"]).env("RUSTDOCFLAGS", "-D warnings"),
-        )
+        let doc = ["doc", "--no-deps", "--locked", "--package", "job-chief"];
+        show(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     part("unit tests and simulation", &mut units)?;
     let mut state = None;
