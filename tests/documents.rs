@@ -253,3 +253,23 @@ fn the_schema_of_jobs_json_agrees_with_the_loader() {
         assert!(jobs_file::load("jobs.json", &wrong.to_string()).is_err(), "{wrong}");
     }
 }
+
+/// Every property of a schema, below its definitions too.
+fn keys(schema: &Value) -> Vec<String> {
+    let own = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
+    let definitions = schema["$defs"].as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with("io.k8s"));
+    own.chain(definitions.flat_map(|(_, definition)| keys(definition))).collect()
+}
+
+#[test]
+fn every_key_is_documented() {
+    let (jobs, told) = (jobs_json_schema(), read("docs/jobs-json.md"));
+    for key in keys(&jobs).iter().filter(|key| *key != "$schema") {
+        assert!(told.contains(&format!("{key}`")), "docs/jobs-json.md says nothing of {key}");
+    }
+    let (settings, told) = (job_chief::config::schema::schema_of::<Settings>(), read("docs/settings.md"));
+    for key in keys(&settings) {
+        let group = ["app", "db", "kubernetes", "server", "telemetry", "logger", "sslPaths"].contains(&key.as_str());
+        assert!(group || told.contains(&key), "docs/settings.md says nothing of {key}");
+    }
+}

@@ -92,7 +92,7 @@ pub struct JobConfig {
     #[serde(default = "defaults::thirty_seconds", with = "humantime_serde")]
     #[schemars(with = "HumanDuration")]
     pub start_error_grace: Duration,
-    /// Starts paused: nothing is created until somebody resumes it.
+    /// Nothing is created while this is set; running Jobs go on. Default: false.
     #[serde(default)]
     pub paused: bool,
 }

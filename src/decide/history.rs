@@ -42,6 +42,16 @@ impl History {
         self.settled.contains_key(name)
     }
 
+    /// A settled name lives again: from here on its run has the only say. False for a name that was not settled.
+    pub fn revive(&mut self, name: &JobName) -> bool {
+        self.settled.remove(name).is_some()
+    }
+
+    /// Whether a delete of ours for this name waits for its answer.
+    pub fn is_deleting(&self, name: &JobName) -> bool {
+        self.settled.get(name).is_some_and(|settled| settled.deleting)
+    }
+
     /// Takes a view into account, and forgets names that no view shows any more.
     pub fn note_view(&mut self, view: &Observed, now: Duration) {
         for (name, settled) in &mut self.settled {

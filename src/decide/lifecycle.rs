@@ -118,11 +118,13 @@ impl Lifecycle {
     /// When the outside must come back even if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
         let load = match self.loading {
-            Loading::Due { at, .. } => Some(at),
+            Loading::Due { at, .. } if !self.draining => Some(at),
             _ => None,
         };
         let seeing = self.view != ViewState::NeverSeen;
-        let runs = self.runs.values().filter(|_| seeing).filter_map(|run| run.deadline(&self.policy)).min();
+        // A drained lifecycle writes no wish any more, so none is due.
+        let due = self.runs.values().filter(|run| seeing && (run.wished || !self.draining));
+        let runs = due.filter_map(|run| run.deadline(&self.policy)).min();
         let cleanup = self.history.deadline(&self.policy);
         [load, runs, cleanup, self.look_deadline()].into_iter().flatten().min()
     }
@@ -197,9 +199,8 @@ impl Lifecycle {
         }
         for (name, job) in &view.jobs {
             self.adopt_unknown(now, name, job.slot, job.is_live());
-            let Some(run) = self.runs.get_mut(name).filter(|run| run.uid().is_none_or(|uid| *uid == *job.uid)) else {
-                continue;
-            };
+            // Another uid is the same run: its Job was deleted, and a repeated create made it anew.
+            let Some(run) = self.runs.get_mut(name) else { continue };
             if run.note_seen(job, now) {
                 self.backoff.note_started();
             }
@@ -212,12 +213,13 @@ impl Lifecycle {
 
     /// A Job without a run: taken over, or, if its run has ended, on its way out.
     fn adopt_unknown(&mut self, now: Duration, name: &JobName, slot: Option<Slot>, live: bool) {
-        if self.runs.contains_key(name) || (self.history.contains(name) && !live) {
+        let settled = self.history.contains(name) && !live;
+        if self.runs.contains_key(name) || settled || self.history.is_deleting(name) {
             return;
         }
         let slot =
             slot.filter(|slot| live && !self.slots_taken().contains(slot)).unwrap_or_else(|| self.overflow_slot());
-        let run = if self.history.contains(name) {
+        let run = if self.history.revive(name) {
             Run::revenant(name.clone(), self.overflow_slot(), now)
         } else {
             Run::adopted(name.clone(), slot, now)

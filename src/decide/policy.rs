@@ -83,6 +83,9 @@ pub const RETRY_MIN: Duration = Duration::from_millis(500);
 /// The longest wait before a request is repeated.
 pub const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// The wait before the same Job is looked at live again.
+pub const CHECK_AGAIN: Duration = Duration::from_secs(5);
+
 /// A settled name that no view shows is remembered so long, in case an old view brings it back.
 pub const SETTLED_KEPT: Duration = Duration::from_secs(600);
 

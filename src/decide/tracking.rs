@@ -6,7 +6,7 @@ use crate::decide::{
     digest::StartProblem,
     event::{CheckAnswer, CreateAnswer, Decision, DeleteAnswer, Effect, Ended, Wish, WishAnswer},
     observation::{Phase, SeenJob},
-    policy::{EXPLAINED_WITHIN, Policy, REQUEST_TIMEOUT, RETRY_MAX, RETRY_MIN, SEEN_WITHIN},
+    policy::{CHECK_AGAIN, EXPLAINED_WITHIN, Policy, REQUEST_TIMEOUT, RETRY_MAX, RETRY_MIN, SEEN_WITHIN},
     run::{End, JobName, Outcome, Reason, Slot},
 };
 
@@ -26,6 +26,8 @@ pub struct Run {
     pub(super) created: bool,
     seen: bool,
     in_view: bool,
+    /// A view has shown it since the last live look was asked for: an answer "absent" is older than that.
+    shown_since_check: bool,
     uid: Option<Box<str>>,
     resource_version: Box<str>,
     decision: Decision,
@@ -44,8 +46,11 @@ pub struct Run {
     gone: bool,
     pub(super) terminating: Option<Option<Box<str>>>,
     flight: Option<Request>,
+    /// No request before this time.
     retry_at: Duration,
     tries: u32,
+    /// No live look before this time: what was just asked for needs a moment to show.
+    check_at: Duration,
     /// Until then an unanswered create may still be on its way.
     doubt_until: Duration,
 }
@@ -92,6 +97,7 @@ impl Run {
             created: false,
             seen: false,
             in_view: false,
+            shown_since_check: false,
             uid: None,
             resource_version: "".into(),
             decision,
@@ -111,6 +117,7 @@ impl Run {
             flight: None,
             retry_at: now,
             tries: 0,
+            check_at: now,
             doubt_until: now,
         }
     }
@@ -170,15 +177,15 @@ impl Run {
         self.end.is_none() && problem.reason == Reason::Unschedulable
     }
 
-    pub(super) fn uid(&self) -> Option<&str> {
-        self.uid.as_deref()
-    }
-
     // --- facts
 
     /// A view or a live look shows its Job. True if a pod has started since the last time.
     pub(super) fn note_seen(&mut self, job: &SeenJob, now: Duration) -> bool {
         let was_running = self.is_running();
+        if self.uid.as_ref().is_some_and(|uid| *uid != job.uid) {
+            // It was deleted, and a request that came late made it anew: that one is not finished.
+            self.terminal = false;
+        }
         (self.created, self.seen, self.gone) = (true, true, false);
         self.uid = Some(job.uid.clone());
         self.resource_version = job.resource_version.clone();
@@ -217,6 +224,7 @@ impl Run {
     /// Whether the newest view shows it.
     pub(super) fn note_in_view(&mut self, in_view: bool) {
         self.in_view = in_view;
+        self.shown_since_check |= in_view;
     }
 
     pub(super) fn note_wish(&mut self, answer: Option<WishAnswer>, now: Duration) {
@@ -266,7 +274,7 @@ impl Run {
                 if unwanted && !self.is_finished() && !job.terminating {
                     self.flight = Some(Request::Delete);
                 } else {
-                    self.retry_at = now.saturating_add(RETRY_MAX / 6);
+                    self.check_at = now.saturating_add(CHECK_AGAIN);
                 }
             }
             CheckAnswer::Absent => self.note_absent(now),
@@ -275,6 +283,11 @@ impl Run {
     }
 
     fn note_absent(&mut self, now: Duration) {
+        if self.shown_since_check || (self.end.is_none() && now < self.doubt_until) {
+            // A request that is still on its way may make it, or has: not gone before that is settled.
+            self.check_at = now.saturating_add(CHECK_AGAIN).max(self.doubt_until);
+            return;
+        }
         self.gone = true;
         let given_up = self.giving_up.take().filter(|_| self.delete_sent);
         let verdict = self.verdict.as_ref().map(|(end, _)| end.clone());
@@ -304,7 +317,7 @@ impl Run {
                 if let (Some(end), None) = (self.giving_up.take(), &self.end) {
                     self.finish(end, now);
                 }
-                self.retry_at = now.saturating_add(RETRY_MAX / 6);
+                self.check_at = now.saturating_add(CHECK_AGAIN);
             }
             DeleteAnswer::Absent => self.note_absent(now),
             DeleteAnswer::Changed | DeleteAnswer::Unanswered => self.retry(now, None),
@@ -381,14 +394,14 @@ impl Run {
             return Some(Effect::CreateJob(self.to_wish()));
         }
         if self.needs_check(now, policy) {
-            self.flight = Some(Request::Check);
+            (self.flight, self.shown_since_check) = (Some(Request::Check), false);
             return Some(Effect::CheckJob(self.name.clone()));
         }
         None
     }
 
     fn needs_check(&mut self, now: Duration, policy: &Policy) -> bool {
-        if self.is_finished() || !self.created {
+        if self.is_finished() || !self.created || now < self.check_at {
             return false;
         }
         if self.end_written {
@@ -444,12 +457,14 @@ impl Run {
             return Some(self.retry_at);
         }
         if self.end_written {
-            return Some(self.retry_at).filter(|_| !self.in_view || self.terminating.is_none());
+            let due = self.retry_at.max(self.check_at);
+            return Some(due).filter(|_| !self.in_view || self.terminating.is_none());
         }
         let explained = self.verdict.as_ref().map(|(_, seen)| seen.saturating_add(EXPLAINED_WITHIN));
         let unseen = (!self.in_view)
             .then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
-        let due = [explained, unseen, self.give_up_at(policy)].into_iter().flatten().min()?;
+        let check = [unseen, self.give_up_at(policy)].into_iter().flatten().min().filter(|_| !self.is_finished());
+        let due = [explained, check.map(|at| at.max(self.check_at))].into_iter().flatten().min()?;
         Some(due.max(self.retry_at))
     }
 

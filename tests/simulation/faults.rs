@@ -20,10 +20,13 @@ pub(crate) enum Fault {
     StoreAway,
     JobSuspended,
     NodeGone,
+    Drain,
+    Pause,
+    ViewStale,
 }
 
 /// Every kind.
-pub(crate) const FAULTS: [Fault; 16] = [
+pub(crate) const FAULTS: [Fault; 19] = [
     Fault::RequestLost,
     Fault::AnswerLost,
     Fault::RequestLate,
@@ -40,13 +43,16 @@ pub(crate) const FAULTS: [Fault; 16] = [
     Fault::StoreAway,
     Fault::JobSuspended,
     Fault::NodeGone,
+    Fault::Drain,
+    Fault::Pause,
+    Fault::ViewStale,
 ];
 
 /// How often each kind struck, and how often while a create or delete was in flight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
-    pub struck: [u64; 16],
-    pub in_flight: [u64; 16],
+    pub struck: [u64; 19],
+    pub in_flight: [u64; 19],
 }
 
 impl Counters {

@@ -33,6 +33,7 @@ pub(crate) struct World {
     views: VecDeque<Snapshot>,
     old_views: VecDeque<Snapshot>,
     store_away: bool,
+    paused: bool,
     /// What the last look that was delivered found.
     last_look: Option<Look>,
     pub view_delivered: bool,
@@ -40,6 +41,7 @@ pub(crate) struct World {
     faults: u32,
     pub counters: Counters,
     pub created: u64,
+    trace: bool,
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -87,19 +89,21 @@ impl World {
             views: VecDeque::new(),
             old_views: VecDeque::new(),
             store_away: false,
+            paused: false,
             last_look: None,
             view_delivered: false,
             policy,
             faults,
             counters: Counters::default(),
             created: 0,
+            trace: std::env::var_os("SIMULATION_TRACE").is_some(),
         }
     }
 
     /// Whether a fault strikes now; counted if so.
     fn strikes(&mut self, fault: Fault, once_in: u64) -> bool {
-        let on = self.faults & (1 << fault as u32) != 0;
-        let struck = on && self.dice.once_in(once_in);
+        // The dice are cast in any case, so that a history stays the same when a kind is turned off.
+        let struck = self.dice.once_in(once_in) && self.faults & (1 << fault as u32) != 0;
         if struck {
             let asks = |effect: &Effect| matches!(effect, Effect::CreateJob(_) | Effect::DeleteJob { .. });
             self.counters.count(fault, self.in_flight.iter().any(asks));
@@ -130,7 +134,11 @@ impl World {
         if let Event::DepthRead(Some(look)) = &event {
             self.last_look = Some(*look);
         }
+        let told = self.trace.then(|| format!("{event:?}"));
         let effects = self.life.step(self.now, event);
+        if let Some(told) = told {
+            eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
+        }
         for effect in &effects {
             if let Effect::WriteWishes(wishes) = effect {
                 self.check_wishes(wishes);
@@ -145,13 +153,20 @@ impl World {
         let ready = self.last_look.map_or(0, |look| look.old + look.new);
         assert!(fresh == 0 || ready > 0, "invariant: an_empty_queue_creates_nothing");
         assert!(fresh <= ready.max(1), "invariant: no_more_jobs_than_messages");
+        let status = self.life.status(self.now);
+        assert!(
+            fresh == 0 || !(status.paused || status.draining),
+            "invariant: whoever_is_paused_or_drains_creates_nothing"
+        );
     }
 
     // --- views
 
     pub(crate) fn take_view(&mut self) {
         let mut snapshot = self.cluster.snapshot();
-        if !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
+        // A first view is a list that the API server answers from a quorum: it may be old when it comes, not partial.
+        let first = !self.view_delivered && self.views.is_empty();
+        if !first && !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
             let at = self.dice.roll(snapshot.len() as u64) as usize;
             let name = snapshot.keys().nth(at).cloned().expect("in range");
             snapshot.remove(&name);
@@ -222,7 +237,7 @@ impl World {
         let now = self.now;
         self.late.retain(|(_, until)| *until > now);
         if let Some((wish, _)) = self.late.pop() {
-            self.create(&wish);
+            self.create(&wish, true);
         }
     }
 
@@ -252,7 +267,7 @@ impl World {
                 .map(|wish| Event::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now))))
                 .collect(),
             Effect::CreateJob(wish) => {
-                let answer = self.create(wish);
+                let answer = self.create(wish, false);
                 vec![Event::CreateAnswered(wish.name.clone(), answer)]
             }
             Effect::CheckJob(name) => vec![Event::Checked(name.clone(), self.cluster.check(name, now))],
@@ -268,11 +283,16 @@ impl World {
         }
     }
 
-    fn create(&mut self, wish: &Wish) -> CreateAnswer {
+    /// A late request may find its Job deleted and its run ended: what it makes keeps the slot until it is mended.
+    fn create(&mut self, wish: &Wish, late: bool) -> CreateAnswer {
         let row = self.store.rows.get(&wish.name);
         let row = row.expect("invariant: each_run_is_written_before_its_job_is_asked_for");
         let exists = self.cluster.jobs.contains_key(&wish.name);
-        assert!(exists || row.end.is_none(), "invariant: no_job_is_created_for_a_run_that_has_ended ({})", wish.name);
+        assert!(
+            late || exists || row.end.is_none(),
+            "invariant: no_job_is_created_for_a_run_that_has_ended ({})",
+            wish.name
+        );
         if !exists && self.strikes(Fault::QuotaRefuses, 25) {
             return CreateAnswer::Refused { message: "exceeded quota".into() };
         }
@@ -327,6 +347,11 @@ impl World {
     pub(crate) fn deadline(&mut self) {
         if self.life.deadline().is_some_and(|at| at <= self.now) {
             self.feed(Event::DeadlineReached);
+            assert!(
+                self.life.deadline().is_none_or(|at| at > self.now),
+                "invariant: no_deadline_is_passed_over: {:?}",
+                self.life.deadline()
+            );
         }
     }
 
@@ -367,6 +392,16 @@ impl World {
         if self.strikes(Fault::Restart, 10) {
             self.restart();
         }
+        if self.strikes(Fault::Drain, 20) {
+            self.feed(Event::Drain);
+        }
+        if self.strikes(Fault::Pause, 10) {
+            self.paused = !self.paused;
+            self.feed(if self.paused { Event::Pause } else { Event::Resume });
+        }
+        if self.strikes(Fault::ViewStale, 8) {
+            self.feed(Event::ViewStale);
+        }
         let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
         if names.is_empty() {
             return;
@@ -398,13 +433,18 @@ impl World {
         self.answers.clear();
         self.views.clear();
         self.old_views.clear();
-        (self.view_delivered, self.last_look) = (false, None);
+        (self.view_delivered, self.last_look, self.paused) = (false, None, false);
         self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
     }
 
     /// No fault any more; everything that hangs comes loose.
     pub(crate) fn calm(&mut self) {
         (self.faults, self.store_away) = (0, false);
+        if self.life.status(self.now).draining {
+            // Who drains ends; another process begins.
+            self.restart();
+        }
+        self.feed(Event::Resume);
         for it in self.cluster.jobs.values_mut() {
             it.stuck = false;
         }

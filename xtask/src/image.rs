@@ -79,6 +79,8 @@ impl Image<'_> {
     fn pack(&self, folder: &Path) -> anyhow::Result<PathBuf> {
         let mut layer = tar::Builder::new(Vec::new());
         layer.mode(tar::HeaderMode::Deterministic);
+        // containerd reads no sparse files.
+        layer.sparse(false);
         layer.append_dir_all(".", folder)?;
         let layer = layer.into_inner()?;
         let digest: String = Sha256::digest(&layer).iter().map(|byte| format!("{byte:02x}")).collect();
