@@ -93,6 +93,20 @@ pub struct StartProblem {
     pub message: Box<str>,
 }
 
+impl StartProblem {
+    /// Waiting mends nothing.
+    pub fn is_hopeless(&self) -> bool {
+        matches!(&*self.word, "InvalidImageName" | "ErrImageNeverPull")
+    }
+
+    /// Somebody may mend it within `startErrorGrace`: push the image, create the ConfigMap. A pod that has failed is
+    /// none of these: the Job controller ends its Job by itself.
+    pub fn is_graced(&self) -> bool {
+        let waits = ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"].contains(&&*self.word);
+        waits || matches!(self.reason, Reason::ImagePull | Reason::CrashLoop)
+    }
+}
+
 /// How a container ended that did not end well.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Exit {

@@ -199,7 +199,7 @@ impl Run {
             Phase::Queued => self.progress = Progress::Queued,
             Phase::Suspended => self.progress = Progress::Suspended,
             Phase::Starting { age, problem } => {
-                let waits = problem.as_ref().is_some_and(is_graced);
+                let waits = problem.as_ref().is_some_and(StartProblem::is_graced);
                 self.problem_since = waits.then(|| self.problem_since.unwrap_or(now));
                 self.progress = Progress::Starting { since: now.saturating_sub(*age), problem: problem.clone() };
             }
@@ -372,7 +372,7 @@ impl Run {
         };
         if let Some(problem) = problem {
             let graced = self.problem_since.is_some_and(|at| now >= at.saturating_add(policy.start_error_grace));
-            if is_hopeless(problem) || graced {
+            if problem.is_hopeless() || graced {
                 return Some(told(Outcome::StartError, problem.reason));
             }
         }
@@ -473,20 +473,8 @@ impl Run {
         if self.verdict.is_some() {
             return None;
         }
-        let hopeless = problem.as_ref().filter(|p| is_hopeless(p)).map(|_| Duration::ZERO);
+        let hopeless = problem.as_ref().filter(|p| p.is_hopeless()).map(|_| Duration::ZERO);
         let graced = self.problem_since.map(|at| at.saturating_add(policy.start_error_grace));
         [hopeless, graced, Some(since.saturating_add(policy.start_timeout))].into_iter().flatten().min()
     }
-}
-
-/// Waiting mends nothing.
-fn is_hopeless(problem: &StartProblem) -> bool {
-    matches!(&*problem.word, "InvalidImageName" | "ErrImageNeverPull")
-}
-
-/// Somebody may mend it within `startErrorGrace`: push the image, create the ConfigMap. A pod that has failed is
-/// none of these: the Job controller ends its Job by itself.
-fn is_graced(problem: &StartProblem) -> bool {
-    let waits = ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"].contains(&&*problem.word);
-    waits || matches!(problem.reason, Reason::ImagePull | Reason::CrashLoop)
 }

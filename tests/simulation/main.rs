@@ -7,6 +7,7 @@
 mod cluster;
 mod dice;
 mod faults;
+mod policy;
 mod store;
 mod world;
 

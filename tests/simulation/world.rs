@@ -3,7 +3,6 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use job_chief::decide::{
-    backoff::BackoffPolicy,
     event::{CheckAnswer, CreateAnswer, DeleteAnswer, DepthRequest, Effect, Event, Wish},
     lifecycle::Lifecycle,
     policy::{Policy, REQUEST_TIMEOUT},
@@ -15,6 +14,7 @@ use crate::{
     cluster::{Cluster, Fate, Snapshot, observed},
     dice::Dice,
     faults::{Counters, Fault},
+    policy::random_policy,
     store::Store,
 };
 
@@ -48,32 +48,10 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn policy(dice: &mut Dice) -> Policy {
-    Policy {
-        instance: "sim".into(),
-        name: "resize".into(),
-        jobs_max: 1 + u32::try_from(dice.roll(4)).expect("small"),
-        messages_per_job: 1 + dice.roll(2),
-        check_interval: secs(10),
-        start_timeout: secs(20 + dice.roll(60)),
-        start_error_grace: secs(10),
-        fetch_grace: secs(30),
-        handover: Duration::ZERO,
-        wait_after_success: secs(dice.roll(3)),
-        wait_after_failure: secs(5),
-        wait_after_timeout: secs(5),
-        wait_after_error: secs(5),
-        backoff: BackoffPolicy { factor_milli: 2000, wait_max: secs(60), after: 3 },
-        succeeded_kept: 1,
-        failed_kept: 1,
-        paused: false,
-    }
-}
-
 impl World {
     pub(crate) fn new(seed: u64, faults: u32) -> Self {
         let mut dice = Dice(seed);
-        let policy = policy(&mut dice);
+        let policy = random_policy(&mut dice);
         let now = secs(1_700_000_000);
         let life = Lifecycle::new(policy.clone(), seed, now);
         Self {
