@@ -329,7 +329,10 @@ fn a_wish_that_was_never_asked_for_is_asked_for_under_its_name() {
     let script = Script::restart(json!({}), vec![wished], BTreeMap::new());
     assert!(script.jobs.contains_key(&JobName("wished".into())));
     let long_ago = LoadedRun { name: JobName("old".into()), slot: 0, uid: None, age: 600 * SECOND };
-    let script = Script::restart(json!({}), vec![long_ago], BTreeMap::new());
+    let mut script = Script::restart(json!({}), vec![long_ago], BTreeMap::new());
+    for _ in 0..3 {
+        script.look(0, 0);
+    }
     assert!(script.jobs.is_empty(), "its Job may have come and gone: not made anew");
     assert_eq!(script.ends, [End::new(Outcome::Vanished, Reason::Deleted)]);
 }
