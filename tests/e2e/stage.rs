@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Config,
-    api::{DeleteParams, ListParams, LogParams, ObjectMeta, PostParams},
+    api::{ListParams, LogParams, ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -84,7 +84,8 @@ impl Stage {
         let site = Site::read();
         let client = site.client().await;
         let stage = Self {
-            name: name.to_owned(),
+            // Another run's stage, left by a kill, is not ours.
+            name: format!("{name}-{}", std::process::id()),
             client,
             folder: tempfile::tempdir().unwrap(),
             environment: BTreeMap::new(),
@@ -100,14 +101,8 @@ impl Stage {
 
     async fn fresh_namespace(&self) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        if namespaces.get_opt(&self.name).await.unwrap().is_some() {
-            namespaces.delete(&self.name, &DeleteParams::default()).await.unwrap();
-            eventually("the old namespace to be gone", || async {
-                namespaces.get_opt(&self.name).await.unwrap().is_none().then_some(())
-            })
-            .await;
-        }
-        let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+        let labels = Some(BTreeMap::from([("job-chief.test/case".to_owned(), "yes".to_owned())]));
+        let metadata = ObjectMeta { name: Some(self.name.clone()), labels, ..ObjectMeta::default() };
         namespaces.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() }).await.unwrap();
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = self.api();
         eventually("the service account", || async { accounts.get_opt("default").await.unwrap() }).await;
@@ -176,7 +171,9 @@ impl Stage {
         std::fs::write(self.folder.path().join("jobs.json"), jobs.to_string()).unwrap();
         std::fs::write(self.folder.path().join("settings.toml"), "[server]\nhost = \"127.0.0.1\"\n").unwrap();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+        // It ends with the case, also when the case is killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_job-chief")]);
         command.args([
             "run",
             "--context",

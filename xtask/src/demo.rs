@@ -20,7 +20,7 @@ use crate::{
     net::free_port,
     plane::kubectl,
     postgres::sql,
-    processes::until,
+    processes::{dies_with_us, until},
     state::{CONTEXT, State, folder, root},
 };
 
@@ -127,9 +127,8 @@ fn start(state: &State, program: &std::path::Path, port: u16) -> anyhow::Result<
     command.env("DB_MONITOR_STATE_INTERVAL_SECONDS", "1");
     let config = folder().join("demo.toml");
     std::fs::write(&config, "[server]\nhost = \"127.0.0.1\"\n")?;
-    let child =
-        command.arg("--config").arg(config).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-    let mut child = child;
+    let mut command = dies_with_us(command.arg("--config").arg(config));
+    let mut child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
     let ready =
         until(READY_MAX, || get(port, "/readiness").is_ok() || child.try_wait().is_ok_and(|ended| ended.is_some()));
     if !ready || child.try_wait()?.is_some() {

@@ -98,6 +98,22 @@ pub(crate) fn until(wait: Duration, mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
+/// The same command, ended by the kernel when we end, however that comes.
+pub(crate) fn dies_with_us(command: &Command) -> Command {
+    let mut wrapped = Command::new("setpriv");
+    wrapped.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
 /// Runs a command to its end; its output is shown only if it fails.
 pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<String> {
     let output =

@@ -8,7 +8,8 @@ use clap::Args;
 use crate::{
     build::{self, cargo},
     cluster, image, node,
-    processes::show,
+    plane::kubectl,
+    processes::{dies_with_us, show},
     programs::need,
     state::{State, folder, root},
     tidy,
@@ -117,15 +118,22 @@ fn end_to_end(options: &Options, state: Option<&State>) -> anyhow::Result<()> {
         eprintln!("not run, as there is no real node: the tests on the cluster (tests/e2e)");
         return Ok(());
     }
+    if let Some(state) = state {
+        // What an earlier run left, also one that was killed half way.
+        kubectl(state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=false"])?;
+    }
     tests(state, "e2e")
 }
 
 fn tests(state: Option<&State>, test: &str) -> anyhow::Result<()> {
     let state = state.context("the servers are not up")?;
-    let mut command = cargo();
+    let mut command = dies_with_us(&cargo());
     command.args(["test", "--package", "job-chief", "--locked", "--features", FEATURE, "--test", test]);
     command.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
     command.env("JOB_CHIEF_TEST_DATABASE", state.database_url("postgres"));
+    // A run that is killed takes its cases with it.
+    let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
+    command.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
     // Cases mostly wait for the cluster: more of them than processors run side by side.
     show(command.args(["--", "--test-threads", "8"]))
 }
