@@ -45,13 +45,6 @@ impl Outcome {
             Self::Vanished => "vanished",
         }
     }
-
-    /// The inverse of [`Self::as_str`].
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Succeeded, Self::Failed, Self::StartTimedOut, Self::StartError, Self::Vanished]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
-    }
 }
 
 /// Why a run ended as it did, or why a Job does not start: a closed set, so that metrics stay bounded.
@@ -96,28 +89,6 @@ pub enum Reason {
     Deleted,
 }
 
-/// Every reason, in the order of the enum.
-pub const REASONS: [Reason; 18] = [
-    Reason::Completed,
-    Reason::ExitCode,
-    Reason::OomKilled,
-    Reason::Deadline,
-    Reason::Disrupted,
-    Reason::PodDeleted,
-    Reason::JobFailed,
-    Reason::Unschedulable,
-    Reason::ImagePull,
-    Reason::ContainerConfig,
-    Reason::CrashLoop,
-    Reason::InitFailed,
-    Reason::Rejected,
-    Reason::ContainerCreating,
-    Reason::NoPod,
-    Reason::Suspended,
-    Reason::Refused,
-    Reason::Deleted,
-];
-
 impl Reason {
     /// The word in the database, the metrics and the API.
     pub fn as_str(self) -> &'static str {
@@ -143,9 +114,9 @@ impl Reason {
         }
     }
 
-    /// The inverse of [`Self::as_str`].
-    pub fn parse(word: &str) -> Option<Self> {
-        REASONS.into_iter().find(|reason| reason.as_str() == word)
+    /// The pod has failed for good, even if the Job controller has not come to it yet.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::InitFailed | Self::Rejected)
     }
 }
 

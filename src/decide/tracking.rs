@@ -377,7 +377,8 @@ impl Run {
             }
         }
         let reason = problem.as_ref().map_or(Reason::ContainerCreating, |problem| problem.reason);
-        (now >= since.saturating_add(policy.start_timeout)).then(|| told(Outcome::StartTimedOut, reason))
+        let outcome = if reason.is_final() { Outcome::StartError } else { Outcome::StartTimedOut };
+        (now >= since.saturating_add(policy.start_timeout)).then(|| told(outcome, reason))
     }
 
     /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::wants_wish`].

@@ -35,7 +35,7 @@ async fn ends(name: &str, config: Value, wait: Duration, expected: Expected) -> 
     let mut stage = Stage::set(name).await;
     let healthy = with(script("healthy", "true"), json!({"waitTimeAfterSuccessfulRun": "100ms"}));
     let waits = json!({
-        "name": "bad", "jobStartTimeout": "6s", "startErrorGrace": "2s",
+        "name": "bad", "jobStartTimeout": "15s", "startErrorGrace": "2s",
         "waitTimeAfterFailedRun": "1s", "waitTimeAfterTimeout": "2s", "waitTimeAfterError": "3s",
     });
     stage.run(json!([with(config, waits), healthy])).await;

@@ -103,6 +103,7 @@ async fn without_a_verb_it_fails_and_says_so() {
             ("jobs", "get" | "delete") => &["the API server refused", verb],
             _ => &["kubernetes", "does not work", "forbidden"],
         };
+        logged(&stage, &["schema", "works"]).await;
         logged(&stage, refused).await;
         let ended = stage.count("select count(*) from chief.runs where outcome = 'start_timed_out'").await;
         assert_eq!(ended, 0, "{verb} on {resource}");

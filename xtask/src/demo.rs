@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, Write},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread::sleep,
@@ -128,6 +129,8 @@ fn start(state: &State, program: &std::path::Path, port: u16) -> anyhow::Result<
     let config = folder().join("demo.toml");
     std::fs::write(&config, "[server]\nhost = \"127.0.0.1\"\n")?;
     let mut command = dies_with_us(command.arg("--config").arg(config));
+    // Ctrl-C is for the demo alone, which then ends job-chief as Kubernetes would.
+    command.process_group(0);
     let mut child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
     let ready =
         until(READY_MAX, || get(port, "/readiness").is_ok() || child.try_wait().is_ok_and(|ended| ended.is_some()));
