@@ -1,5 +1,5 @@
 # The build stage only runs the script that also makes the image for the tests.
-FROM rust:1.95-bookworm AS build
+FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN sh deploy/image-root.sh /image
