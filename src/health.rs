@@ -74,9 +74,4 @@ impl Health {
     pub fn parts(&self) -> BTreeMap<Part, Result<(), String>> {
         self.parts.borrow().clone()
     }
-
-    /// Tells of every change.
-    pub fn subscribe(&self) -> watch::Receiver<BTreeMap<Part, Result<(), String>>> {
-        self.parts.subscribe()
-    }
 }

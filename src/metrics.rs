@@ -26,7 +26,6 @@ pub struct Metrics {
     pub jobs: IntGaugeVec,
     pub jobs_created: IntCounterVec,
     pub runs: IntCounterVec,
-    pub job_start: HistogramVec,
     pub job_duration: HistogramVec,
     pub backoff: GaugeVec,
     pub paused: IntGaugeVec,
@@ -66,12 +65,6 @@ impl Metrics {
                 "runs_total",
                 "Runs that ended, by outcome and reason.",
                 &["job_config", "outcome", "reason"],
-            )?,
-            job_start: page.histograms(
-                "job_start_seconds",
-                "From a Job's creation to its first running pod.",
-                &["job_config"],
-                &WAIT_BUCKETS,
             )?,
             job_duration: page.histograms(
                 "job_duration_seconds",

@@ -11,7 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::clock::sleep;
+use crate::{clock::sleep, telemetry::with_causes};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
@@ -93,7 +93,7 @@ where
         let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params)).await;
         let page = page
             .map_err(|_| Broken::Failed("the list took too long".into()))?
-            .map_err(|error| Broken::Failed(text(&error)))?;
+            .map_err(|error| Broken::Failed(with_causes(&error)))?;
         all.extend(page.items.iter().filter_map(digest));
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() {
@@ -119,7 +119,7 @@ where
         let call = tokio::time::timeout(LIST_TIMEOUT, api.watch(&params, &version)).await;
         let stream = match call {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Broken::Failed(text(&error)),
+            Ok(Err(error)) => return Broken::Failed(with_causes(&error)),
             Err(_) => return Broken::Failed("the watch took too long to begin".into()),
         };
         match follow(stream, digest, changes, version).await {
@@ -144,7 +144,7 @@ where
         let event = tokio::time::timeout(SILENCE_MAX, stream.next()).await;
         let event = event.map_err(|_| Broken::Failed("the watch was silent for too long".into()))?;
         let Some(event) = event else { return Ok(version) };
-        let (object, is_there) = match event.map_err(|error| Broken::Failed(text(&error)))? {
+        let (object, is_there) = match event.map_err(|error| Broken::Failed(with_causes(&error)))? {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, true),
             WatchEvent::Deleted(object) => (object, false),
             WatchEvent::Bookmark(bookmark) => {
@@ -160,12 +160,4 @@ where
         let change = digest(&object).map_or(Change::Alive, if is_there { Change::Apply } else { Change::Remove });
         changes.send(change).await.map_err(|_| Broken::ReaderGone)?;
     }
-}
-
-/// An error with its causes.
-fn text(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut all: Vec<String> = causes.map(ToString::to_string).collect();
-    all.dedup();
-    all.join(": ")
 }

@@ -19,7 +19,7 @@ use crate::decide::{
     history::History,
     names::job_name,
     observation::Observed,
-    policy::{BURST_MAX, FINISHED_KEPT_MIN, Policy, RETRY_MAX, RETRY_MIN},
+    policy::{BURST_MAX, FINISHED_KEPT_MIN, Policy, RETRY_MIN, retry_wait},
     run::{JobName, Outcome, Reason, Slot},
     scale::{Claims, Look, jobs_wanted},
     tracking::{OVERFLOW_SLOT, Run},
@@ -71,7 +71,6 @@ pub(super) struct LookState {
     failures: u32,
     /// The last look left messages for want of room: the next free slot is used at once.
     hungry: bool,
-    pub(super) last: Option<Look>,
 }
 
 /// A recorded end, for the metrics.
@@ -361,11 +360,7 @@ impl Lifecycle {
             return;
         };
         let early = self.policy.check_interval.saturating_mul(self.jitter()) / 10_000;
-        self.look = LookState {
-            due: now.saturating_add(self.policy.check_interval - early),
-            last: Some(look),
-            ..LookState::default()
-        };
+        self.look = LookState { due: now.saturating_add(self.policy.check_interval - early), ..LookState::default() };
         self.claims.note_look(look, self.policy.messages_per_job, self.starting(now));
         self.decide(now, look);
     }
@@ -448,8 +443,4 @@ impl Lifecycle {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         u32::try_from((self.seed >> 33) % 1000).unwrap_or_default()
     }
-}
-
-fn retry_wait(tries: u32) -> Duration {
-    RETRY_MIN.saturating_mul(1 << tries.min(6)).min(RETRY_MAX)
 }

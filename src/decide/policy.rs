@@ -83,6 +83,11 @@ pub const RETRY_MIN: Duration = Duration::from_millis(500);
 /// The longest wait before a request is repeated.
 pub const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// The wait before a request is repeated that was tried `tries` times before.
+pub fn retry_wait(tries: u32) -> Duration {
+    RETRY_MIN.saturating_mul(1 << tries.min(6)).min(RETRY_MAX)
+}
+
 /// The wait before the same Job is looked at live again.
 pub const CHECK_AGAIN: Duration = Duration::from_secs(5);
 

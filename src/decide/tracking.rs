@@ -6,7 +6,7 @@ use crate::decide::{
     digest::StartProblem,
     event::{CheckAnswer, CreateAnswer, Decision, DeleteAnswer, Effect, Ended, Wish, WishAnswer},
     observation::{Phase, SeenJob},
-    policy::{CHECK_AGAIN, EXPLAINED_WITHIN, Policy, REQUEST_TIMEOUT, RETRY_MAX, RETRY_MIN, SEEN_WITHIN},
+    policy::{CHECK_AGAIN, EXPLAINED_WITHIN, Policy, REQUEST_TIMEOUT, RETRY_MAX, SEEN_WITHIN, retry_wait},
     run::{End, JobName, Outcome, Reason, Slot},
 };
 
@@ -345,7 +345,7 @@ impl Run {
     }
 
     fn retry(&mut self, now: Duration, asked: Option<Duration>) {
-        let wait = asked.unwrap_or_else(|| RETRY_MIN.saturating_mul(1 << self.tries.min(6))).min(RETRY_MAX);
+        let wait = asked.map_or_else(|| retry_wait(self.tries), |asked| asked.min(RETRY_MAX));
         self.tries = self.tries.saturating_add(1);
         self.retry_at = now.saturating_add(wait);
     }

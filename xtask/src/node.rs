@@ -9,7 +9,7 @@ use crate::{
     build, image,
     net::free_port,
     plane::{NODE, kubectl, part},
-    processes::{Process, succeed, until},
+    processes::{succeed, until},
     programs::{find, need},
     state::{State, folder, subfolder},
 };
@@ -29,7 +29,7 @@ pub(crate) fn start_real(state: &mut State) -> anyhow::Result<()> {
     fs::write(folder.join("cni/10-ptp.conflist"), network(state).to_string())?;
     let mut containerd = Command::new(need("containerd")?);
     containerd.arg("--config").arg(folder.join("containerd.toml"));
-    launch(state, "containerd", &mut containerd)?;
+    state.launch("containerd", &mut containerd)?;
     let up = until(CONTAINERD_MAX, || ctr(state, &["version"]).is_ok());
     ensure!(up, "containerd does not answer; see target/cluster/logs/containerd.log");
     for archive in image::small_ones()? {
@@ -46,14 +46,8 @@ pub(crate) fn start_real(state: &mut State) -> anyhow::Result<()> {
         format!("--hostname-override={NODE}"),
         "--node-labels=job-chief.test/node=real".into(),
     ]);
-    launch(state, "kubelet", &mut kubelet)?;
+    state.launch("kubelet", &mut kubelet)?;
     wait_ready(state, NODE)
-}
-
-fn launch(state: &mut State, name: &str, command: &mut Command) -> anyhow::Result<()> {
-    let process = Process::start(name, command)?;
-    state.processes.push(process);
-    state.save()
 }
 
 fn wait_ready(state: &State, node: &str) -> anyhow::Result<()> {
@@ -206,7 +200,7 @@ pub(crate) fn start_scale(state: &mut State) -> anyhow::Result<()> {
         format!("--server-address=127.0.0.1:{}", free_port()?),
         "--node-lease-duration-seconds=40".into(),
     ]);
-    launch(state, "kwok", &mut kwok)?;
+    state.launch("kwok", &mut kwok)?;
     let resources = json!({"cpu": "10000", "memory": "10000Gi", "pods": "100000"});
     let taint = json!([{"key": "job-chief.test/scale", "effect": "NoSchedule"}]);
     let node = json!({

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     net::free_port,
     pki,
-    processes::{Process, succeed, until},
+    processes::{succeed, until},
     state::{CONTEXT, State, folder, subfolder},
 };
 
@@ -41,13 +41,6 @@ pub(crate) fn kubectl(state: &State, args: &[&str]) -> anyhow::Result<String> {
     succeed(part("kubectl").arg("--kubeconfig").arg(&state.kubeconfig).args(args))
 }
 
-/// Starts a part and writes it down.
-fn launch(state: &mut State, name: &str, command: &mut Command) -> anyhow::Result<()> {
-    let process = Process::start(name, command)?;
-    state.processes.push(process);
-    state.save()
-}
-
 /// Starts etcd and the API server, and waits until it answers.
 pub(crate) fn start_api(state: &mut State) -> anyhow::Result<()> {
     let pki = subfolder("pki")?;
@@ -68,8 +61,9 @@ pub(crate) fn start_api(state: &mut State) -> anyhow::Result<()> {
         format!("--initial-advertise-peer-urls={peer}"),
         format!("--initial-cluster=test={peer}"),
     ]);
-    launch(state, "etcd", &mut etcd)?;
-    launch(state, "apiserver", &mut api_server(state, &client, &pki))?;
+    state.launch("etcd", &mut etcd)?;
+    let mut server = api_server(state, &client, &pki);
+    state.launch("apiserver", &mut server)?;
     write_kubeconfigs(state, &pki)?;
     let ready = until(READY_MAX, || kubectl(state, &["get", "--raw", "/readyz"]).is_ok());
     ensure!(ready, "the API server does not answer; see target/cluster/logs/apiserver.log");
@@ -145,7 +139,7 @@ pub(crate) fn start_controllers(state: &mut State) -> anyhow::Result<()> {
         "--concurrent-job-syncs=20".into(),
         "--node-monitor-period=2s".into(),
     ]);
-    launch(state, "controllers", &mut controllers)?;
+    state.launch("controllers", &mut controllers)?;
     let mut scheduler = part("scheduler");
     scheduler.args([
         kubeconfig,
@@ -156,7 +150,7 @@ pub(crate) fn start_controllers(state: &mut State) -> anyhow::Result<()> {
         "--kube-api-qps=2000".into(),
         "--kube-api-burst=4000".into(),
     ]);
-    launch(state, "scheduler", &mut scheduler)?;
+    state.launch("scheduler", &mut scheduler)?;
     let account = || kubectl(state, &["get", "serviceaccount", "default"]).is_ok();
     ensure!(until(READY_MAX, account), "the controllers do not work; see target/cluster/logs/controllers.log");
     Ok(())

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::Context;
@@ -81,6 +82,12 @@ impl State {
         fs::create_dir_all(folder())?;
         fs::write(&draft, serde_json::to_vec_pretty(self)?)?;
         fs::rename(&draft, &path).context("the state of the cluster can't be written")
+    }
+
+    /// Starts a process in the background and writes it down.
+    pub(crate) fn launch(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
+        self.processes.push(Process::start(name, command)?);
+        self.save()
     }
 
     /// Forgets it.

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("metrics", &["decide"]),
     ("queue", &["config", "decide", "sql"]),
     ("store", &["decide", "sql"]),
-    ("cluster", &["clock", "decide", "health", "metrics"]),
+    ("cluster", &["clock", "decide", "health", "metrics", "telemetry"]),
     ("actors", &["clock", "cluster", "config", "decide", "health", "metrics", "queue", "store", "telemetry"]),
     ("http", &["actors", "clock", "cluster", "config", "decide", "health", "metrics", "store", "telemetry"]),
     ("shutdown", &[]),
