@@ -11,10 +11,14 @@ use crate::{
         janitor,
         monitor::{Monitor, Totals},
         spawner::Shared,
-        supervisor,
+        supervisor::Supervisor,
     },
     clock::Clock,
-    cluster::{connect::Access, index::Watcher, requests::Cluster},
+    cluster::{
+        connect::Access,
+        index::{Watcher, subscribing},
+        requests::Cluster,
+    },
     config::{job_config::JobConfig, jobs_file, problems::Problem, settings::Settings},
     decide::manifest::Instance,
     health::Health,
@@ -22,7 +26,7 @@ use crate::{
     metrics::Metrics,
     queue::{connect, depth::DepthReader},
     shutdown,
-    store::runs::Runs,
+    store::{decisions::Decisions, runs::Runs, writer::Writer},
 };
 
 /// Everything that was read before the start.
@@ -82,12 +86,16 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new()?);
     let pool = connect::pool(&settings.db);
     let runs = Runs::new(pool.clone(), &settings.db.manager_schema, &settings.app.instance_uid);
+    let decisions = Decisions::new(pool.clone(), &settings.db.manager_schema, &settings.app.instance_uid);
+    let (writer, desk) = Writer::new(runs.clone(), decisions.clone());
+    tasks.spawn(desk.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
     let instance = Arc::new(Instance::of(&settings));
     let shared = Shared {
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
         runs: runs.clone(),
+        writer,
         depth: depth.clone(),
         clock,
         health: health.clone(),
@@ -96,23 +104,28 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let configs = jobs.iter().map(|job| (job.name.clone(), job.queue_name.clone())).collect();
     warn_of_literal_password(&settings, &jobs);
 
+    let (subscribing, subscribers) = subscribing();
+    let supervisor = Supervisor::new(shared, subscribing, shutdown.clone());
+    let roster = supervisor.roster();
     let spawners = TaskTracker::new();
-    let (roster, views) = supervisor::start(jobs, &shared, &shutdown, &spawners);
+    spawners.spawn(supervisor.run(jobs));
     spawners.close();
     let scope = (instance.namespace.as_str(), instance.selector());
-    let watcher = Watcher::begin(&client, (scope.0, &scope.1), views, clock, (health.clone(), metrics.clone()), &tasks);
+    let watcher =
+        Watcher::begin(&client, (scope.0, &scope.1), subscribers, clock, (health.clone(), metrics.clone()), &tasks);
     tasks.spawn(watcher.run());
     let told = watch::Sender::new(Totals::new());
     let desk = Desk {
-        roster: Arc::new(roster),
+        roster,
         totals: told.subscribe(),
         metrics: metrics.clone(),
         health: health.clone(),
         runs: runs.clone(),
+        decisions: decisions.clone(),
         clock,
     };
     serve(&settings, desk, &shutdown, &tasks).await?;
-    tasks.spawn(janitor::prune(runs));
+    tasks.spawn(janitor::prune(runs, decisions));
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
     tasks.spawn(Monitor { configs, depth, pool: pool.clone(), interval, health: health.clone(), metrics, told }.run());
     tasks.spawn(shutdown::on_signal(shutdown.clone()));

@@ -157,7 +157,7 @@ impl Cli {
              ALTER DEFAULT PRIVILEGES IN SCHEMA {boss} GRANT SELECT ON TABLES TO {role};\n\
              GRANT USAGE ON SCHEMA {own} TO {role};\n\
              GRANT SELECT ON ALL TABLES IN SCHEMA {own} TO {role};\n\
-             GRANT INSERT, UPDATE, DELETE ON {own}.runs TO {role};"
+             GRANT INSERT, UPDATE, DELETE ON {own}.runs, {own}.decisions TO {role};"
         ))
     }
 }

@@ -23,10 +23,18 @@ pub mod policy;
 
 pub mod event;
 
+pub mod notes;
+
+pub mod progress;
+
+pub mod patience;
+
 pub mod tracking;
 
 pub mod history;
 
 pub mod lifecycle;
+
+pub mod demand;
 
 pub mod status;

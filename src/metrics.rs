@@ -7,7 +7,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::decide::{lifecycle::Recorded, status::Status};
+use crate::decide::{lifecycle::Milestone, status::Status};
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
@@ -26,7 +26,10 @@ pub struct Metrics {
     pub jobs: IntGaugeVec,
     pub jobs_created: IntCounterVec,
     pub runs: IntCounterVec,
+    pub took_nothing: IntCounterVec,
+    pub job_start: HistogramVec,
     pub job_duration: HistogramVec,
+    pub terminating_since: GaugeVec,
     pub backoff: GaugeVec,
     pub paused: IntGaugeVec,
     kube_requests: IntCounterVec,
@@ -65,6 +68,22 @@ impl Metrics {
                 "runs_total",
                 "Runs that ended, by outcome and reason.",
                 &["job_config", "outcome", "reason"],
+            )?,
+            took_nothing: page.counters(
+                "runs_took_nothing_total",
+                "Successes during which none of the messages they were started for was taken.",
+                &["job_config"],
+            )?,
+            job_start: page.histograms(
+                "job_start_seconds",
+                "From a Job's creation to its first running container.",
+                &["job_config"],
+                &WAIT_BUCKETS,
+            )?,
+            terminating_since: page.float_gauges(
+                "job_terminating_since_timestamp_seconds",
+                "Since when the Job hangs that has been Terminating the longest.",
+                &["job_config"],
             )?,
             job_duration: page.histograms(
                 "job_duration_seconds",
@@ -107,26 +126,41 @@ impl Metrics {
         self.kube_request_duration.with_label_values(&[verb]).observe(took.as_secs_f64());
     }
 
-    /// A run's end is on record.
-    pub fn note_recorded(&self, config: &str, recorded: &Recorded) {
-        self.runs.with_label_values(&[config, recorded.outcome.as_str(), recorded.reason.as_str()]).inc();
+    /// Something happened that is counted.
+    pub fn note_milestone(&self, config: &str, milestone: &Milestone) {
+        match milestone {
+            Milestone::Started { took } => self.job_start.with_label_values(&[config]).observe(took.as_secs_f64()),
+            Milestone::Ended { outcome, reason } => {
+                self.runs.with_label_values(&[config, outcome.as_str(), reason.as_str()]).inc();
+            }
+            Milestone::TookNothing => self.took_nothing.with_label_values(&[config]).inc(),
+        }
+    }
+
+    /// A JobConfig is gone: its gauges go with it, its counters stay what they were.
+    pub fn forget(&self, config: &str) {
+        for phase in PHASES {
+            absent(self.jobs.remove_label_values(&[config, phase]));
+        }
+        absent(self.backoff.remove_label_values(&[config]));
+        absent(self.paused.remove_label_values(&[config]));
+        absent(self.terminating_since.remove_label_values(&[config]));
     }
 
     /// A JobConfig's state changed.
     pub fn note_status(&self, config: &str, status: &Status, now: Duration) {
         let phases = &status.phases;
-        let counts = [
-            ("queued", phases.queued),
-            ("starting", phases.starting),
-            ("running", phases.running),
-            ("terminating", phases.terminating),
-        ];
-        for (phase, count) in counts {
+        let counts = [phases.queued, phases.starting, phases.running, phases.terminating];
+        for (phase, count) in PHASES.into_iter().zip(counts) {
             self.jobs.with_label_values(&[config, phase]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let backoff = status.backoff_until.map_or(Duration::ZERO, |until| until.saturating_sub(now));
         self.backoff.with_label_values(&[config]).set(backoff.as_secs_f64());
         self.paused.with_label_values(&[config]).set(status.paused.into());
+        match status.terminating_since {
+            Some(since) => self.terminating_since.with_label_values(&[config]).set(since.as_secs_f64()),
+            None => absent(self.terminating_since.remove_label_values(&[config])),
+        }
     }
 
     /// The totals of a queue were read.
@@ -136,6 +170,12 @@ impl Metrics {
         }
     }
 }
+
+/// The label `phase` of the gauge of Jobs.
+const PHASES: [&str; 4] = ["queued", "starting", "running", "terminating"];
+
+/// A series that was never there is as good as one that was removed.
+fn absent(_: prometheus::Result<()>) {}
 
 /// Registers metrics under the prefix of the service.
 struct Page<'a>(&'a Registry);

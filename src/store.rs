@@ -3,3 +3,7 @@
 pub mod migrate;
 
 pub mod runs;
+
+pub mod decisions;
+
+pub mod writer;

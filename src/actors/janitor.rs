@@ -8,8 +8,9 @@ use crate::{
     clock::sleep,
     health::{Health, Part},
     store::{
+        decisions::Decisions,
         migrate::{SchemaError, migrate},
-        runs::Runs,
+        runs::{DAYS_KEPT, Runs, StoreError},
     },
     telemetry::with_causes,
 };
@@ -23,7 +24,7 @@ const WAIT_MAX: Duration = Duration::from_secs(15);
 /// How long one try may take.
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often old runs are pruned.
+/// How often old runs and decisions are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Tries until the schema is there.
@@ -54,12 +55,13 @@ async fn try_migrate(pool: &PgPool, schema: &str) -> Result<(), SchemaError> {
 }
 
 /// Prunes for ever.
-pub async fn prune(runs: Runs) {
+pub async fn prune(runs: Runs, decisions: Decisions) {
+    let all = async || Ok::<_, StoreError>((runs.prune().await?, decisions.prune(DAYS_KEPT).await?));
     loop {
-        match runs.prune().await {
-            Ok(0) => {}
-            Ok(pruned) => tracing::info!(pruned, "pruned old runs"),
-            Err(error) => tracing::debug!(error = with_causes(&error), "could not prune old runs; trying again later"),
+        match all().await {
+            Ok((0, 0)) => {}
+            Ok((runs, decisions)) => tracing::info!(runs, decisions, "pruned what is old"),
+            Err(error) => tracing::debug!(error = with_causes(&error), "could not prune; trying again later"),
         }
         sleep(PRUNE_EVERY).await;
     }

@@ -15,13 +15,17 @@ use crate::{
         event::{CreateAnswer, Effect, Ended, Event, Wish},
         lifecycle::Lifecycle,
         manifest::{Instance, Template},
+        notes::Note,
         policy::Policy,
         status::Status,
     },
     health::{Health, Part},
     metrics::Metrics,
     queue::depth::{DepthReader, QueueError},
-    store::runs::Runs,
+    store::{
+        runs::Runs,
+        writer::{NoteRow, WishRow, Writer},
+    },
 };
 
 /// Events that are taken in before the state is told again.
@@ -32,10 +36,14 @@ type Answers = Vec<Event>;
 
 /// Everything that the effects of one JobConfig are performed with.
 pub struct Hands {
-    config: JobConfig,
+    config: Arc<JobConfig>,
+    /// The name and the hash of the configuration, as the writer wants them.
+    config_name: Arc<str>,
+    config_hash: Arc<str>,
     template: Template,
     requests: Requests,
     runs: Runs,
+    writer: Writer,
     depth: DepthReader,
     clock: Clock,
     health: Health,
@@ -51,6 +59,8 @@ pub struct Shared {
     pub cluster: crate::cluster::requests::Cluster,
     /// Our table of runs.
     pub runs: Runs,
+    /// The writer of our tables.
+    pub writer: Writer,
     /// pg-boss's table.
     pub depth: DepthReader,
     /// The time.
@@ -70,26 +80,29 @@ pub struct Spawner {
     in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
     arrived: VecDeque<Event>,
     shutdown: CancellationToken,
-    draining: bool,
+    stopping: bool,
     status: watch::Sender<Status>,
 }
 
 impl Spawner {
     /// An actor that has not begun; `seed` makes its names its own.
     pub fn new(
-        config: JobConfig,
+        config: Arc<JobConfig>,
         shared: &Shared,
-        views: watch::Receiver<View>,
-        commands: mpsc::Receiver<Event>,
+        (views, commands): (watch::Receiver<View>, mpsc::Receiver<Event>),
         shutdown: CancellationToken,
         seed: u64,
     ) -> Self {
         let policy = Policy::of(&config, &shared.instance.uid);
+        let template = Template::of(&config, &shared.instance);
         let hands = Hands {
-            template: Template::of(&config, &shared.instance),
+            config_name: config.name.as_str().into(),
+            config_hash: template.config_hash.as_str().into(),
+            template,
             config,
             requests: shared.cluster.requests(),
             runs: shared.runs.clone(),
+            writer: shared.writer.clone(),
             depth: shared.depth.clone(),
             clock: shared.clock,
             health: shared.health.clone(),
@@ -103,7 +116,7 @@ impl Spawner {
             in_flight: FuturesUnordered::new(),
             arrived: VecDeque::new(),
             shutdown,
-            draining: false,
+            stopping: false,
             status: watch::Sender::default(),
         }
     }
@@ -113,13 +126,13 @@ impl Spawner {
         self.status.subscribe()
     }
 
-    /// Runs until drained.
-    pub async fn run(mut self) {
+    /// Runs from this event on until nothing is left to do.
+    pub async fn run(mut self, begin: Event) {
         let span =
             tracing::info_span!("spawner", job_config = %self.hands.config.name, queue = %self.hands.config.queue_name);
         async {
-            self.step(Event::DeadlineReached);
-            while !self.lifecycle.is_drained() {
+            self.step(begin);
+            while !self.lifecycle.is_done() {
                 let event = self.next_event().await;
                 self.step(event);
                 for _ in 0..EVENTS_AT_ONCE {
@@ -148,9 +161,9 @@ impl Spawner {
         let clock = self.hands.clock;
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled(), if !self.draining => {
-                self.draining = true;
-                Event::Drain
+            () = self.shutdown.cancelled(), if !self.stopping => {
+                self.stopping = true;
+                Event::Stop
             }
             Some(event) = self.commands.recv() => event,
             Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
@@ -174,8 +187,8 @@ impl Spawner {
 
     fn tell(&mut self) {
         let name = &self.hands.config.name;
-        for recorded in self.lifecycle.take_recorded() {
-            self.hands.metrics.note_recorded(name, &recorded);
+        for milestone in self.lifecycle.take_milestones() {
+            self.hands.metrics.note_milestone(name, &milestone);
         }
         let now = self.hands.clock.now();
         let status = self.lifecycle.status(now);
@@ -218,15 +231,16 @@ impl Hands {
                 vec![Event::DeleteAnswered(name, answer)]
             }
             Effect::WriteEnd(ended) => {
-                let written = self.stored(self.runs.write_end(&ended).await).is_some();
+                let written = self.stored(self.writer.end(ended.clone()).await).is_some();
                 self.tell_end(&ended, written);
                 vec![Event::EndWritten(ended.name, written)]
             }
+            Effect::WriteNotes(notes) => vec![Event::NotesWritten(self.write_notes(notes).await)],
         }
     }
 
     /// A result of our own tables, and what it says of their health.
-    fn stored<T>(&self, result: Result<T, crate::store::runs::StoreError>) -> Option<T> {
+    fn stored<T>(&self, result: Result<T, impl std::error::Error>) -> Option<T> {
         match result {
             Ok(value) => {
                 self.health.set(Part::Schema, Ok(()));
@@ -261,13 +275,34 @@ impl Hands {
     }
 
     async fn write_wishes(&self, wishes: Vec<Wish>) -> Answers {
-        let written = self.runs.write_wishes(&self.config.name, &self.template.config_hash, &wishes).await;
-        let mut written = self.stored(written);
+        let row = |wish: &Wish| WishRow {
+            config: self.config_name.clone(),
+            config_hash: self.config_hash.clone(),
+            wish: wish.clone(),
+        };
+        let written = self.stored(self.writer.wishes(wishes.iter().map(row).collect()).await);
         let answer = |wish: Wish| {
-            let answer = written.as_mut().and_then(|answers| answers.remove(&wish.name));
+            let answer = written.as_ref().and_then(|answers| answers.get(&wish.name).copied());
             Event::WishWritten(wish.name, answer)
         };
         wishes.into_iter().map(answer).collect()
+    }
+
+    async fn write_notes(&self, notes: Vec<Note>) -> bool {
+        for note in &notes {
+            if let Note::TookNothing(job) = note {
+                warn!(%job, "succeeded and took none of the messages it was started for; is its worker on the right queue?");
+            }
+        }
+        let now = self.clock.now();
+        let row = |note: Note| {
+            let age = match &note {
+                Note::Decided { at, .. } => now.saturating_sub(*at),
+                Note::TookNothing(_) => Duration::ZERO,
+            };
+            NoteRow { config: self.config_name.clone(), age, note }
+        };
+        self.stored(self.writer.notes(notes.into_iter().map(row).collect()).await).is_some()
     }
 
     async fn create(&self, wish: &Wish) -> CreateAnswer {

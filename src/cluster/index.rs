@@ -44,8 +44,34 @@ pub struct View {
     pub stale: bool,
 }
 
-/// The views of the JobConfigs, by name.
-pub type Views = BTreeMap<String, watch::Sender<View>>;
+/// Where the views of one JobConfig go.
+pub type Subscription = (String, watch::Sender<View>);
+
+/// Subscriptions and names that wait for the other side.
+const SUBSCRIPTIONS_MAX: usize = 1024;
+
+/// The watcher's ends of what it has in common with whoever starts the actors.
+#[derive(Debug)]
+pub struct Subscribers {
+    subscriptions: mpsc::Receiver<Subscription>,
+    strangers: mpsc::Sender<String>,
+}
+
+/// The other ends: how a view is asked for, and the JobConfigs that nobody has asked for although Jobs of theirs live.
+#[derive(Debug)]
+pub struct Subscribing {
+    /// Asks for the views of a JobConfig, from now until the receiver is dropped.
+    pub subscriptions: mpsc::Sender<Subscription>,
+    /// JobConfigs with live Jobs and without a subscription; each may be told more than once.
+    pub strangers: mpsc::Receiver<String>,
+}
+
+/// Both ends.
+pub fn subscribing() -> (Subscribing, Subscribers) {
+    let (subscriptions, subscribed) = mpsc::channel(SUBSCRIPTIONS_MAX);
+    let (strange, strangers) = mpsc::channel(SUBSCRIPTIONS_MAX);
+    (Subscribing { subscriptions, strangers }, Subscribers { subscriptions: subscribed, strangers: strange })
+}
 
 /// The state of the cluster, by what it is asked for.
 #[derive(Debug, Default)]
@@ -140,6 +166,13 @@ impl Index {
         std::mem::take(&mut self.dirty)
     }
 
+    /// Whether any Job of a JobConfig lives.
+    pub fn has_live(&self, config: &str) -> bool {
+        let terminal = |job: &JobDigest| job.verdict.as_ref().is_some_and(|verdict| verdict.terminal);
+        let mut jobs = self.by_config.get(config).into_iter().flatten().filter_map(|name| self.jobs.get(name));
+        jobs.any(|job| !terminal(job))
+    }
+
     /// What there is of one JobConfig, as of `now`.
     pub fn observe(&self, config: &str, now: Millis) -> Observed {
         let names = self.by_config.get(config).into_iter().flatten();
@@ -155,7 +188,8 @@ impl Index {
 /// Watches Jobs and Pods of one Instance in one namespace, and tells each JobConfig what there is of it.
 pub struct Watcher {
     index: Index,
-    views: Views,
+    views: BTreeMap<String, watch::Sender<View>>,
+    subscribers: Subscribers,
     jobs: mpsc::Receiver<Change<JobDigest>>,
     pods: mpsc::Receiver<Change<PodDigest>>,
     jobs_heard: Duration,
@@ -171,7 +205,7 @@ impl Watcher {
     pub fn begin(
         client: &Client,
         (namespace, selector): (&str, &str),
-        views: Views,
+        subscribers: Subscribers,
         clock: Clock,
         (health, metrics): (Health, Arc<Metrics>),
         tasks: &TaskTracker,
@@ -185,7 +219,8 @@ impl Watcher {
         let now = clock.now();
         Self {
             index: Index::default(),
-            views,
+            views: BTreeMap::new(),
+            subscribers,
             jobs,
             pods,
             jobs_heard: now,
@@ -204,12 +239,25 @@ impl Watcher {
             tokio::select! {
                 Some(change) = self.jobs.recv() => self.on_jobs(change),
                 Some(change) = self.pods.recv() => self.on_pods(change),
+                Some(subscription) = self.subscribers.subscriptions.recv() => self.subscribe(subscription),
                 () = sleep_until(self.clock, next_check) => next_check = self.clock.now().saturating_add(AGE_CHECKED_EVERY),
                 else => return,
             }
             self.drain();
             self.publish();
         }
+    }
+
+    fn subscribe(&mut self, (config, view): Subscription) {
+        if self.index.is_whole() {
+            self.show(&config, &view);
+        }
+        self.views.insert(config, view);
+    }
+
+    fn show(&self, config: &str, view: &watch::Sender<View>) {
+        let observed = Some(Arc::new(self.index.observe(config, self.clock.unix_millis())));
+        view.send_replace(View { observed, stale: self.stale });
     }
 
     /// A burst of changes becomes one view.
@@ -263,10 +311,16 @@ impl Watcher {
         }
         let dirty = self.index.take_dirty();
         let all = first || was_stale != self.stale;
-        for (config, sender) in &self.views {
+        self.views.retain(|_, view| !view.is_closed());
+        for (config, view) in &self.views {
             if all || dirty.contains(config.as_str()) {
-                let observed = Some(Arc::new(self.index.observe(config, self.clock.unix_millis())));
-                sender.send_replace(View { observed, stale: self.stale });
+                self.show(config, view);
+            }
+        }
+        for config in dirty.iter().filter(|config| !self.views.contains_key(&***config)) {
+            // A full channel is no loss: the next change of one of its Jobs tells of it again.
+            if self.index.has_live(config) && self.subscribers.strangers.try_send(config.to_string()).is_err() {
+                tracing::debug!(job_config = %config, "a JobConfig that has left the file waits for its actor");
             }
         }
     }

@@ -101,7 +101,19 @@ pub struct JobConfig {
 /// request finds the name of a finished Job free again.
 pub const TTL_SECONDS_MIN: u32 = 75;
 
+/// How long a Job may take to start whose JobConfig has left the file: what it said is not known any more.
+const LEFT_START_TIMEOUT: &str = "10m";
+
 impl JobConfig {
+    /// Stands for an entry that has left jobs.json while Jobs of it still live: they are seen to their end, and no
+    /// other is created.
+    pub fn left(name: &str) -> Self {
+        let left = serde_json::json!({
+            "name": name, "queueName": name, "jobStartTimeout": LEFT_START_TIMEOUT, "podConfig": {"image": ""},
+        });
+        serde_json::from_value(left).expect("every other key has a default")
+    }
+
     /// `messagesPerJob`, or what it defaults to.
     pub fn messages_per_job(&self) -> u32 {
         self.messages_per_job.unwrap_or(self.pod_config.parallelism)

@@ -38,8 +38,8 @@ pub struct JobDigest {
     pub started_at: Option<Millis>,
     /// The controller is told to leave it alone.
     pub suspended: bool,
-    /// It has a deletion timestamp.
-    pub terminating: bool,
+    /// `metadata.deletionTimestamp`.
+    pub terminating_at: Option<Millis>,
     /// The verdict, as soon as there is one.
     pub verdict: Option<Verdict>,
 }
@@ -133,7 +133,7 @@ impl JobDigest {
             created_at: millis(meta.creation_timestamp.as_ref()).unwrap_or_default(),
             started_at: status.and_then(|s| millis(s.start_time.as_ref())),
             suspended: job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false),
-            terminating: meta.deletion_timestamp.is_some(),
+            terminating_at: millis(meta.deletion_timestamp.as_ref()),
             verdict: verdict(job),
         })
     }

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 
 use crate::decide::{
+    notes::Note,
     observation::{Observed, SeenJob},
     run::{End, JobName, Slot},
     scale::Look,
@@ -33,14 +34,18 @@ pub enum Event {
     DeleteAnswered(JobName, DeleteAnswer),
     /// Answers [`Effect::WriteEnd`]; false where Postgres did not.
     EndWritten(JobName, bool),
+    /// Answers [`Effect::WriteNotes`]; false where Postgres did not.
+    NotesWritten(bool),
     /// [`crate::decide::lifecycle::Lifecycle::deadline`] has passed.
     DeadlineReached,
     /// Create nothing until resumed.
     Pause,
     /// Create again.
     Resume,
-    /// Create nothing any more; running Jobs go on.
+    /// The JobConfig has left the file: create nothing any more, and see what lives to its end.
     Drain,
+    /// The process ends: begin nothing any more; running Jobs go on.
+    Stop,
 }
 
 /// What Postgres says of a wish.
@@ -122,6 +127,8 @@ pub enum Effect {
     },
     /// Record how a run ended.
     WriteEnd(Ended),
+    /// Write down what is to be remembered besides runs.
+    WriteNotes(Vec<Note>),
 }
 
 /// How a queue is to be counted.
@@ -151,8 +158,12 @@ pub struct Wish {
 /// A decision with its inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Decision {
-    /// Messages that could be fetched, bounded.
+    /// Why so many and no more.
+    pub why: Why,
+    /// Messages that could be fetched.
     pub ready: u64,
+    /// There may be more: the count stopped at its bound.
+    pub bounded: bool,
     /// Those of them that came since the last creation.
     pub new: u64,
     /// Messages that starting Jobs are expected to take.
@@ -171,6 +182,45 @@ pub struct Decision {
     pub backing_off: bool,
 }
 
+/// Why a decision created as many Jobs as it did, and no more: a closed set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// No message can be fetched.
+    #[default]
+    Empty,
+    /// Jobs that are starting are expected to take every message.
+    Claimed,
+    /// Every message has its Job now.
+    Created,
+    /// `maxConcurrentJobs` live, or are about to.
+    Full,
+    /// The free slots wait after their last run.
+    Cooling,
+    /// Pods find no node: no more Jobs than have started, and one.
+    ClusterFull,
+    /// After failures, one trial at a time.
+    BackingOff,
+    /// Nothing may be created: paused, drained, or the view of the cluster is too old.
+    Held,
+}
+
+impl Why {
+    /// The word in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Claimed => "claimed",
+            Self::Created => "created",
+            Self::Full => "full",
+            Self::Cooling => "cooling",
+            Self::ClusterFull => "cluster_full",
+            Self::BackingOff => "backing_off",
+            Self::Held => "held",
+        }
+    }
+}
+
 /// The end of a run, to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ended {
@@ -182,7 +232,7 @@ pub struct Ended {
     pub end: End,
     /// How long ago.
     pub age: Duration,
-    /// From the Job's creation to its first pod's start, and from there to the end; where it started.
+    /// How long ago its first container began to run; `None` where none did.
     pub started_age: Option<Duration>,
 }
 
@@ -191,7 +241,7 @@ pub struct Ended {
 pub struct LoadedRuns {
     /// Unfinished runs.
     pub unfinished: Vec<LoadedRun>,
-    /// How many of the last runs failed without a success between them.
+    /// How many of the last runs failed, or took nothing, without a success between them.
     pub failed_in_a_row: u32,
 }
 

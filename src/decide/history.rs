@@ -55,7 +55,8 @@ impl History {
     /// Takes a view into account, and forgets names that no view shows any more.
     pub fn note_view(&mut self, view: &Observed, now: Duration) {
         for (name, settled) in &mut self.settled {
-            settled.job = view.jobs.get(name).filter(|job| !job.terminating).and_then(|job| finished(job, now));
+            settled.job =
+                view.jobs.get(name).filter(|job| job.terminating.is_none()).and_then(|job| finished(job, now));
         }
         self.settled.retain(|name, settled| {
             settled.deleting || view.jobs.contains_key(name) || now < settled.at.saturating_add(SETTLED_KEPT)

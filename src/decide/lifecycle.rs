@@ -15,13 +15,14 @@ use std::{
 
 use crate::decide::{
     backoff::Backoff,
-    event::{Decision, DeleteAnswer, DepthRequest, Effect, Event, LoadedRuns, Wish, WishAnswer},
+    demand::{LookState, Unjudged},
+    event::{Decision, DeleteAnswer, Effect, Event, LoadedRuns, Wish, WishAnswer},
     history::History,
-    names::job_name,
+    notes::Notes,
     observation::Observed,
-    policy::{BURST_MAX, FINISHED_KEPT_MIN, Policy, RETRY_MIN, retry_wait},
+    policy::{FINISHED_KEPT_MIN, Policy, RETRY_MIN, retry_wait},
     run::{JobName, Outcome, Reason, Slot},
-    scale::{Claims, Look, jobs_wanted},
+    scale::Claims,
     tracking::{OVERFLOW_SLOT, Run},
 };
 
@@ -29,14 +30,17 @@ use crate::decide::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     pub(super) policy: Policy,
-    seed: u64,
-    names_given: u64,
+    pub(super) seed: u64,
+    pub(super) names_given: u64,
     loading: Loading,
     view: ViewState,
     /// The newest view, kept until the runs are loaded.
     waiting_view: Option<Arc<Observed>>,
     pub(super) paused: bool,
+    /// The JobConfig has left the file.
     pub(super) draining: bool,
+    /// The process ends.
+    pub(super) stopping: bool,
     pub(super) runs: BTreeMap<JobName, Run>,
     history: History,
     /// Slots that wait after a run, and until when.
@@ -45,8 +49,11 @@ pub struct Lifecycle {
     pub(super) backoff: Backoff,
     pub(super) look: LookState,
     pub(super) decided: Option<(Duration, Decision)>,
-    /// Ends that were recorded since the last [`Self::take_recorded`].
-    recorded: Vec<Recorded>,
+    /// Successes of which the next look tells whether they took anything.
+    pub(super) unjudged: Vec<Unjudged>,
+    pub(super) notes: Notes,
+    /// What happened since the last [`Self::take_milestones`].
+    pub(super) milestones: Vec<Milestone>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,23 +70,23 @@ enum ViewState {
     Fresh,
 }
 
-/// When the queue is looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct LookState {
-    reading: bool,
-    pub(super) due: Duration,
-    failures: u32,
-    /// The last look left messages for want of room: the next free slot is used at once.
-    hungry: bool,
-}
-
-/// A recorded end, for the metrics.
+/// What is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Recorded {
-    /// How.
-    pub outcome: Outcome,
-    /// Why.
-    pub reason: Reason,
+pub enum Milestone {
+    /// The first container of a Job began to run.
+    Started {
+        /// Since the Job's creation.
+        took: Duration,
+    },
+    /// A run's end is on record.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Why.
+        reason: Reason,
+    },
+    /// A success turned out to have taken nothing.
+    TookNothing,
 }
 
 impl Lifecycle {
@@ -94,14 +101,17 @@ impl Lifecycle {
             view: ViewState::NeverSeen,
             waiting_view: None,
             draining: false,
+            stopping: false,
             runs: BTreeMap::new(),
             history: History::default(),
             cooling: BTreeMap::new(),
             claims: Claims::default(),
             backoff: Backoff::default(),
-            look: LookState { due: now, ..LookState::default() },
+            look: LookState::begin(now),
             decided: None,
-            recorded: vec![],
+            unjudged: vec![],
+            notes: Notes::default(),
+            milestones: vec![],
         }
     }
 
@@ -117,26 +127,35 @@ impl Lifecycle {
     /// When the outside must come back even if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
         let load = match self.loading {
-            Loading::Due { at, .. } if !self.draining => Some(at),
+            Loading::Due { at, .. } if !self.stopping => Some(at),
             _ => None,
         };
         let seeing = self.view != ViewState::NeverSeen;
-        // A drained lifecycle writes no wish any more, so none is due.
-        let due = self.runs.values().filter(|run| seeing && (run.wished || !self.draining));
+        // A lifecycle that stops writes no wish any more, so none is due.
+        let due = self.runs.values().filter(|run| seeing && (run.wished || !self.stopping));
         let runs = due.filter_map(|run| run.deadline(&self.policy)).min();
         let cleanup = self.history.deadline(&self.policy);
-        [load, runs, cleanup, self.look_deadline()].into_iter().flatten().min()
+        [load, runs, cleanup, self.look_deadline(), self.notes.deadline()].into_iter().flatten().min()
     }
 
-    /// Nothing is in flight, and nothing new will be.
-    pub fn is_drained(&self) -> bool {
-        let quiet = self.runs.values().all(Run::is_quiet) && self.history.is_quiet();
-        self.draining && quiet && !self.look.reading && !matches!(self.loading, Loading::InFlight { .. })
+    /// Nothing is in flight, and nothing new will be: stopped, or drained to the last run.
+    pub fn is_done(&self) -> bool {
+        let quiet = self.runs.values().all(Run::is_quiet) && self.history.is_quiet() && self.notes.is_quiet();
+        let at_rest = quiet && !self.look.reading && !matches!(self.loading, Loading::InFlight { .. });
+        let knows = self.loading == Loading::Done && self.view != ViewState::NeverSeen;
+        let drained = self.draining && knows && self.runs.is_empty() && self.notes.is_empty();
+        at_rest && (self.stopping || drained)
     }
 
-    /// The ends that were recorded since the last call.
-    pub fn take_recorded(&mut self) -> Vec<Recorded> {
-        std::mem::take(&mut self.recorded)
+    /// Whether a message may become a Job at all.
+    pub(super) fn may_create(&self) -> bool {
+        let held = self.paused || self.draining || self.stopping;
+        !held && self.loading == Loading::Done && self.view == ViewState::Fresh
+    }
+
+    /// What is to be counted since the last call.
+    pub fn take_milestones(&mut self) -> Vec<Milestone> {
+        std::mem::take(&mut self.milestones)
     }
 
     fn note(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
@@ -153,9 +172,11 @@ impl Lifecycle {
             }
             Event::DeleteAnswered(name, answer) => self.on_deleted(now, &name, answer),
             Event::EndWritten(name, written) => self.on_end_written(now, &name, written),
+            Event::NotesWritten(written) => self.notes.note_written(written, now),
             Event::Pause => self.paused = true,
             Event::Resume => self.paused = false,
             Event::Drain => self.draining = true,
+            Event::Stop => self.stopping = true,
             Event::DeadlineReached | Event::ViewStale => {}
         }
     }
@@ -180,7 +201,8 @@ impl Lifecycle {
         }
         for run in loaded.unfinished {
             if !self.history.contains(&run.name) {
-                let too_old = run.age >= FINISHED_KEPT_MIN;
+                // What is too old may have come and gone; what has left the file can't be rendered.
+                let too_old = run.age >= FINISHED_KEPT_MIN || self.draining;
                 let name = run.name.clone();
                 self.runs.entry(name).or_insert_with(|| Run::loaded(run.name, run.slot, run.uid, too_old, now));
             }
@@ -202,6 +224,7 @@ impl Lifecycle {
             let Some(run) = self.runs.get_mut(name) else { continue };
             if run.note_seen(job, now) {
                 self.backoff.note_started();
+                self.milestones.extend(run.start_took().map(|took| Milestone::Started { took }));
             }
         }
         for (name, run) in &mut self.runs {
@@ -226,7 +249,7 @@ impl Lifecycle {
         self.runs.insert(name.clone(), run);
     }
 
-    fn slots_taken(&self) -> BTreeSet<Slot> {
+    pub(super) fn slots_taken(&self) -> BTreeSet<Slot> {
         self.runs.values().map(|run| run.slot).chain(self.cooling.keys().copied()).collect()
     }
 
@@ -261,7 +284,7 @@ impl Lifecycle {
         run.note_end_written(written, now);
         let run = run.clone();
         if let (true, Some(end)) = (written, &run.end) {
-            self.recorded.push(Recorded { outcome: end.outcome, reason: end.reason });
+            self.milestones.push(Milestone::Ended { outcome: end.outcome, reason: end.reason });
             self.follow(now, &run, end.outcome, end.reason);
         }
     }
@@ -275,7 +298,7 @@ impl Lifecycle {
         match outcome {
             Outcome::Succeeded => {
                 self.cool(run, policy.wait_after_success);
-                self.backoff.note_success();
+                self.note_success(run);
             }
             Outcome::Failed => {
                 self.cool(run, policy.wait_after_failure);
@@ -311,109 +334,17 @@ impl Lifecycle {
         }
     }
 
-    // --- how many more
-
-    pub(super) fn live(&self) -> u64 {
-        self.runs.values().filter(|run| !(run.slot >= OVERFLOW_SLOT && run.is_finished())).count() as u64
-    }
-
-    pub(super) fn starting(&self, now: Duration) -> u64 {
-        self.runs.values().filter(|run| run.is_starting(now, &self.policy)).count() as u64
-    }
-
-    /// `maxConcurrentJobs − live − cooling slots`; less where the cluster is full or a back-off allows one trial.
-    pub(super) fn room(&self) -> u64 {
-        let cooling =
-            self.cooling.keys().filter(|slot| !self.runs.values().any(|run| run.slot == **slot)).count() as u64;
-        let mut room = u64::from(self.policy.jobs_max).saturating_sub(self.live()).saturating_sub(cooling);
-        let running = self.runs.values().filter(|run| run.is_running()).count() as u64;
-        if running > 0 && self.runs.values().any(Run::is_unschedulable) {
-            room = room.min((running + 1).saturating_sub(self.live()));
-        }
-        if self.backoff.is_active() {
-            let trial = self.runs.values().any(|run| run.trial);
-            room = room.min(u64::from(!trial));
-        }
-        room
-    }
-
-    /// When the next look is due; `None` while there is no reason to look.
-    fn look_deadline(&self) -> Option<Duration> {
-        let may_look = self.loading == Loading::Done && self.view == ViewState::Fresh && !self.paused && !self.draining;
-        if !may_look || self.look.reading {
-            return None;
-        }
-        let begin = self.backoff.until().unwrap_or_default();
-        if self.room() > 0 {
-            let due = if self.look.hungry { Duration::ZERO } else { self.look.due };
-            return Some(due.max(begin));
-        }
-        self.cooling.values().min().map(|until| (*until).max(begin))
-    }
-
-    fn on_depth(&mut self, now: Duration, look: Option<Look>) {
-        self.look.reading = false;
-        let Some(look) = look else {
-            self.look.due = now.saturating_add(retry_wait(self.look.failures));
-            self.look.failures = self.look.failures.saturating_add(1);
-            self.look.hungry = false;
-            return;
-        };
-        let early = self.policy.check_interval.saturating_mul(self.jitter()) / 10_000;
-        self.look = LookState { due: now.saturating_add(self.policy.check_interval - early), ..LookState::default() };
-        self.claims.note_look(look, self.policy.messages_per_job, self.starting(now));
-        self.decide(now, look);
-    }
-
-    fn decide(&mut self, now: Duration, look: Look) {
-        let m = self.policy.messages_per_job;
-        let may_create =
-            !self.paused && !self.draining && self.view == ViewState::Fresh && self.loading == Loading::Done;
-        let backing_off = self.backoff.until();
-        let room = if may_create && backing_off.is_none_or(|until| until <= now) { self.room() } else { 0 };
-        let asked = |room| jobs_wanted(look.old, look.new, self.claims.claimed, m, room);
-        let jobs = asked(room.min(BURST_MAX));
-        let decision = Decision {
-            ready: look.old.saturating_add(look.new),
-            new: look.new,
-            claimed: self.claims.claimed,
-            live: self.live(),
-            starting: self.starting(now),
-            max: self.policy.jobs_max.into(),
-            room,
-            jobs,
-            backing_off: backing_off.is_some(),
-        };
-        self.look.hungry = asked(u64::MAX) > jobs;
-        self.decided = Some((now, decision));
-        if jobs > 0 {
-            self.claims.note_created(look, m, jobs);
-            self.wish(now, jobs, decision);
-        }
-    }
-
-    fn wish(&mut self, now: Duration, jobs: u64, decision: Decision) {
-        let taken = self.slots_taken();
-        let free: Vec<Slot> =
-            (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
-        for slot in free {
-            self.names_given += 1;
-            let name = job_name(&self.policy.instance, &self.policy.name, self.seed, self.names_given);
-            self.runs.insert(name.clone(), Run::wish(name, slot, decision, decision.backing_off, now));
-        }
-    }
-
     // --- what follows
 
     fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         if let Loading::Due { at, tries } = self.loading
             && at <= now
-            && !self.draining
+            && !self.stopping
         {
             self.loading = Loading::InFlight { tries };
             effects.push(Effect::LoadRuns);
         }
-        let may_wish = !self.draining;
+        let may_wish = !self.stopping;
         let wishes: Vec<Wish> =
             self.runs.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();
         if !wishes.is_empty() {
@@ -423,24 +354,9 @@ impl Lifecycle {
             effects.extend(self.runs.values_mut().filter_map(|run| run.next_request(now, &self.policy)));
         }
         effects.extend(self.history.cleanups(now, &self.policy));
+        effects.extend(self.notes.next_write(now));
         if self.look_deadline().is_some_and(|due| due <= now) && self.room() > 0 {
-            self.look.reading = true;
-            effects.push(Effect::ReadDepth(self.depth_request()));
+            effects.push(self.begin_look());
         }
-    }
-
-    fn depth_request(&self) -> DepthRequest {
-        let running = self.runs.values().any(Run::is_running);
-        DepthRequest {
-            since_us: self.claims.since_us,
-            limit: self.claims.look_limit(self.policy.messages_per_job, self.policy.jobs_max.into()),
-            younger_left: if running { self.policy.handover } else { Duration::ZERO },
-        }
-    }
-
-    /// Thousandths, 0 to 999, different at every call.
-    fn jitter(&mut self) -> u32 {
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from((self.seed >> 33) % 1000).unwrap_or_default()
     }
 }

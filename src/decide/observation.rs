@@ -28,8 +28,10 @@ pub struct SeenJob {
     pub slot: Option<Slot>,
     /// Since `metadata.creationTimestamp`.
     pub age: Duration,
-    /// It has a deletion timestamp; it lives until it is gone.
-    pub terminating: bool,
+    /// Since its first container began to run, where one has.
+    pub ran: Option<Duration>,
+    /// Since its deletion timestamp, where it has one; it lives until it is gone.
+    pub terminating: Option<Duration>,
     /// The node of one of its pods.
     pub node: Option<Box<str>>,
     /// How far it has come.
@@ -82,10 +84,15 @@ pub fn observe(job: &JobDigest, pods: &[&PodDigest], now: Millis) -> SeenJob {
         resource_version: job.resource_version.clone(),
         slot: job.slot,
         age: age(job.created_at, now),
-        terminating: job.terminating,
+        ran: ran_at(pods).map(|at| age(at, now)),
+        terminating: job.terminating_at.map(|at| age(at, now)),
         node: pods.iter().find_map(|pod| pod.node.clone()),
         phase: phase(job, pods, now),
     }
+}
+
+fn ran_at(pods: &[&PodDigest]) -> Option<Millis> {
+    pods.iter().filter_map(|pod| pod.ran_at).min()
 }
 
 fn phase(job: &JobDigest, pods: &[&PodDigest], now: Millis) -> Phase {
@@ -93,7 +100,7 @@ fn phase(job: &JobDigest, pods: &[&PodDigest], now: Millis) -> Phase {
         let (end, explained) = end(verdict, pods);
         return Phase::Ended { end, terminal: verdict.terminal, explained, age: age(verdict.at, now) };
     }
-    if let Some(ran_at) = pods.iter().filter_map(|pod| pod.ran_at).min() {
+    if let Some(ran_at) = ran_at(pods) {
         return Phase::Running { age: age(ran_at, now) };
     }
     if job.suspended {

@@ -1,14 +1,53 @@
 //! How many Jobs to create: messages that nobody has been started for are counted, not Jobs.
 
-/// What one look at the queue found, both counts bounded by [`Claims::look_limit`].
+/// What one look at the queue found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Look {
     /// Messages that could be fetched already at the last look that created.
     pub old: u64,
     /// Messages that could be fetched only since then.
     pub new: u64,
-    /// The database's time of this look, in microseconds since 1970.
+    /// Where either count stopped: a count that reached it is a lower bound.
+    pub limit: u64,
+    /// The time of the database up to which messages were counted, in microseconds since 1970.
     pub at_us: i64,
+}
+
+impl Look {
+    /// Neither count stopped at its bound.
+    pub fn is_exact(&self) -> bool {
+        self.old.max(self.new) < self.limit
+    }
+
+    /// All that can be fetched.
+    pub fn ready(&self) -> u64 {
+        self.old.saturating_add(self.new)
+    }
+}
+
+/// How far a look counts while it is to be told whether a finished worker has taken any message: far enough for
+/// most queues, and a few milliseconds of an index at the most.
+pub const WATCHFUL_LIMIT: u64 = 10_000;
+
+/// What was seen of messages leaving the queue, as totals since the start: a run compares them to learn what
+/// happened while it lived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tally {
+    /// Messages that were seen to be taken.
+    taken: u64,
+    /// Looks that could not tell, for there were more messages than they counted.
+    unclear: u64,
+}
+
+impl Tally {
+    /// Whether any message was taken since then; `None` where nobody can tell.
+    pub fn took_since(&self, then: &Self) -> Option<bool> {
+        match (self.taken > then.taken, self.unclear > then.unclear) {
+            (true, _) => Some(true),
+            (false, false) => Some(false),
+            (false, true) => None,
+        }
+    }
 }
 
 /// Which messages Jobs have been started for.
@@ -16,12 +55,13 @@ pub struct Look {
 pub struct Claims {
     /// Messages that Jobs which are still starting are expected to take.
     pub claimed: u64,
-    /// The database's time of the last look that created; `None` before the first one.
+    /// The database's time up to which the last look that created had counted; `None` before the first one.
     pub since_us: Option<i64>,
-    /// `old` at the last look: what has fallen since then was taken by somebody.
+    /// `old` at the last look, and whether that was all of them: what has fallen since then was taken by somebody.
     old_before: u64,
-    /// All that was seen to be taken since the start; what a run compares to learn whether it took something.
-    pub taken_total: u64,
+    old_was_exact: bool,
+    /// What was taken.
+    pub tally: Tally,
 }
 
 impl Claims {
@@ -35,14 +75,17 @@ impl Claims {
         let starting_may_hold = messages_per_job.saturating_mul(starting);
         if self.since_us.is_none() {
             // After a restart nothing is known but the Jobs that are starting: they claim what is ready.
-            self.claimed = starting_may_hold.min(look.old.saturating_add(look.new));
+            self.claimed = starting_may_hold.min(look.ready());
             self.restart_at(look);
             return;
         }
-        let taken = self.old_before.saturating_sub(look.old);
-        self.taken_total = self.taken_total.saturating_add(taken);
+        // A look that counts less far than the one before sees no fall above its own bound.
+        let taken = self.old_before.min(look.limit).saturating_sub(look.old);
+        let none_taken = self.old_was_exact && look.old >= self.old_before;
+        self.tally.taken = self.tally.taken.saturating_add(taken);
+        self.tally.unclear = self.tally.unclear.saturating_add(u64::from(taken == 0 && !none_taken));
         self.claimed = self.claimed.saturating_sub(taken).min(starting_may_hold);
-        self.old_before = look.old;
+        (self.old_before, self.old_was_exact) = (look.old, look.old < look.limit);
     }
 
     /// A look led to the creation of `jobs` Jobs.
@@ -52,8 +95,8 @@ impl Claims {
     }
 
     fn restart_at(&mut self, look: Look) {
-        self.since_us = Some(look.at_us);
-        self.old_before = look.old.saturating_add(look.new);
+        self.since_us = Some(self.since_us.map_or(look.at_us, |since| since.max(look.at_us)));
+        (self.old_before, self.old_was_exact) = (look.ready(), look.is_exact());
     }
 }
 
@@ -79,25 +122,44 @@ mod tests {
     #[test]
     fn what_was_taken_frees_its_claim() {
         let mut claims = Claims::default();
-        let look = |old, new, at_us| Look { old, new, at_us };
+        let look = |old, new, at_us| Look { old, new, limit: 100, at_us };
         claims.note_look(look(3, 0, 1), 1, 0);
         claims.note_created(look(3, 0, 1), 1, 3);
         claims.note_look(look(1, 2, 2), 1, 3);
         assert_eq!(claims.claimed, 1, "two of three were taken");
-        assert_eq!(claims.taken_total, 2);
+        assert_eq!(claims.tally.took_since(&Tally::default()), Some(true));
         assert_eq!(jobs_wanted(1, 2, claims.claimed, 1, 9), 2);
     }
 
     #[test]
     fn a_job_that_runs_too_long_without_fetching_claims_nothing() {
         let mut claims = Claims::default();
-        let look = Look { old: 1, new: 0, at_us: 1 };
+        let look = Look { old: 1, new: 0, limit: 100, at_us: 1 };
         claims.note_look(look, 1, 0);
         claims.note_created(look, 1, 1);
         claims.note_look(Look { at_us: 2, ..look }, 1, 1);
         assert_eq!(claims.claimed, 1);
         claims.note_look(Look { at_us: 3, ..look }, 1, 0);
         assert_eq!(claims.claimed, 0, "no Job is starting any more, the message waits for a new one");
+    }
+
+    #[test]
+    fn whether_anything_was_taken_is_told_only_by_whole_counts() {
+        let look = |old, limit| Look { old, new: 0, limit, at_us: 1 };
+        let after = |first, second| {
+            let mut claims = Claims::default();
+            claims.note_look(first, 1, 0);
+            claims.note_created(first, 1, 1);
+            claims.note_look(second, 1, 1);
+            (claims.tally.took_since(&Tally::default()), claims.claimed)
+        };
+        assert_eq!(after(look(3, 10), look(3, 10)), (Some(false), 1));
+        assert_eq!(after(look(3, 10), look(2, 10)), (Some(true), 0));
+        assert_eq!(after(look(10, 10), look(10, 10)), (None, 1), "more wait than were counted");
+        assert_eq!(after(look(10, 10), look(12, 20)), (None, 1));
+        assert_eq!(after(look(9, 10), look(5, 5)), (None, 1), "a look that counts less far sees no fall");
+        assert_eq!(after(look(10, 10), look(9, 10)), (Some(true), 0), "from at least ten to nine");
+        assert_eq!(after(look(9, 10), look(9, 9)), (Some(false), 1), "a bound that was reached is still a lower one");
     }
 
     proptest! {
@@ -114,7 +176,7 @@ mod tests {
         fn claims_never_exceed_what_starting_jobs_hold(looks in proptest::collection::vec((0u64..50, 0u64..50, 0u64..10), 1..40), m in 1u64..5) {
             let mut claims = Claims::default();
             for (at, (old, new, starting)) in looks.into_iter().enumerate() {
-                let look = Look { old, new, at_us: at as i64 };
+                let look = Look { old, new, limit: 60, at_us: at as i64 };
                 claims.note_look(look, m, starting);
                 prop_assert!(claims.claimed <= m * starting);
                 let jobs = jobs_wanted(old, new, claims.claimed, m, 10);

@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::decide::{
     event::Decision,
     lifecycle::Lifecycle,
+    progress::Progress,
     run::{JobName, Slot},
-    tracking::{Progress, Run},
+    tracking::Run,
 };
 
 /// The state of one queue JobConfig at one moment; times are in the lifecycle's time.
@@ -30,6 +31,8 @@ pub struct Status {
     pub paused: bool,
     /// Nothing is created any more.
     pub draining: bool,
+    /// Since when the Job hangs that has been Terminating the longest.
+    pub terminating_since: Option<Duration>,
 }
 
 /// How many live Jobs are in each phase.
@@ -47,6 +50,7 @@ pub struct Phases {
 
 /// One live Job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LiveJob {
     /// Its name.
     pub job: JobName,
@@ -58,12 +62,15 @@ pub struct LiveJob {
     pub problem: Option<String>,
     /// The node on which it hangs in Terminating.
     pub node: Option<String>,
+    /// For how long, in seconds.
+    pub terminating_seconds: Option<u64>,
 }
 
 impl Lifecycle {
     /// The state as of `now`.
     pub fn status(&self, now: Duration) -> Status {
-        let live: Vec<LiveJob> = self.runs.values().filter(|run| !run.is_finished()).map(live_job).collect();
+        let live: Vec<LiveJob> =
+            self.runs.values().filter(|run| !run.is_finished()).map(|run| live_job(run, now)).collect();
         let mut phases = Phases::default();
         for job in &live {
             *match job.phase {
@@ -81,13 +88,15 @@ impl Lifecycle {
             failed_in_a_row: self.backoff.failed_in_a_row(),
             cooling: self.cooling.len(),
             paused: self.paused,
-            draining: self.draining,
+            draining: self.draining || self.stopping,
+            terminating_since: self.runs.values().filter_map(|run| run.hanging().map(|it| it.since)).min(),
         }
     }
 }
 
-fn live_job(run: &Run) -> LiveJob {
-    let (phase, problem) = match (&run.terminating, &run.progress) {
+fn live_job(run: &Run, now: Duration) -> LiveJob {
+    let hanging = run.hanging();
+    let (phase, problem) = match (&hanging, &run.progress) {
         (Some(_), _) => ("terminating", None),
         (None, Progress::Running { .. }) => ("running", None),
         (None, Progress::Starting { problem, .. }) => ("starting", problem.as_ref()),
@@ -98,6 +107,7 @@ fn live_job(run: &Run) -> LiveJob {
         slot: run.slot,
         phase,
         problem: problem.map(|p| format!("{}: {} {}", p.reason.as_str(), p.word, p.message).trim().to_owned()),
-        node: run.terminating.clone().flatten().map(String::from),
+        node: hanging.as_ref().and_then(|it| it.node.clone()).map(String::from),
+        terminating_seconds: hanging.map(|it| now.saturating_sub(it.since).as_secs()),
     }
 }

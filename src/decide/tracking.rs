@@ -6,8 +6,11 @@ use crate::decide::{
     digest::StartProblem,
     event::{CheckAnswer, CreateAnswer, Decision, DeleteAnswer, Effect, Ended, Wish, WishAnswer},
     observation::{Phase, SeenJob},
+    patience::Patience,
     policy::{CHECK_AGAIN, EXPLAINED_WITHIN, Policy, REQUEST_TIMEOUT, RETRY_MAX, SEEN_WITHIN, retry_wait},
+    progress::{Progress, Terminating},
     run::{End, JobName, Outcome, Reason, Slot},
+    scale::Tally,
 };
 
 /// Slots from here on are no places among `maxConcurrentJobs`: Jobs that were found beyond it.
@@ -20,6 +23,8 @@ pub struct Run {
     pub(super) slot: Slot,
     /// Created while backing off, so its failure makes the wait grow.
     pub(super) trial: bool,
+    /// What had been taken when it was decided; `None` for a run that another process has begun.
+    pub(super) tally: Option<Tally>,
     /// The wish stands in the store.
     pub(super) wished: bool,
     /// The Job exists, or did: confirmed by an answer or a view.
@@ -30,6 +35,11 @@ pub struct Run {
     shown_since_check: bool,
     uid: Option<Box<str>>,
     resource_version: Box<str>,
+    node: Option<Box<str>>,
+    /// When the API server made its Job.
+    born_at: Duration,
+    /// When its first container began to run.
+    ran_at: Option<Duration>,
     decision: Decision,
     confirmed_at: Duration,
     pub(super) progress: Progress,
@@ -44,7 +54,8 @@ pub struct Run {
     pub(super) recorded_before: bool,
     terminal: bool,
     gone: bool,
-    pub(super) terminating: Option<Option<Box<str>>>,
+    /// Its Job is deleted and not gone yet.
+    pub(super) terminating: Option<Terminating>,
     flight: Option<Request>,
     /// No request before this time.
     retry_at: Duration,
@@ -53,27 +64,6 @@ pub struct Run {
     check_at: Duration,
     /// Until then an unanswered create may still be on its way.
     doubt_until: Duration,
-}
-
-/// How far a run has come, in the lifecycle's time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Progress {
-    /// Wished, asked for, or not looked at by the controller yet.
-    Queued,
-    /// Suspended: the start clock stands.
-    Suspended,
-    /// The start clock runs.
-    Starting {
-        /// Since then.
-        since: Duration,
-        /// What keeps the pods.
-        problem: Option<StartProblem>,
-    },
-    /// A pod has started.
-    Running {
-        /// Since then.
-        since: Duration,
-    },
 }
 
 /// The one request that may be in flight for a name.
@@ -87,12 +77,18 @@ enum Request {
 }
 
 impl Run {
-    /// A wish that nobody has heard of yet.
-    pub(super) fn wish(name: JobName, slot: Slot, decision: Decision, trial: bool, now: Duration) -> Self {
+    /// A run that was just decided on.
+    pub(super) fn decided(name: JobName, slot: Slot, (decision, tally): (Decision, Tally), now: Duration) -> Self {
+        Self { trial: decision.backing_off, tally: Some(tally), ..Self::wish(name, slot, decision, now) }
+    }
+
+    /// A run that nobody has heard of yet.
+    fn wish(name: JobName, slot: Slot, decision: Decision, now: Duration) -> Self {
         Self {
             name,
             slot,
-            trial,
+            trial: false,
+            tally: None,
             wished: false,
             created: false,
             seen: false,
@@ -100,6 +96,9 @@ impl Run {
             shown_since_check: false,
             uid: None,
             resource_version: "".into(),
+            node: None,
+            born_at: now,
+            ran_at: None,
             decision,
             confirmed_at: now,
             progress: Progress::Queued,
@@ -127,13 +126,13 @@ impl Run {
         let exists = uid.is_some() || too_old;
         // The process before us may have left a request on its way.
         let doubt_until = now.saturating_add(REQUEST_TIMEOUT);
-        let wish = Self::wish(name, slot, Decision::default(), false, now);
+        let wish = Self::wish(name, slot, Decision::default(), now);
         Self { wished: true, created: exists, seen: exists, uid, doubt_until, ..wish }
     }
 
     /// A Job that was found without a run of ours.
     pub(super) fn adopted(name: JobName, slot: Slot, now: Duration) -> Self {
-        Self { created: true, seen: true, ..Self::wish(name, slot, Decision::default(), false, now) }
+        Self { created: true, seen: true, ..Self::wish(name, slot, Decision::default(), now) }
     }
 
     /// A Job that was found although its run has ended.
@@ -145,8 +144,8 @@ impl Run {
     /// It counts against `maxConcurrentJobs` until its end is recorded, its Job is finished or gone, and no
     /// late request can bring a gone one back.
     pub(super) fn is_over(&self, now: Duration) -> bool {
-        let finished = self.terminal || (self.gone && now >= self.doubt_until);
-        self.end_written && finished && self.flight.is_none()
+        // Also of a finished Job: somebody may delete it, and the late request finds its name free.
+        self.end_written && self.is_finished() && now >= self.doubt_until && self.flight.is_none()
     }
 
     /// Its Job is finished, although the record may be missing yet.
@@ -173,25 +172,41 @@ impl Run {
     }
 
     pub(super) fn is_unschedulable(&self) -> bool {
-        let Progress::Starting { problem: Some(problem), .. } = &self.progress else { return false };
-        self.end.is_none() && problem.reason == Reason::Unschedulable
+        let problem = self.progress.starting().and_then(|(_, problem)| problem);
+        self.end.is_none() && problem.is_some_and(|problem| problem.reason == Reason::Unschedulable)
+    }
+
+    /// From its Job's creation to its first running container.
+    pub(super) fn start_took(&self) -> Option<Duration> {
+        self.ran_at.map(|at| at.saturating_sub(self.born_at))
+    }
+
+    /// Deleted and not gone yet, or ended and kept by a pod that is not gone: since when, and on which node.
+    pub(super) fn hanging(&self) -> Option<Terminating> {
+        let kept = self.verdict.is_some() && !self.is_finished();
+        let ending = || Terminating { since: self.ended_at, node: self.node.clone() };
+        self.terminating.clone().or_else(|| kept.then(ending))
     }
 
     // --- facts
 
-    /// A view or a live look shows its Job. True if a pod has started since the last time.
+    /// A view or a live look shows its Job. True if its first container has begun to run since the last time.
     pub(super) fn note_seen(&mut self, job: &SeenJob, now: Duration) -> bool {
-        let was_running = self.is_running();
+        let had_run = self.ran_at.is_some();
         if self.uid.as_ref().is_some_and(|uid| *uid != job.uid) {
             // It was deleted, and a request that came late made it anew: that one is not finished.
             self.terminal = false;
         }
         (self.created, self.seen, self.gone) = (true, true, false);
+        self.born_at = now.saturating_sub(job.age);
+        self.ran_at = job.ran.map(|ran| now.saturating_sub(ran)).or(self.ran_at);
         self.uid = Some(job.uid.clone());
         self.resource_version = job.resource_version.clone();
-        self.terminating = job.terminating.then(|| job.node.clone());
+        self.node = job.node.clone();
+        let terminating = |age| Terminating { since: now.saturating_sub(age), node: job.node.clone() };
+        self.terminating = job.terminating.map(terminating);
         self.note_phase(&job.phase, now);
-        self.is_running() && !was_running
+        self.ran_at.is_some() && !had_run
     }
 
     fn note_phase(&mut self, phase: &Phase, now: Duration) {
@@ -269,9 +284,9 @@ impl Run {
                 self.confirmed_at = now;
                 self.settle_verdict(now);
                 // A Job that is on its way out already needs no second delete.
-                self.giving_up = self.give_up_reason(now, policy);
+                self.giving_up = self.patience().give_up_reason(now, policy);
                 let unwanted = self.end_written || self.giving_up.is_some();
-                if unwanted && !self.is_finished() && !job.terminating {
+                if unwanted && !self.is_finished() && job.terminating.is_none() {
                     self.flight = Some(Request::Delete);
                 } else {
                     self.check_at = now.saturating_add(CHECK_AGAIN);
@@ -360,25 +375,10 @@ impl Run {
         }
     }
 
-    /// Why its Job is not waited for any longer; `None` while it is.
-    fn give_up_reason(&self, now: Duration, policy: &Policy) -> Option<End> {
-        let Progress::Starting { since, problem } = &self.progress else { return None };
-        if self.verdict.is_some() || self.end.is_some() {
-            return None;
-        }
-        let told = |outcome, reason| End {
-            message: problem.as_ref().map(|p| format!("{} {}", p.word, p.message).trim().to_owned()),
-            ..End::new(outcome, reason)
-        };
-        if let Some(problem) = problem {
-            let graced = self.problem_since.is_some_and(|at| now >= at.saturating_add(policy.start_error_grace));
-            if problem.is_hopeless() || graced {
-                return Some(told(Outcome::StartError, problem.reason));
-            }
-        }
-        let reason = problem.as_ref().map_or(Reason::ContainerCreating, |problem| problem.reason);
-        let outcome = if reason.is_final() { Outcome::StartError } else { Outcome::StartTimedOut };
-        (now >= since.saturating_add(policy.start_timeout)).then(|| told(outcome, reason))
+    /// What it is waited for with; nothing where its end is known.
+    fn patience(&self) -> Patience<'_> {
+        let ended = self.verdict.is_some() || self.end.is_some();
+        Patience { starting: self.progress.starting().filter(|_| !ended), problem_since: self.problem_since }
     }
 
     /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::wants_wish`].
@@ -409,23 +409,19 @@ impl Run {
             // It was given up or came back: gone by now, or to be deleted.
             return !self.in_view || self.terminating.is_none();
         }
-        self.giving_up = self.give_up_reason(now, policy);
+        self.giving_up = self.patience().give_up_reason(now, policy);
         let lost_sight = !self.in_view && (self.seen || now >= self.confirmed_at.saturating_add(SEEN_WITHIN));
         self.giving_up.is_some() || lost_sight
     }
 
     fn write_end(&mut self, now: Duration) -> Effect {
         self.flight = Some(Request::End);
-        let started_age = match self.progress {
-            Progress::Running { since } => Some(now.saturating_sub(since)),
-            _ => None,
-        };
         Effect::WriteEnd(Ended {
             name: self.name.clone(),
             uid: self.uid.clone(),
             end: self.end.clone().expect("only an end is written"),
             age: now.saturating_sub(self.ended_at),
-            started_age,
+            started_age: self.ran_at.map(|at| now.saturating_sub(at)),
         })
     }
 
@@ -448,11 +444,8 @@ impl Run {
         if self.flight.is_some() {
             return None;
         }
-        if self.end_written && self.gone {
+        if self.end_written && self.is_finished() {
             return Some(self.doubt_until);
-        }
-        if self.end_written && self.terminal {
-            return None;
         }
         if !self.wished || !self.created || (self.end.is_some() && !self.end_written) {
             return Some(self.retry_at);
@@ -464,18 +457,9 @@ impl Run {
         let explained = self.verdict.as_ref().map(|(_, seen)| seen.saturating_add(EXPLAINED_WITHIN));
         let unseen = (!self.in_view)
             .then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
-        let check = [unseen, self.give_up_at(policy)].into_iter().flatten().min().filter(|_| !self.is_finished());
+        let check =
+            [unseen, self.patience().give_up_at(policy)].into_iter().flatten().min().filter(|_| !self.is_finished());
         let due = [explained, check.map(|at| at.max(self.check_at))].into_iter().flatten().min()?;
         Some(due.max(self.retry_at))
-    }
-
-    fn give_up_at(&self, policy: &Policy) -> Option<Duration> {
-        let Progress::Starting { since, problem } = &self.progress else { return None };
-        if self.verdict.is_some() {
-            return None;
-        }
-        let hopeless = problem.as_ref().filter(|p| p.is_hopeless()).map(|_| Duration::ZERO);
-        let graced = self.problem_since.map(|at| at.saturating_add(policy.start_error_grace));
-        [hopeless, graced, Some(since.saturating_add(policy.start_timeout))].into_iter().flatten().min()
     }
 }

@@ -24,17 +24,20 @@ use crate::{
     },
     health::Health,
     metrics::Metrics,
-    store::runs::{RunRow, Runs},
+    store::{decisions::Decisions, runs::Runs},
 };
 
 /// Runs that `/jobs/{name}` shows.
 const RUNS_SHOWN: i64 = 20;
 
+/// Decisions that `/jobs/{name}` shows.
+const DECISIONS_SHOWN: i64 = 20;
+
 /// What the routes answer from.
 #[derive(Clone)]
 pub struct Desk {
     /// The actors.
-    pub roster: Arc<Roster>,
+    pub roster: watch::Receiver<Arc<Roster>>,
     /// The totals of the queues.
     pub totals: watch::Receiver<Totals>,
     /// What is counted.
@@ -43,6 +46,8 @@ pub struct Desk {
     pub health: Health,
     /// Our table of runs.
     pub runs: Runs,
+    /// Our table of decisions.
+    pub decisions: Decisions,
     /// The time.
     pub clock: Clock,
 }
@@ -57,6 +62,8 @@ struct JobView<'a> {
     phase: Phases,
     paused: bool,
     draining: bool,
+    /// It has left jobs.json.
+    left: bool,
     backoff_seconds: f64,
     failed_in_a_row: u32,
     cooling_slots: usize,
@@ -119,21 +126,22 @@ async fn states(State(desk): State<Desk>) -> Response {
 }
 
 async fn jobs(State(desk): State<Desk>) -> Response {
-    let views: Vec<_> = desk.roster.values().map(|handle| view(&handle.config.name, handle, &desk)).collect();
+    let roster = desk.roster.borrow().clone();
+    let views: Vec<_> = roster.values().map(|handle| view(&handle.config.name, handle, &desk)).collect();
     Json(json!(views)).into_response()
 }
 
 async fn job(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    let Some(handle) = desk.roster.get(&name) else {
-        let hint = nearest(&name, desk.roster.keys().map(String::as_str));
+    let roster = desk.roster.borrow().clone();
+    let Some(handle) = roster.get(&name) else {
+        let hint = nearest(&name, roster.keys().map(String::as_str));
         return (StatusCode::NOT_FOUND, Json(json!({"error": format!("there is no JobConfig \"{name}\"{hint}")})))
             .into_response();
     };
-    let runs: Result<Vec<RunRow>, _> = desk.runs.recent(&name, RUNS_SHOWN).await;
     let mut told = json!(view(&name, handle, &desk));
-    match runs {
-        Ok(runs) => told["runs"] = json!(runs),
-        Err(error) => told["runsError"] = json!(crate::telemetry::with_causes(&error)),
+    match (desk.runs.recent(&name, RUNS_SHOWN).await, desk.decisions.recent(&name, DECISIONS_SHOWN).await) {
+        (Ok(runs), Ok(decisions)) => (told["runs"], told["decisions"]) = (json!(runs), json!(decisions)),
+        (Err(error), _) | (_, Err(error)) => told["runsError"] = json!(crate::telemetry::with_causes(&error)),
     }
     Json(told).into_response()
 }
@@ -148,6 +156,7 @@ fn view<'a>(name: &'a str, handle: &'a crate::actors::supervisor::Handle, desk: 
         phase: status.phases,
         paused: status.paused,
         draining: status.draining,
+        left: handle.left,
         backoff_seconds: status.backoff_until.map_or(0.0, |until| until.saturating_sub(now).as_secs_f64()),
         failed_in_a_row: status.failed_in_a_row,
         cooling_slots: status.cooling,

@@ -83,15 +83,17 @@ impl DepthReader {
     async fn count(&self, shape: &Shape, queue: &str, request: &DepthRequest) -> Result<Look, QueueError> {
         let Shape { table, start_after, .. } = shape;
         let fetchable = shape.fetchable();
-        // `clock` is evaluated once, so that both counts and the answered time agree.
+        // Younger messages are left out of what is new only: what an earlier look has counted stays counted, or it
+        // would seem to have been taken.
         let sql = format!(
-            "with clock as (select now() as now, coalesce('epoch'::timestamptz + $2 * interval '1 microsecond', now()) as since)
-            select (extract(epoch from clock.now) * 1000000)::bigint as at_us,
+            "with clock as (select now() - $4 * interval '1 microsecond' as horizon),
+                bounds as (select horizon, coalesce('epoch'::timestamptz + $2 * interval '1 microsecond', horizon) as since from clock)
+            select (extract(epoch from horizon) * 1000000)::bigint as at_us,
                 (select count(*) from (select 1 from {table} where name = $1 and {fetchable}
-                    and {start_after} <= least(clock.since, clock.now - $4 * interval '1 microsecond') limit $3) as o) as old,
+                    and {start_after} <= bounds.since limit $3) as o) as old,
                 (select count(*) from (select 1 from {table} where name = $1 and {fetchable}
-                    and {start_after} > clock.since and {start_after} <= clock.now - $4 * interval '1 microsecond' limit $3) as n) as new
-            from clock"
+                    and {start_after} > bounds.since and {start_after} <= bounds.horizon limit $3) as n) as new
+            from bounds"
         );
         let younger_us = i64::try_from(request.younger_left.as_micros()).unwrap_or(i64::MAX);
         let query = sqlx::query(AssertSqlSafe(sql))
@@ -102,7 +104,7 @@ impl DepthReader {
             .persistent(false);
         let row = bounded(query.fetch_one(&self.pool)).await?;
         let count = |name| u64::try_from(row.get::<i64, _>(name)).unwrap_or_default();
-        Ok(Look { old: count("old"), new: count("new"), at_us: row.get("at_us") })
+        Ok(Look { old: count("old"), new: count("new"), limit: request.limit, at_us: row.get("at_us") })
     }
 }
 

@@ -8,10 +8,11 @@ use thiserror::Error;
 
 use crate::{
     decide::{
-        event::{Ended, LoadedRun, LoadedRuns, Wish, WishAnswer},
+        event::{Ended, LoadedRun, LoadedRuns, WishAnswer},
         run::JobName,
     },
     sql::quoted,
+    store::writer::WishRow,
 };
 
 /// How long a statement may take. Past it the connection is closed, for nothing is known of its state.
@@ -20,8 +21,8 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Ended runs that are kept of a JobConfig.
 const RUNS_KEPT: i64 = 1000;
 
-/// Days for which ended runs are kept.
-const DAYS_KEPT: i64 = 14;
+/// Days for which ended runs and decisions are kept.
+pub const DAYS_KEPT: i64 = 14;
 
 /// Failed runs that are looked back on after a restart: as many as any `backoff.after`.
 const FAILED_MAX: i64 = 1000;
@@ -35,6 +36,16 @@ pub enum StoreError {
     /// No answer within [`STATEMENT_TIMEOUT`].
     #[error("the statement on the table of runs took longer than {STATEMENT_TIMEOUT:?}")]
     Timeout,
+    /// The process is about to end.
+    #[error("the writer of our tables has ended")]
+    WriterGone,
+}
+
+impl StoreError {
+    /// Postgres has read the statement and does not want it as it is.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Statement(sqlx::Error::Database(_)))
+    }
 }
 
 /// The runs of one Instance.
@@ -59,6 +70,8 @@ pub struct RunRow {
     pub decision: serde_json::Value,
     /// RFC 3339.
     pub wished_at: String,
+    /// When its first pod started, RFC 3339; known once it has ended.
+    pub started_at: Option<String>,
     /// RFC 3339; absent while it is unfinished.
     pub ended_at: Option<String>,
     /// See [`crate::decide::run::Outcome`].
@@ -69,6 +82,8 @@ pub struct RunRow {
     pub exit_code: Option<i32>,
     /// The termination message, or what the API server said.
     pub message: Option<String>,
+    /// A success during which none of the messages it was started for was taken.
+    pub took_nothing: bool,
 }
 
 impl Runs {
@@ -90,10 +105,10 @@ impl Runs {
         let unfinished = "select job, slot, uid, extract(epoch from now() - wished_at)::float8 as age
             from {} where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
-                select outcome from {} where instance = $1 and job_config = $2 and ended_at is not null
-                    and outcome in ('failed', 'succeeded') and reason <> 'disrupted'
+                select 1 from {} where instance = $1 and job_config = $2 and ended_at is not null
+                    and (outcome = 'failed' and reason <> 'disrupted' or took_nothing)
                     and ended_at > coalesce((select max(ended_at) from {}
-                        where instance = $1 and job_config = $2 and outcome = 'succeeded'), '-infinity')
+                        where instance = $1 and job_config = $2 and outcome = 'succeeded' and not took_nothing), '-infinity')
                 limit $3) as since";
         let rows = bounded(
             sqlx::query(self.sql(unfinished)).bind(&self.instance).bind(config).persistent(false).fetch_all(&self.pool),
@@ -114,57 +129,67 @@ impl Runs {
         })
     }
 
+    /// JobConfigs that have unfinished runs, whether they stand in jobs.json or not.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unfinished_configs(&self) -> Result<Vec<String>, StoreError> {
+        let select = "select distinct job_config from {} where instance = $1 and ended_at is null";
+        let query = sqlx::query_scalar(self.sql(select)).bind(&self.instance).persistent(false);
+        bounded(query.fetch_all(&self.pool)).await
+    }
+
     /// Writes wishes, all in one statement, and tells of each what became of it.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn write_wishes(
-        &self,
-        config: &str,
-        hash: &str,
-        wishes: &[Wish],
-    ) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
+    pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
         let write = "with wish as (
-                select * from unnest($4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[]) as w (job, slot, uid, decision, adopted)
+                select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[])
+                    as w (job_config, config_hash, job, slot, uid, decision, adopted)
             ), written as (
                 insert into {} (instance, job_config, config_hash, job, slot, uid, decision, adopted)
-                select $1, $2, $3, job, slot, uid, decision::jsonb, adopted from wish
+                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted from wish
                 on conflict do nothing returning job
             )
             select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
             from wish left join written using (job) left join {} as known on known.instance = $1 and known.job = wish.job";
-        let decisions: Vec<String> =
-            wishes.iter().map(|w| serde_json::to_string(&w.decision).unwrap_or_default()).collect();
+        let column = |of: fn(&WishRow) -> String| rows.iter().map(of).collect::<Vec<_>>();
         let query = sqlx::query(self.sql(write))
             .bind(&self.instance)
-            .bind(config)
-            .bind(hash)
-            .bind(wishes.iter().map(|w| w.name.0.clone()).collect::<Vec<_>>())
-            .bind(wishes.iter().map(|w| i64::from(w.slot)).collect::<Vec<_>>())
-            .bind(wishes.iter().map(|w| w.adopted.as_deref().map(str::to_owned)).collect::<Vec<_>>())
-            .bind(decisions)
-            .bind(wishes.iter().map(|w| w.adopted.is_some()).collect::<Vec<_>>())
+            .bind(column(|row| row.config.to_string()))
+            .bind(column(|row| row.config_hash.to_string()))
+            .bind(column(|row| row.wish.name.0.clone()))
+            .bind(rows.iter().map(|row| i64::from(row.wish.slot)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.wish.adopted.as_deref()).collect::<Vec<_>>())
+            .bind(column(|row| serde_json::to_string(&row.wish.decision).unwrap_or_default()))
+            .bind(rows.iter().map(|row| row.wish.adopted.is_some()).collect::<Vec<_>>())
             .persistent(false);
         let rows = bounded(query.fetch_all(&self.pool)).await?;
         Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
 
-    /// Records how a run ended. A run that has ended keeps its first end.
+    /// Records how runs ended, all in one statement. A run that has ended keeps its first end.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn write_end(&self, ended: &Ended) -> Result<(), StoreError> {
-        let write = "update {} set ended_at = now() - make_interval(secs => $3), uid = coalesce($4, uid), outcome = $5, reason = $6,
-                exit_code = $7, message = $8 where instance = $1 and job = $2 and ended_at is null";
+    pub async fn write_ends(&self, rows: &[Ended]) -> Result<(), StoreError> {
+        let write = "update {} as run set
+                ended_at = now() - make_interval(secs => e.age), started_at = now() - make_interval(secs => e.started_age),
+                uid = coalesce(e.uid, run.uid), outcome = e.outcome, reason = e.reason, exit_code = e.exit_code, message = e.message
+            from unnest($2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[])
+                as e (job, age, started_age, uid, outcome, reason, exit_code, message)
+            where run.instance = $1 and run.job = e.job and run.ended_at is null";
         let query = sqlx::query(self.sql(write))
             .bind(&self.instance)
-            .bind(&ended.name.0)
-            .bind(ended.age.as_secs_f64())
-            .bind(ended.uid.as_deref())
-            .bind(ended.end.outcome.as_str())
-            .bind(ended.end.reason.as_str())
-            .bind(ended.end.exit_code)
-            .bind(ended.end.message.as_deref())
+            .bind(rows.iter().map(|row| row.name.0.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.age.as_secs_f64()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.started_age.map(|age| age.as_secs_f64())).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.uid.as_deref()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.end.outcome.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.end.reason.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.end.exit_code).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.end.message.as_deref()).collect::<Vec<_>>())
             .persistent(false);
         bounded(query.execute(&self.pool)).await.map(|_| ())
     }
@@ -174,7 +199,8 @@ impl Runs {
     /// # Errors
     /// See [`StoreError`].
     pub async fn recent(&self, config: &str, limit: i64) -> Result<Vec<RunRow>, StoreError> {
-        let select = "select job, uid, config_hash, decision::text as decision, outcome, reason, exit_code, message,
+        let select = "select job, uid, config_hash, decision::text as decision, outcome, reason, exit_code, message, took_nothing,
+                to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as started_at,
                 to_char(wished_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as wished_at,
                 to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as ended_at
             from {} where instance = $1 and job_config = $2 order by runs.ended_at desc nulls first, id desc limit $3";
@@ -200,7 +226,8 @@ impl Runs {
     }
 }
 
-async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+/// A statement with its time limit.
+pub(super) async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
     match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
         Ok(result) => result.map_err(StoreError::Statement),
         Err(_) => Err(StoreError::Timeout),
@@ -232,10 +259,12 @@ fn run_row(row: &PgRow) -> RunRow {
         config_hash: row.get("config_hash"),
         decision: serde_json::from_str(&decision).unwrap_or_default(),
         wished_at: row.get("wished_at"),
+        started_at: row.get("started_at"),
         ended_at: row.get("ended_at"),
         outcome: row.get("outcome"),
         reason: row.get("reason"),
         exit_code: row.get("exit_code"),
         message: row.get("message"),
+        took_nothing: row.get("took_nothing"),
     }
 }

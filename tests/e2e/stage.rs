@@ -285,11 +285,12 @@ impl Stage {
     }
 }
 
-/// A JobConfig whose worker is a shell script.
+/// A JobConfig whose worker is a shell script: it takes no message, which is not held against it.
 pub(crate) fn script(queue: &str, script: &str) -> Value {
     json!({
         "queueName": queue,
         "queueCheckInterval": "500ms",
+        "backoff": {"after": 1000},
         "podConfig": {"image": "job-chief.test/busybox:dev", "pullPolicy": "Never", "command": ["/bin/sh", "-c", script]},
     })
 }

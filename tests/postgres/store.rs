@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use job_chief::{
     decide::{
-        event::{Decision, Ended, Wish, WishAnswer},
+        event::{Decision, Ended, Why, Wish, WishAnswer},
+        notes::Note,
         run::{End, JobName, Outcome, Reason},
     },
     store::{
+        decisions::Decisions,
         migrate::{SchemaError, migrate},
         runs::Runs,
+        writer::{NoteRow, WishRow, Writer},
     },
 };
 use sqlx::PgPool;
+use tokio_util::task::TaskTracker;
 
 use crate::server::{database, pool};
 
@@ -31,19 +35,23 @@ fn ended(name: &str, outcome: Outcome, reason: Reason) -> Ended {
     Ended { name: JobName(name.into()), uid: Some("uid".into()), end, age: Duration::from_secs(5), started_age: None }
 }
 
+fn row(wish: Wish) -> WishRow {
+    WishRow { config: "mail".into(), config_hash: "hash".into(), wish }
+}
+
 async fn answer(runs: &Runs, wish: Wish) -> WishAnswer {
     let name = wish.name.clone();
-    runs.write_wishes("mail", "hash", &[wish]).await.unwrap().remove(&name).unwrap()
+    runs.write_wishes(&[row(wish)]).await.unwrap().remove(&name).unwrap()
 }
 
 #[tokio::test]
 async fn a_slot_has_one_unfinished_run_and_a_name_serves_once() {
     let (_, runs) = runs("store_slots").await;
-    let both = runs.write_wishes("mail", "hash", &[wish("a", 0), wish("b", 1)]).await.unwrap();
+    let both = runs.write_wishes(&[row(wish("a", 0)), row(wish("b", 1))]).await.unwrap();
     assert!(both.values().all(|answer| *answer == WishAnswer::Written));
     assert_eq!(answer(&runs, wish("a", 0)).await, WishAnswer::Written, "the answer was lost, the same is asked again");
     assert_eq!(answer(&runs, wish("c", 0)).await, WishAnswer::SlotTaken);
-    runs.write_end(&ended("a", Outcome::Succeeded, Reason::Completed)).await.unwrap();
+    runs.write_ends(&[ended("a", Outcome::Succeeded, Reason::Completed)]).await.unwrap();
     assert_eq!(answer(&runs, wish("c", 0)).await, WishAnswer::Written);
     assert_eq!(answer(&runs, wish("a", 5)).await, WishAnswer::Ended);
     let loaded = runs.load("mail").await.unwrap();
@@ -56,8 +64,8 @@ async fn a_slot_has_one_unfinished_run_and_a_name_serves_once() {
 async fn a_run_keeps_its_first_end() {
     let (_, runs) = runs("store_ends").await;
     answer(&runs, wish("a", 0)).await;
-    runs.write_end(&ended("a", Outcome::Failed, Reason::OomKilled)).await.unwrap();
-    runs.write_end(&ended("a", Outcome::Vanished, Reason::Deleted)).await.unwrap();
+    runs.write_ends(&[ended("a", Outcome::Failed, Reason::OomKilled)]).await.unwrap();
+    runs.write_ends(&[ended("a", Outcome::Vanished, Reason::Deleted)]).await.unwrap();
     let row = runs.recent("mail", 10).await.unwrap().remove(0);
     assert_eq!(
         (row.outcome.as_deref(), row.reason.as_deref(), row.exit_code),
@@ -82,11 +90,85 @@ async fn failures_since_the_last_success_are_counted() {
     for (at, (outcome, reason)) in history.into_iter().enumerate() {
         let name = format!("run-{at}");
         answer(&runs, wish(&name, 0)).await;
-        runs.write_end(&Ended { age: Duration::from_secs(100 - at as u64), ..ended(&name, outcome, reason) })
+        runs.write_ends(&[Ended { age: Duration::from_secs(100 - at as u64), ..ended(&name, outcome, reason) }])
             .await
             .unwrap();
     }
     assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 2, "evictions are nobody's fault");
+}
+
+#[tokio::test]
+async fn successes_that_took_nothing_count_like_failures() {
+    let (pool, runs) = runs("store_nothing").await;
+    let decisions = Decisions::new(pool, "chief", "aaaaaa");
+    for at in 0..3 {
+        let name = format!("run-{at}");
+        answer(&runs, wish(&name, 0)).await;
+        runs.write_ends(&[Ended {
+            age: Duration::from_secs(10 - at),
+            ..ended(&name, Outcome::Succeeded, Reason::Completed)
+        }])
+        .await
+        .unwrap();
+    }
+    assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 0);
+    let marks = ["run-1", "run-2"].map(|name| note(Note::TookNothing(JobName(name.into()))));
+    decisions.write_notes(&marks).await.unwrap();
+    assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 2);
+    let marked: Vec<bool> = runs.recent("mail", 10).await.unwrap().iter().map(|row| row.took_nothing).collect();
+    assert_eq!(marked, [true, true, false]);
+}
+
+fn note(note: Note) -> NoteRow {
+    NoteRow { config: "mail".into(), age: Duration::from_secs(3), note }
+}
+
+#[tokio::test]
+async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
+    let (pool, runs) = runs("store_writer").await;
+    let decisions = Decisions::new(pool.clone(), "chief", "aaaaaa");
+    let (writer, desk) = Writer::new(runs.clone(), decisions.clone());
+    sqlx::raw_sql(
+        "create table chief.statements (n int); create function chief.count() returns trigger language plpgsql as
+            $$ begin insert into chief.statements values (1); return null; end $$;
+        create trigger count after insert or update on chief.runs for each statement execute function chief.count()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let behind = TaskTracker::new();
+    behind.spawn(desk.run());
+    behind.close();
+    let wishes = (0..50).map(|at| writer.wishes(vec![row(wish(&format!("run-{at}"), at))]));
+    for (at, answers) in futures::future::join_all(wishes).await.into_iter().enumerate() {
+        assert_eq!(answers.unwrap()[&JobName(format!("run-{at}"))], WishAnswer::Written);
+    }
+    let ends = (0..50).map(|at| writer.end(ended(&format!("run-{at}"), Outcome::Succeeded, Reason::Completed)));
+    futures::future::join_all(ends).await.into_iter().for_each(|ended| assert!(ended.is_ok()));
+    let statements: i64 = sqlx::query_scalar("select count(*) from chief.statements").fetch_one(&pool).await.unwrap();
+    assert!(statements <= 6, "fifty wishes and fifty ends took {statements} statements");
+    let decided =
+        Note::Decided { at: Duration::ZERO, decision: Decision { why: Why::Full, jobs: 2, ..Decision::default() } };
+    writer.notes(vec![note(decided)]).await.unwrap();
+    let shown = decisions.recent("mail", 10).await.unwrap();
+    assert_eq!((shown.len(), &shown[0].decision["why"], &shown[0].decision["jobs"]), (1, &"full".into(), &2.into()));
+    drop(writer);
+    behind.wait().await;
+}
+
+#[tokio::test]
+async fn a_row_that_postgres_refuses_spoils_no_other() {
+    let (pool, runs) = runs("store_refused").await;
+    let (writer, desk) = Writer::new(runs.clone(), Decisions::new(pool, "chief", "aaaaaa"));
+    let behind = TaskTracker::new();
+    behind.spawn(desk.run());
+    behind.close();
+    let (good, bad) = (writer.wishes(vec![row(wish("good", 0))]), writer.wishes(vec![row(wish("b\0d", 1))]));
+    let (good, bad) = tokio::join!(good, bad);
+    assert_eq!(good.unwrap()[&JobName("good".into())], WishAnswer::Written);
+    assert!(bad.unwrap_err().is_refusal());
+    drop(writer);
+    behind.wait().await;
 }
 
 #[tokio::test]
@@ -95,15 +177,16 @@ async fn old_runs_are_pruned_and_unfinished_ones_stay() {
     for (slot, name) in ["old", "new", "unfinished"].into_iter().enumerate() {
         assert_eq!(answer(&runs, wish(name, u32::try_from(slot).unwrap())).await, WishAnswer::Written);
     }
-    runs.write_end(&Ended {
+    runs.write_ends(&[Ended {
         age: Duration::from_secs(15 * 24 * 3600),
         ..ended("old", Outcome::Succeeded, Reason::Completed)
-    })
+    }])
     .await
     .unwrap();
-    runs.write_end(&ended("new", Outcome::Succeeded, Reason::Completed)).await.unwrap();
+    runs.write_ends(&[ended("new", Outcome::Succeeded, Reason::Completed)]).await.unwrap();
     sqlx::raw_sql("update chief.runs set wished_at = now() - interval '30 days'").execute(&pool).await.unwrap();
     assert_eq!(runs.prune().await.unwrap(), 1);
+    assert_eq!(runs.unfinished_configs().await.unwrap(), ["mail"]);
     let left: Vec<String> = runs.recent("mail", 10).await.unwrap().into_iter().map(|row| row.job).collect();
     assert_eq!(left, ["unfinished", "new"]);
 }
@@ -114,7 +197,10 @@ async fn the_schema_is_made_once_and_a_newer_one_is_left_alone() {
     let mut connection = pool.acquire().await.unwrap();
     migrate(&mut connection, "my \"chief").await.unwrap();
     migrate(&mut connection, "my \"chief").await.unwrap();
-    sqlx::raw_sql("update \"my \"\"chief\"._sqlx_migrations set version = 999").execute(&pool).await.unwrap();
+    sqlx::raw_sql("update \"my \"\"chief\"._sqlx_migrations set version = 999 where version = 2")
+        .execute(&pool)
+        .await
+        .unwrap();
     let error = migrate(&mut connection, "my \"chief").await.unwrap_err();
     assert!(matches!(error, SchemaError::Newer { found: 999, .. }), "{error}");
 }

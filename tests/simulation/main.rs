@@ -6,6 +6,7 @@
 
 mod cluster;
 mod dice;
+mod disturb;
 mod faults;
 mod policy;
 mod store;

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::decide::{
     event::{Ended, LoadedRun, LoadedRuns, Wish, WishAnswer},
-    run::{End, JobName, Slot},
+    notes::Note,
+    run::{End, JobName, Outcome, Slot},
 };
 
 /// One row.
@@ -39,6 +40,16 @@ impl Store {
             assert_eq!(recorded, &ended.end, "invariant: each_run_is_recorded_once ({})", ended.name);
         }
         row.end.get_or_insert((ended.end.clone(), now));
+    }
+
+    pub(crate) fn note(&mut self, notes: &[Note]) {
+        for note in notes {
+            if let Note::TookNothing(name) = note {
+                let end = self.rows.get(name).and_then(|row| row.end.as_ref());
+                let succeeded = end.is_some_and(|(end, _)| end.outcome == Outcome::Succeeded);
+                assert!(succeeded, "invariant: only_a_recorded_success_is_marked ({name})");
+            }
+        }
     }
 
     pub(crate) fn load(&self, now: Duration) -> LoadedRuns {

@@ -28,23 +28,25 @@ pub(crate) struct World {
     /// When each waiting message can be fetched.
     pub messages: Vec<Duration>,
     pub in_flight: Vec<Effect>,
-    answers: Vec<Event>,
-    late: Vec<(Wish, Duration)>,
-    views: VecDeque<Snapshot>,
-    old_views: VecDeque<Snapshot>,
-    store_away: bool,
-    paused: bool,
+    pub(crate) answers: Vec<Event>,
+    pub(crate) late: Vec<(Wish, Duration)>,
+    pub(crate) views: VecDeque<Snapshot>,
+    pub(crate) old_views: VecDeque<Snapshot>,
+    pub(crate) store_away: bool,
+    pub(crate) paused: bool,
     /// What the last look that was delivered found.
-    last_look: Option<Look>,
+    pub(crate) last_look: Option<Look>,
     pub view_delivered: bool,
     pub policy: Policy,
-    faults: u32,
+    /// Much happens while one request is under way, and much of it to requests.
+    pub(crate) hasty: bool,
+    pub(crate) faults: u32,
     pub counters: Counters,
     pub created: u64,
     trace: bool,
 }
 
-fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -71,6 +73,7 @@ impl World {
             last_look: None,
             view_delivered: false,
             policy,
+            hasty: matches!(seed % 5, 1 | 4),
             faults,
             counters: Counters::default(),
             created: 0,
@@ -79,7 +82,7 @@ impl World {
     }
 
     /// Whether a fault strikes now; counted if so.
-    fn strikes(&mut self, fault: Fault, once_in: u64) -> bool {
+    pub(crate) fn strikes(&mut self, fault: Fault, once_in: u64) -> bool {
         // The dice are cast in any case, so that a history stays the same when a kind is turned off.
         let struck = self.dice.once_in(once_in) && self.faults & (1 << fault as u32) != 0;
         if struck {
@@ -91,7 +94,7 @@ impl World {
 
     /// One thing happens.
     pub(crate) fn step(&mut self) {
-        self.now += Duration::from_millis(self.dice.roll(2000));
+        self.now += Duration::from_millis(self.dice.roll(if self.hasty { 250 } else { 2000 }));
         if self.strikes(Fault::ClockJumps, 150) {
             self.now += secs(self.dice.roll(400));
         }
@@ -176,10 +179,11 @@ impl World {
         let effect = self.in_flight.swap_remove(at);
         let lost = self.strikes(Fault::RequestLost, 25);
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
-        let late =
-            !lost && !answer_lost && matches!(effect, Effect::CreateJob(_)) && self.strikes(Fault::RequestLate, 25);
-        let is_store =
-            matches!(effect, Effect::LoadRuns | Effect::WriteWishes(_) | Effect::WriteEnd(_) | Effect::ReadDepth(_));
+        let late = !lost
+            && !answer_lost
+            && matches!(effect, Effect::CreateJob(_))
+            && self.strikes(Fault::RequestLate, if self.hasty { 2 } else { 8 });
+        let is_store = !matches!(effect, Effect::CreateJob(_) | Effect::CheckJob(_) | Effect::DeleteJob { .. });
         if lost || (is_store && self.store_away) {
             return self.answer(Self::unanswered(&effect));
         }
@@ -232,10 +236,11 @@ impl World {
             Effect::CheckJob(name) => vec![Event::Checked(name.clone(), CheckAnswer::Unanswered)],
             Effect::DeleteJob { name, .. } => vec![Event::DeleteAnswered(name.clone(), DeleteAnswer::Unanswered)],
             Effect::WriteEnd(ended) => vec![Event::EndWritten(ended.name.clone(), false)],
+            Effect::WriteNotes(_) => vec![Event::NotesWritten(false)],
         }
     }
 
-    fn perform(&mut self, effect: &Effect) -> Vec<Event> {
+    pub(crate) fn perform(&mut self, effect: &Effect) -> Vec<Event> {
         let now = self.now;
         match effect {
             Effect::LoadRuns => vec![Event::RunsLoaded(Some(self.store.load(now)))],
@@ -253,6 +258,10 @@ impl World {
                 self.check_delete(name, uid, resource_version.as_deref());
                 let answer = self.cluster.delete(name, Some(uid), resource_version.as_deref(), now);
                 vec![Event::DeleteAnswered(name.clone(), answer)]
+            }
+            Effect::WriteNotes(notes) => {
+                self.store.note(notes);
+                vec![Event::NotesWritten(true)]
             }
             Effect::WriteEnd(ended) => {
                 self.store.end(ended, now);
@@ -317,7 +326,8 @@ impl World {
         let since = request.since_us.map_or(self.now, |us| Duration::from_micros(us.unsigned_abs()));
         let ready = self.messages.iter().filter(|at| **at + request.younger_left <= self.now);
         let (old, new): (Vec<Duration>, Vec<Duration>) = ready.copied().partition(|at| *at <= since);
-        Look { old: (old.len() as u64).min(request.limit), new: (new.len() as u64).min(request.limit), at_us }
+        let count = |messages: Vec<Duration>| (messages.len() as u64).min(request.limit);
+        Look { old: count(old), new: count(new), limit: request.limit, at_us }
     }
 
     // --- the rest of the world
@@ -358,94 +368,5 @@ impl World {
             let later = if self.dice.once_in(4) { secs(self.dice.roll(60)) } else { Duration::ZERO };
             self.messages.push(self.now + later);
         }
-    }
-
-    fn disturb(&mut self) {
-        if self.strikes(Fault::MessageStolen, 4) {
-            self.take_messages(2);
-        }
-        if self.strikes(Fault::StoreAway, 8) || self.store_away {
-            self.store_away = !self.store_away;
-        }
-        if self.strikes(Fault::Restart, 10) {
-            self.restart();
-        }
-        if self.strikes(Fault::Drain, 20) {
-            self.feed(Event::Drain);
-        }
-        if self.strikes(Fault::Pause, 10) {
-            self.paused = !self.paused;
-            self.feed(if self.paused { Event::Pause } else { Event::Resume });
-        }
-        if self.strikes(Fault::ViewStale, 8) {
-            self.feed(Event::ViewStale);
-        }
-        let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
-        if names.is_empty() {
-            return;
-        }
-        let name = names[self.dice.roll(names.len() as u64) as usize].clone();
-        if self.strikes(Fault::JobDeleted, 8) {
-            self.cluster.delete(&name, None, None, self.now);
-        }
-        let now = self.now;
-        let live_pod =
-            self.cluster.jobs.get(&name).is_some_and(|it| it.is_live() && it.pod.is_some() && !it.is_terminating());
-        if live_pod && self.strikes(Fault::PodDeleted, 8) {
-            self.cluster.jobs.get_mut(&name).expect("just seen").lose_pod(now);
-        }
-        if live_pod && self.strikes(Fault::NodeGone, 8) {
-            self.cluster.jobs.get_mut(&name).expect("just seen").stuck = true;
-            self.cluster.delete(&name, None, None, now);
-        }
-    }
-
-    /// The process is killed and started again: what was on its way may still arrive.
-    fn restart(&mut self) {
-        let seed = self.dice.roll(u64::MAX);
-        for effect in std::mem::take(&mut self.in_flight) {
-            if let Effect::CreateJob(wish) = effect {
-                self.late.push((wish, self.now + REQUEST_TIMEOUT));
-            }
-        }
-        self.answers.clear();
-        self.views.clear();
-        self.old_views.clear();
-        (self.view_delivered, self.last_look, self.paused) = (false, None, false);
-        self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
-    }
-
-    /// No fault any more; everything that hangs comes loose.
-    pub(crate) fn calm(&mut self) {
-        (self.faults, self.store_away) = (0, false);
-        if self.life.status(self.now).draining {
-            // Who drains ends; another process begins.
-            self.restart();
-        }
-        self.feed(Event::Resume);
-        for it in self.cluster.jobs.values_mut() {
-            it.stuck = false;
-        }
-    }
-
-    /// Everything on its way arrives, and time goes on to what is due next, at most ten seconds.
-    pub(crate) fn calm_step(&mut self) {
-        while let Some(event) = self.answers.pop() {
-            self.feed(event);
-        }
-        while !self.in_flight.is_empty() {
-            let effect = self.in_flight.remove(0);
-            for event in self.perform(&effect) {
-                self.feed(event);
-            }
-        }
-        self.jobs_advance();
-        self.take_view();
-        while !self.views.is_empty() {
-            self.deliver_view();
-        }
-        let next = self.life.deadline().map_or(secs(10), |at| at.saturating_sub(self.now));
-        self.now += next.clamp(Duration::from_millis(10), secs(10));
-        self.deadline();
     }
 }

@@ -1,168 +1,24 @@
 //! The README's table of worked sequences, and the waits: scripts of events with what they lead to.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod script;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::{
     config::job_config::JobConfig,
     decide::{
-        digest::StartProblem,
-        event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
+        event::{Event, LoadedRun, LoadedRuns},
         lifecycle::Lifecycle,
-        observation::{Observed, Phase, SeenJob},
+        notes::Note,
+        observation::Phase,
         policy::Policy,
         run::{End, JobName, Outcome, Reason},
-        scale::Look,
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// A lifecycle, a cluster that does as it is told, and a queue whose counts the script says.
-struct Script {
-    life: Lifecycle,
-    now: Duration,
-    jobs: BTreeMap<JobName, SeenJob>,
-    ends: Vec<End>,
-    pending_look: bool,
-    refuses: bool,
-}
-
-fn running() -> Phase {
-    Phase::Running { age: Duration::ZERO }
-}
-
-fn starting() -> Phase {
-    Phase::Starting { age: Duration::ZERO, problem: None }
-}
-
-fn ended(outcome: Outcome, reason: Reason) -> Phase {
-    Phase::Ended { end: End::new(outcome, reason), terminal: true, explained: true, age: Duration::ZERO }
-}
-
-fn problem(reason: Reason, word: &str) -> Phase {
-    let problem = Some(StartProblem { reason, word: word.into(), message: "".into() });
-    Phase::Starting { age: Duration::ZERO, problem }
-}
-
-impl Script {
-    fn begin(keys: Value) -> Self {
-        Self::restart(keys, vec![], BTreeMap::new())
-    }
-
-    fn restart(keys: Value, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
-        let mut config =
-            json!({"queueName": "q", "podConfig": {"image": "i"}, "maxConcurrentJobs": 4, "queueCheckInterval": "10s"});
-        config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-        let config: JobConfig = serde_json::from_value(config).unwrap();
-        let now = Duration::from_secs(1_700_000_000);
-        let life = Lifecycle::new(Policy::of(&config, "i"), 7, now);
-        let mut script = Self { life, now, jobs, ends: vec![], pending_look: false, refuses: false };
-        script.feed(Event::DeadlineReached);
-        script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0 })));
-        script.show();
-        script
-    }
-
-    fn feed(&mut self, event: Event) {
-        for effect in self.life.step(self.now, event) {
-            self.perform(effect);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::LoadRuns => {}
-            Effect::ReadDepth(_) => self.pending_look = true,
-            Effect::WriteWishes(wishes) => {
-                for wish in wishes {
-                    self.feed(Event::WishWritten(wish.name, Some(WishAnswer::Written)));
-                }
-            }
-            Effect::CreateJob(wish) if self.refuses => {
-                self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Refused { message: "quota".into() }));
-            }
-            Effect::CreateJob(wish) => {
-                let uid: Box<str> = wish.name.0.as_str().into();
-                let job = SeenJob {
-                    uid: uid.clone(),
-                    resource_version: "1".into(),
-                    slot: Some(wish.slot),
-                    age: Duration::ZERO,
-                    terminating: false,
-                    node: None,
-                    phase: starting(),
-                };
-                self.jobs.insert(wish.name.clone(), job);
-                self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Exists { uid }));
-            }
-            Effect::CheckJob(name) => {
-                let answer = self.jobs.get(&name).map_or(CheckAnswer::Absent, |job| CheckAnswer::Found(job.clone()));
-                self.feed(Event::Checked(name, answer));
-            }
-            Effect::DeleteJob { name, .. } => {
-                self.jobs.remove(&name);
-                self.feed(Event::DeleteAnswered(name, DeleteAnswer::Accepted));
-            }
-            Effect::WriteEnd(ended) => {
-                self.ends.push(ended.end);
-                self.feed(Event::EndWritten(ended.name, true));
-            }
-        }
-    }
-
-    /// The watch shows the cluster as it is.
-    fn show(&mut self) {
-        self.feed(Event::Observed(Arc::new(Observed { jobs: self.jobs.clone() })));
-    }
-
-    /// Time goes on, deadline by deadline, until the lifecycle looks or `wait` is over. True if it looks.
-    fn looks_within(&mut self, wait: Duration) -> bool {
-        let end = self.now + wait;
-        while !self.pending_look && self.now < end {
-            let next = self.life.deadline().unwrap_or(end).clamp(self.now, end);
-            let passed = next - self.now;
-            self.now = next;
-            for job in self.jobs.values_mut() {
-                grow_older(&mut job.phase, passed);
-            }
-            self.feed(Event::DeadlineReached);
-        }
-        self.pending_look
-    }
-
-    /// The next look finds these counts. Returns how many Jobs it creates.
-    fn look(&mut self, old: u64, new: u64) -> usize {
-        assert!(self.looks_within(30 * SECOND), "no look within 30 s: {:?}", self.life.status(self.now));
-        self.pending_look = false;
-        let before = self.jobs.len();
-        let at_us = i64::try_from(self.now.as_micros()).unwrap();
-        self.feed(Event::DepthRead(Some(Look { old, new, at_us })));
-        let created = self.jobs.len() - before;
-        self.show();
-        created
-    }
-
-    /// Every Job is in this phase from now on.
-    fn all(&mut self, phase: &Phase) {
-        for job in self.jobs.values_mut() {
-            job.phase = phase.clone();
-        }
-        self.show();
-    }
-
-    fn wait(&mut self, wait: Duration) {
-        assert!(!self.looks_within(wait), "a look came early: {:?}", self.life.status(self.now));
-    }
-}
-
-fn grow_older(phase: &mut Phase, by: Duration) {
-    match phase {
-        Phase::Starting { age, .. } | Phase::Running { age } | Phase::Ended { age, .. } => *age += by,
-        Phase::Queued | Phase::Suspended => {}
-    }
-}
+use crate::script::{SECOND, Script, ended, problem, running, starting};
 
 #[test]
 fn nothing_before_runs_are_loaded_and_a_view_is_seen() {
@@ -241,7 +97,89 @@ fn failed_runs_in_a_row_back_off_with_one_trial_until_a_success() {
     script.wait(Duration::from_millis(1_900));
     assert_eq!(script.look(9, 0), 1, "the wait has doubled");
     script.all(&ended(Outcome::Succeeded, Reason::Completed));
-    assert_eq!(script.look(9, 0), 3, "a success ends it: all slots but the one that cools");
+    assert_eq!(script.look(8, 0), 3, "a success ends it: all slots but the one that cools");
+}
+
+#[test]
+fn a_worker_that_succeeds_and_takes_nothing_backs_off_like_one_that_fails() {
+    let keys = json!({"maxConcurrentJobs": 1, "waitTimeAfterSuccessfulRun": "1s", "waitTimeAfterFailedRun": "4s", "backoff": {"after": 2}});
+    let mut script = Script::begin(keys);
+    assert_eq!(script.look(3, 0), 1);
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    script.wait(Duration::from_millis(900));
+    assert_eq!(script.look(3, 2), 1, "once is no proof; newer messages are none that it was started for");
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(script.look(5, 0), 0, "twice in a row it backs off");
+    assert_eq!(script.life.status(script.now).failed_in_a_row, 2);
+    script.wait(Duration::from_millis(3_900));
+    assert_eq!(script.look(5, 0), 1, "one trial after the wait");
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(script.look(4, 0), 1, "this one took a message, and all is forgiven");
+    assert_eq!(script.life.status(script.now).failed_in_a_row, 0);
+    let marked = script.notes.iter().filter(|note| matches!(note, Note::TookNothing(_))).count();
+    assert_eq!(marked, 2);
+    let ends: Vec<Outcome> = script.ends.iter().map(|end| end.outcome).collect();
+    assert_eq!(ends, [Outcome::Succeeded; 3], "each stays a success on record");
+}
+
+#[test]
+fn a_worker_is_not_blamed_where_more_messages_wait_than_are_counted() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1, "backoff": {"after": 1}}));
+    for _ in 0..3 {
+        assert_eq!(script.look(100, 0), 1);
+        script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    }
+    assert_eq!(script.life.status(script.now).backoff_until, None);
+}
+
+#[test]
+fn decisions_are_written_down_when_they_create_or_their_reason_changes() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 2}));
+    script.look(0, 0);
+    script.look(0, 0);
+    assert_eq!(script.look(5, 0), 2);
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(script.look(1, 0), 1);
+    assert_eq!(script.look(1, 0), 0);
+    assert_eq!(script.look(1, 0), 0);
+    let whys: Vec<(&str, u64)> = script
+        .notes
+        .iter()
+        .filter_map(|note| match note {
+            Note::Decided { decision, .. } => Some((decision.why.as_str(), decision.jobs)),
+            Note::TookNothing(_) => None,
+        })
+        .collect();
+    assert_eq!(whys, [("empty", 0), ("full", 2), ("created", 1), ("claimed", 0)]);
+}
+
+#[test]
+fn a_jobconfig_that_left_is_seen_to_its_end_and_no_further() {
+    let mut before = Script::begin(json!({}));
+    assert_eq!(before.look(2, 0), 2);
+    let mut jobs = before.jobs;
+    let unfinished: Vec<LoadedRun> = jobs
+        .iter()
+        .map(|(name, job)| LoadedRun { name: name.clone(), slot: job.slot.unwrap(), uid: None, age: SECOND })
+        .collect();
+    // One of them never came to be: it can't be rendered any more.
+    let lost = jobs.pop_first().unwrap().0;
+    let mut after = Script::restart(json!({}), vec![], BTreeMap::new());
+    after.life = Lifecycle::new(Policy::of(&JobConfig::left("q"), "i"), 8, after.now);
+    after.jobs = jobs;
+    after.pending_look = false;
+    after.feed(Event::Drain);
+    after.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0 })));
+    after.show();
+    assert!(!after.life.is_done());
+    after.wait(120 * SECOND);
+    assert_eq!(after.ends, [End::new(Outcome::Vanished, Reason::Deleted)]);
+    assert!(!after.jobs.contains_key(&lost));
+    after.all(&running());
+    assert!(!after.life.is_done(), "the other runs on");
+    after.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(after.ends.len(), 2);
+    assert!(after.life.is_done());
 }
 
 #[test]

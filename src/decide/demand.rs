@@ -1,0 +1,218 @@
+//! How many more Jobs: when a lifecycle looks at its queue, what it makes of the look, and what a look tells of
+//! the workers that have ended.
+
+use std::time::Duration;
+
+use crate::decide::{
+    event::{Decision, DepthRequest, Effect, Why},
+    lifecycle::{Lifecycle, Milestone},
+    names::job_name,
+    policy::{BURST_MAX, retry_wait},
+    run::{JobName, Slot},
+    scale::{Look, Tally, WATCHFUL_LIMIT, jobs_wanted},
+    tracking::{OVERFLOW_SLOT, Run},
+};
+
+/// When the queue is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LookState {
+    pub(super) reading: bool,
+    due: Duration,
+    failures: u32,
+    /// The last look left messages for want of room: the next free slot is used at once.
+    hungry: bool,
+    /// Nothing shows yet that the workers take messages: looks count far enough to tell.
+    watchful: bool,
+}
+
+impl LookState {
+    /// The first look is due.
+    pub(super) fn begin(now: Duration) -> Self {
+        Self { reading: false, due: now, failures: 0, hungry: false, watchful: true }
+    }
+}
+
+/// A success of which it is not known yet whether it took anything.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Unjudged {
+    name: JobName,
+    tally: Tally,
+    trial: bool,
+}
+
+impl Lifecycle {
+    // --- how much room
+
+    pub(super) fn live(&self) -> u64 {
+        self.runs.values().filter(|run| !(run.slot >= OVERFLOW_SLOT && run.is_finished())).count() as u64
+    }
+
+    fn starting(&self, now: Duration) -> u64 {
+        self.runs.values().filter(|run| run.is_starting(now, &self.policy)).count() as u64
+    }
+
+    /// `maxConcurrentJobs − live − cooling slots`; less where the cluster is full or a back-off allows one trial.
+    /// Also why there is none where there is none.
+    fn room_and_limit(&self) -> (u64, Why) {
+        let max = u64::from(self.policy.jobs_max);
+        let live = self.live();
+        let cooling =
+            self.cooling.keys().filter(|slot| !self.runs.values().any(|run| run.slot == **slot)).count() as u64;
+        let free = max.saturating_sub(live);
+        let tighter = |room: (u64, Why), limit: (u64, Why)| if limit.0 < room.0 { limit } else { room };
+        let mut room = (free.saturating_sub(cooling), if free == 0 { Why::Full } else { Why::Cooling });
+        let running = self.runs.values().filter(|run| run.is_running()).count() as u64;
+        if running > 0 && self.runs.values().any(Run::is_unschedulable) {
+            room = tighter(room, ((running + 1).saturating_sub(live), Why::ClusterFull));
+        }
+        if self.backoff.is_active() {
+            let trial = self.runs.values().any(|run| run.trial);
+            room = tighter(room, (u64::from(!trial), Why::BackingOff));
+        }
+        room
+    }
+
+    pub(super) fn room(&self) -> u64 {
+        self.room_and_limit().0
+    }
+
+    // --- when to look
+
+    /// When the next look is due; `None` while there is no reason to look.
+    pub(super) fn look_deadline(&self) -> Option<Duration> {
+        if !self.may_create() || self.look.reading {
+            return None;
+        }
+        let begin = self.backoff.until().unwrap_or_default();
+        if self.room() > 0 {
+            let due = if self.look.hungry { Duration::ZERO } else { self.look.due };
+            return Some(due.max(begin));
+        }
+        self.cooling.values().min().map(|until| (*until).max(begin))
+    }
+
+    /// Asks for the depth.
+    pub(super) fn begin_look(&mut self) -> Effect {
+        self.look.reading = true;
+        let running = self.runs.values().any(Run::is_running);
+        let enough = self.claims.look_limit(self.policy.messages_per_job, self.policy.jobs_max.into());
+        Effect::ReadDepth(DepthRequest {
+            since_us: self.claims.since_us,
+            limit: if self.look.watchful { enough.max(WATCHFUL_LIMIT) } else { enough },
+            younger_left: if running { self.policy.handover } else { Duration::ZERO },
+        })
+    }
+
+    /// A look was answered, or not.
+    pub(super) fn on_depth(&mut self, now: Duration, look: Option<Look>) {
+        self.look.reading = false;
+        let Some(look) = look else {
+            self.look.due = now.saturating_add(retry_wait(self.look.failures));
+            self.look.failures = self.look.failures.saturating_add(1);
+            self.look.hungry = false;
+            return;
+        };
+        let early = self.policy.check_interval.saturating_mul(self.jitter()) / 10_000;
+        self.look.due = now.saturating_add(self.policy.check_interval - early);
+        (self.look.failures, self.look.hungry) = (0, false);
+        self.claims.note_look(look, self.policy.messages_per_job, self.starting(now));
+        self.judge_successes(now);
+        self.decide(now, look);
+    }
+
+    // --- what workers took
+
+    /// A success is one only if it took something, which the next look tells.
+    pub(super) fn note_success(&mut self, run: &Run) {
+        let took = run.tally.map_or(Some(true), |tally| self.claims.tally.took_since(&tally).filter(|took| *took));
+        match (took, run.tally) {
+            (None, Some(tally)) => self.unjudged.push(Unjudged { name: run.name.clone(), tally, trial: run.trial }),
+            _ => self.backoff.note_success(),
+        }
+    }
+
+    /// Successes that took nothing count like failures for the back-off.
+    fn judge_successes(&mut self, now: Duration) {
+        for success in std::mem::take(&mut self.unjudged) {
+            let took = self.claims.tally.took_since(&success.tally);
+            self.look.watchful = took != Some(true);
+            if took != Some(false) {
+                self.backoff.note_success();
+                continue;
+            }
+            if !self.backoff.is_active() || success.trial {
+                let jitter = self.jitter();
+                self.backoff.note_failed_run(now, self.policy.wait_after_failure, &self.policy.backoff, jitter);
+            }
+            self.milestones.push(Milestone::TookNothing);
+            self.notes.note_took_nothing(success.name);
+        }
+    }
+
+    // --- what to create
+
+    fn decide(&mut self, now: Duration, look: Look) {
+        let m = self.policy.messages_per_job;
+        let waiting = self.backoff.until().is_some_and(|until| until > now);
+        let (room, limit) = match (self.may_create(), waiting) {
+            (true, false) => self.room_and_limit(),
+            (true, true) => (0, Why::BackingOff),
+            (false, _) => (0, Why::Held),
+        };
+        let asked = |room| jobs_wanted(look.old, look.new, self.claims.claimed, m, room);
+        let (jobs, wanted) = (asked(room.min(BURST_MAX)), asked(u64::MAX));
+        let decision = Decision {
+            why: match (look.ready(), wanted) {
+                (0, _) => Why::Empty,
+                (_, 0) => Why::Claimed,
+                _ if wanted > jobs => self.limit_after(jobs, limit),
+                _ => Why::Created,
+            },
+            ready: look.ready(),
+            bounded: !look.is_exact(),
+            new: look.new,
+            claimed: self.claims.claimed,
+            live: self.live(),
+            starting: self.starting(now),
+            max: self.policy.jobs_max.into(),
+            room,
+            jobs,
+            backing_off: self.backoff.is_active(),
+        };
+        self.look.hungry = wanted > jobs;
+        self.decided = Some((now, decision));
+        self.notes.note_decision(now, decision);
+        if jobs > 0 {
+            self.claims.note_created(look, m, jobs);
+            self.wish(now, jobs, decision);
+        }
+    }
+
+    /// What keeps a decision from creating more than these Jobs: what limited the room, or that it is used up.
+    fn limit_after(&self, jobs: u64, limit: Why) -> Why {
+        let full = self.live().saturating_add(jobs) >= u64::from(self.policy.jobs_max);
+        match jobs {
+            BURST_MAX => Why::Created,
+            1.. if full => Why::Full,
+            _ => limit,
+        }
+    }
+
+    fn wish(&mut self, now: Duration, jobs: u64, decision: Decision) {
+        let taken = self.slots_taken();
+        let free: Vec<Slot> =
+            (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
+        for slot in free {
+            self.names_given += 1;
+            let name = job_name(&self.policy.instance, &self.policy.name, self.seed, self.names_given);
+            let run = Run::decided(name.clone(), slot, (decision, self.claims.tally), now);
+            self.runs.insert(name, run);
+        }
+    }
+
+    /// Thousandths, 0 to 999, different at every call.
+    pub(super) fn jitter(&mut self) -> u32 {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from((self.seed >> 33) % 1000).unwrap_or_default()
+    }
+}

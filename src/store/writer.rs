@@ -1,0 +1,188 @@
+//! The one writer of our tables: what is asked of it while a statement is under way goes into the next one.
+//!
+//! Under load a statement carries the wishes or the ends of many JobConfigs; idle, nothing is written. Wishes go
+//! first, for Jobs wait for them; notes go last, for nobody does.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    decide::{
+        event::{Ended, Wish, WishAnswer},
+        notes::Note,
+        run::JobName,
+    },
+    store::{
+        decisions::Decisions,
+        runs::{Runs, StoreError},
+    },
+};
+
+/// Orders of one kind that wait; who brings more waits.
+const ORDERS_MAX: usize = 1024;
+
+/// Orders that go into one statement. An order has at most [`crate::decide::policy::BURST_MAX`] rows.
+const ORDERS_AT_ONCE: usize = 64;
+
+/// A wish with what it belongs to.
+#[derive(Clone, Debug)]
+pub struct WishRow {
+    /// The name of its JobConfig.
+    pub config: Arc<str>,
+    /// The hash of what its Job is rendered from.
+    pub config_hash: Arc<str>,
+    /// The wish.
+    pub wish: Wish,
+}
+
+/// A note with what it belongs to.
+#[derive(Clone, Debug)]
+pub struct NoteRow {
+    /// The name of its JobConfig.
+    pub config: Arc<str>,
+    /// How long ago it was made.
+    pub age: Duration,
+    /// The note.
+    pub note: Note,
+}
+
+/// Rows to be written together, and who waits for it.
+struct Order<R: Written> {
+    rows: Vec<R>,
+    answer: oneshot::Sender<Answer<R::Answer>>,
+}
+
+type Answer<A> = Result<Arc<A>, Arc<StoreError>>;
+
+type WishAnswers = BTreeMap<JobName, WishAnswer>;
+
+/// Where orders are left. Clones lead to the same writer.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    wishes: mpsc::Sender<Order<WishRow>>,
+    ends: mpsc::Sender<Order<Ended>>,
+    notes: mpsc::Sender<Order<NoteRow>>,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+struct Tables {
+    runs: Runs,
+    decisions: Decisions,
+}
+
+/// Rows of one kind, written in one statement.
+trait Written: Clone + Send + Sync {
+    type Answer: Send + Sync;
+
+    fn write(tables: &Tables, rows: &[Self]) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
+}
+
+impl Written for WishRow {
+    type Answer = WishAnswers;
+
+    async fn write(tables: &Tables, rows: &[Self]) -> Result<WishAnswers, StoreError> {
+        tables.runs.write_wishes(rows).await
+    }
+}
+
+impl Written for Ended {
+    type Answer = ();
+
+    async fn write(tables: &Tables, rows: &[Self]) -> Result<(), StoreError> {
+        tables.runs.write_ends(rows).await
+    }
+}
+
+impl Written for NoteRow {
+    type Answer = ();
+
+    async fn write(tables: &Tables, rows: &[Self]) -> Result<(), StoreError> {
+        tables.decisions.write_notes(rows).await
+    }
+}
+
+/// The task behind [`Writer`].
+pub struct Desk {
+    tables: Tables,
+    wishes: mpsc::Receiver<Order<WishRow>>,
+    ends: mpsc::Receiver<Order<Ended>>,
+    notes: mpsc::Receiver<Order<NoteRow>>,
+}
+
+impl Writer {
+    /// A writer, and the task that it needs to be run.
+    pub fn new(runs: Runs, decisions: Decisions) -> (Self, Desk) {
+        let (wishes, wishes_behind) = mpsc::channel(ORDERS_MAX);
+        let (ends, ends_behind) = mpsc::channel(ORDERS_MAX);
+        let (notes, notes_behind) = mpsc::channel(ORDERS_MAX);
+        let desk =
+            Desk { tables: Tables { runs, decisions }, wishes: wishes_behind, ends: ends_behind, notes: notes_behind };
+        (Self { wishes, ends, notes }, desk)
+    }
+
+    /// Writes wishes, and tells of each what became of it; the answer may tell of others, too.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn wishes(&self, rows: Vec<WishRow>) -> Answer<WishAnswers> {
+        ordered(&self.wishes, rows).await
+    }
+
+    /// Records how a run ended. A run that has ended keeps its first end.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn end(&self, ended: Ended) -> Answer<()> {
+        ordered(&self.ends, vec![ended]).await
+    }
+
+    /// Writes notes.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn notes(&self, rows: Vec<NoteRow>) -> Answer<()> {
+        ordered(&self.notes, rows).await
+    }
+}
+
+async fn ordered<R: Written>(orders: &mpsc::Sender<Order<R>>, rows: Vec<R>) -> Answer<R::Answer> {
+    let (answer, answered) = oneshot::channel();
+    let gone = |()| Arc::new(StoreError::WriterGone);
+    orders.send(Order { rows, answer }).await.map_err(|_| gone(()))?;
+    answered.await.map_err(|_| gone(()))?
+}
+
+impl Desk {
+    /// Writes until every [`Writer`] is gone.
+    pub async fn run(mut self) {
+        let (mut wishes, mut ends, mut notes) = (vec![], vec![], vec![]);
+        loop {
+            // No arm is cut off: the other two lose nothing when one of them is ready.
+            tokio::select! {
+                biased;
+                1.. = self.wishes.recv_many(&mut wishes, ORDERS_AT_ONCE) => write_all(&self.tables, &mut wishes).await,
+                1.. = self.ends.recv_many(&mut ends, ORDERS_AT_ONCE) => write_all(&self.tables, &mut ends).await,
+                1.. = self.notes.recv_many(&mut notes, ORDERS_AT_ONCE) => write_all(&self.tables, &mut notes).await,
+                else => return,
+            }
+        }
+    }
+}
+
+/// All orders in one statement; if Postgres refuses that, each in one of its own, so that none spoils the others.
+async fn write_all<R: Written>(tables: &Tables, orders: &mut Vec<Order<R>>) {
+    let rows: Vec<R> = orders.iter().flat_map(|order| order.rows.iter().cloned()).collect();
+    let result = R::write(tables, &rows).await.map(Arc::new).map_err(Arc::new);
+    let refused = orders.len() > 1 && result.as_ref().is_err_and(|error| error.is_refusal());
+    for order in orders.drain(..) {
+        let answer = match (refused, &result) {
+            (true, _) => R::write(tables, &order.rows).await.map(Arc::new).map_err(Arc::new),
+            (false, result) => result.clone(),
+        };
+        if order.answer.send(answer).is_err() {
+            tracing::debug!("nobody waits for this answer any more");
+        }
+    }
+}

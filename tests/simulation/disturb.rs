@@ -1,0 +1,106 @@
+//! What disturbs a world, and how it comes to rest.
+
+use std::time::Duration;
+
+use job_chief::decide::{
+    event::{Effect, Event},
+    lifecycle::Lifecycle,
+    policy::REQUEST_TIMEOUT,
+    run::JobName,
+};
+
+use crate::{
+    faults::Fault,
+    world::{World, secs},
+};
+
+impl World {
+    pub(crate) fn disturb(&mut self) {
+        if self.strikes(Fault::MessageStolen, 4) {
+            self.take_messages(2);
+        }
+        if self.strikes(Fault::StoreAway, 8) || self.store_away {
+            self.store_away = !self.store_away;
+        }
+        if self.strikes(Fault::Restart, 10) {
+            self.restart();
+        }
+        if self.strikes(Fault::Drain, 20) {
+            self.feed(Event::Stop);
+        }
+        if self.strikes(Fault::Pause, 10) {
+            self.paused = !self.paused;
+            self.feed(if self.paused { Event::Pause } else { Event::Resume });
+        }
+        if self.strikes(Fault::ViewStale, 8) {
+            self.feed(Event::ViewStale);
+        }
+        let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        let name = names[self.dice.roll(names.len() as u64) as usize].clone();
+        if self.strikes(Fault::JobDeleted, if self.hasty { 2 } else { 8 }) {
+            self.cluster.delete(&name, None, None, self.now);
+        }
+        let now = self.now;
+        let live_pod =
+            self.cluster.jobs.get(&name).is_some_and(|it| it.is_live() && it.pod.is_some() && !it.is_terminating());
+        if live_pod && self.strikes(Fault::PodDeleted, 8) {
+            self.cluster.jobs.get_mut(&name).expect("just seen").lose_pod(now);
+        }
+        if live_pod && self.strikes(Fault::NodeGone, 8) {
+            self.cluster.jobs.get_mut(&name).expect("just seen").stuck = true;
+            self.cluster.delete(&name, None, None, now);
+        }
+    }
+
+    /// The process is killed and started again: what was on its way may still arrive.
+    fn restart(&mut self) {
+        let seed = self.dice.roll(u64::MAX);
+        for effect in std::mem::take(&mut self.in_flight) {
+            if let Effect::CreateJob(wish) = effect {
+                self.late.push((wish, self.now + REQUEST_TIMEOUT));
+            }
+        }
+        self.answers.clear();
+        self.views.clear();
+        self.old_views.clear();
+        (self.view_delivered, self.last_look, self.paused) = (false, None, false);
+        self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
+    }
+
+    /// No fault any more; everything that hangs comes loose.
+    pub(crate) fn calm(&mut self) {
+        (self.faults, self.store_away) = (0, false);
+        if self.life.status(self.now).draining {
+            // Who drains ends; another process begins.
+            self.restart();
+        }
+        self.feed(Event::Resume);
+        for it in self.cluster.jobs.values_mut() {
+            it.stuck = false;
+        }
+    }
+
+    /// Everything on its way arrives, and time goes on to what is due next, at most ten seconds.
+    pub(crate) fn calm_step(&mut self) {
+        while let Some(event) = self.answers.pop() {
+            self.feed(event);
+        }
+        while !self.in_flight.is_empty() {
+            let effect = self.in_flight.remove(0);
+            for event in self.perform(&effect) {
+                self.feed(event);
+            }
+        }
+        self.jobs_advance();
+        self.take_view();
+        while !self.views.is_empty() {
+            self.deliver_view();
+        }
+        let next = self.life.deadline().map_or(secs(10), |at| at.saturating_sub(self.now));
+        self.now += next.clamp(Duration::from_millis(10), secs(10));
+        self.deadline();
+    }
+}
