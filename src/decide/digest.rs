@@ -202,8 +202,9 @@ const NEVER_RAN: [&str; 4] = ["StartError", "ContainerCannotRun", "ContainerCann
 fn container_ran_at(status: &ContainerStatus) -> Option<Millis> {
     let begin = |state: &ContainerState| match (&state.running, &state.terminated) {
         (Some(running), _) => Some(millis(running.started_at.as_ref()).unwrap_or_default()),
+        // The kubelet reports the containers of a deleted pod as terminated, also those that it never started.
         (None, Some(ended)) if !NEVER_RAN.contains(&ended.reason.as_deref().unwrap_or_default()) => {
-            Some(millis(ended.started_at.as_ref()).unwrap_or_default())
+            millis(ended.started_at.as_ref())
         }
         _ => None,
     };

@@ -57,6 +57,8 @@ pub struct Run {
     /// Its Job is deleted and not gone yet.
     pub(super) terminating: Option<Terminating>,
     flight: Option<Request>,
+    /// When the last create or live look was sent: its answer may be as old as that.
+    asked_at: Duration,
     /// No request before this time.
     retry_at: Duration,
     tries: u32,
@@ -114,6 +116,7 @@ impl Run {
             gone: false,
             terminating: None,
             flight: None,
+            asked_at: now,
             retry_at: now,
             tries: 0,
             check_at: now,
@@ -151,6 +154,11 @@ impl Run {
     /// Its Job is finished, although the record may be missing yet.
     pub(super) fn is_finished(&self) -> bool {
         self.terminal || self.gone
+    }
+
+    /// Its run has ended, and it lives: it was given up, or came back. One with a verdict ends by itself.
+    fn is_unwanted(&self) -> bool {
+        self.end_written && self.verdict.is_none()
     }
 
     /// Nothing of it is on its way to an answer.
@@ -193,20 +201,24 @@ impl Run {
     /// A view or a live look shows its Job. True if its first container has begun to run since the last time.
     pub(super) fn note_seen(&mut self, job: &SeenJob, now: Duration) -> bool {
         let had_run = self.ran_at.is_some();
-        if self.uid.as_ref().is_some_and(|uid| *uid != job.uid) {
-            // It was deleted, and a request that came late made it anew: that one is not finished.
-            self.terminal = false;
-        }
         (self.created, self.seen, self.gone) = (true, true, false);
         self.born_at = now.saturating_sub(job.age);
         self.ran_at = job.ran.map(|ran| now.saturating_sub(ran)).or(self.ran_at);
-        self.uid = Some(job.uid.clone());
+        self.note_uid(job.uid.clone());
         self.resource_version = job.resource_version.clone();
         self.node = job.node.clone();
         let terminating = |age| Terminating { since: now.saturating_sub(age), node: job.node.clone() };
         self.terminating = job.terminating.map(terminating);
         self.note_phase(&job.phase, now);
         self.ran_at.is_some() && !had_run
+    }
+
+    /// Another uid than before: it was deleted, and a request that came late made it anew. That one has not ended.
+    fn note_uid(&mut self, uid: Box<str>) {
+        if self.uid.as_ref().is_some_and(|before| *before != uid) {
+            (self.terminal, self.verdict) = (false, None);
+        }
+        self.uid = Some(uid);
     }
 
     fn note_phase(&mut self, phase: &Phase, now: Duration) {
@@ -259,14 +271,15 @@ impl Run {
         self.answered(Request::Create);
         match answer {
             CreateAnswer::Exists { uid } => {
-                (self.created, self.uid, self.confirmed_at) = (true, Some(uid), now);
+                (self.created, self.confirmed_at) = (true, now);
+                self.note_uid(uid);
             }
             CreateAnswer::Unanswered { retry_after } => {
                 self.doubt_until = now.saturating_add(REQUEST_TIMEOUT);
                 self.retry(now, retry_after);
             }
             // Refused now, but an earlier request may still work: not before that is settled.
-            CreateAnswer::Refused { .. } if now < self.doubt_until => self.retry(now, None),
+            CreateAnswer::Refused { .. } if self.asked_at < self.doubt_until => self.retry(now, None),
             CreateAnswer::Refused { message } if !self.created => {
                 let end = End { message: Some(message), ..End::new(Outcome::StartError, Reason::Refused) };
                 self.finish(end, now);
@@ -285,7 +298,7 @@ impl Run {
                 self.settle_verdict(now);
                 // A Job that is on its way out already needs no second delete.
                 self.giving_up = self.patience().give_up_reason(now, policy);
-                let unwanted = self.end_written || self.giving_up.is_some();
+                let unwanted = self.is_unwanted() || self.giving_up.is_some();
                 if unwanted && !self.is_finished() && job.terminating.is_none() {
                     self.flight = Some(Request::Delete);
                 } else {
@@ -298,7 +311,7 @@ impl Run {
     }
 
     fn note_absent(&mut self, now: Duration) {
-        if self.shown_since_check || (self.end.is_none() && now < self.doubt_until) {
+        if self.shown_since_check || (self.end.is_none() && self.asked_at < self.doubt_until) {
             // A request that is still on its way may make it, or has: not gone before that is settled.
             self.check_at = now.saturating_add(CHECK_AGAIN).max(self.doubt_until);
             return;
@@ -388,14 +401,15 @@ impl Run {
             return None;
         }
         if self.end.is_some() && !self.end_written {
-            return Some(self.write_end(now));
+            // While a create may be on its way the run stays unfinished: whoever restarts holds its slot, too.
+            return (now >= self.doubt_until).then(|| self.write_end(now));
         }
         if !self.created && self.end.is_none() {
-            self.flight = Some(Request::Create);
+            (self.flight, self.asked_at) = (Some(Request::Create), now);
             return Some(Effect::CreateJob(self.to_wish()));
         }
         if self.needs_check(now, policy) {
-            (self.flight, self.shown_since_check) = (Some(Request::Check), false);
+            (self.flight, self.asked_at, self.shown_since_check) = (Some(Request::Check), now, false);
             return Some(Effect::CheckJob(self.name.clone()));
         }
         None
@@ -406,8 +420,7 @@ impl Run {
             return false;
         }
         if self.end_written {
-            // It was given up or came back: gone by now, or to be deleted.
-            return !self.in_view || self.terminating.is_none();
+            return !self.in_view || (self.is_unwanted() && self.terminating.is_none());
         }
         self.giving_up = self.patience().give_up_reason(now, policy);
         let lost_sight = !self.in_view && (self.seen || now >= self.confirmed_at.saturating_add(SEEN_WITHIN));
@@ -447,12 +460,15 @@ impl Run {
         if self.end_written && self.is_finished() {
             return Some(self.doubt_until);
         }
-        if !self.wished || !self.created || (self.end.is_some() && !self.end_written) {
+        if self.wished && self.end.is_some() && !self.end_written {
+            return Some(self.retry_at.max(self.doubt_until));
+        }
+        if !self.wished || !self.created {
             return Some(self.retry_at);
         }
         if self.end_written {
             let due = self.retry_at.max(self.check_at);
-            return Some(due).filter(|_| !self.in_view || self.terminating.is_none());
+            return Some(due).filter(|_| !self.in_view || (self.is_unwanted() && self.terminating.is_none()));
         }
         let explained = self.verdict.as_ref().map(|(_, seen)| seen.saturating_add(EXPLAINED_WITHIN));
         let unseen = (!self.in_view)

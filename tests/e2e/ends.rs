@@ -54,6 +54,7 @@ async fn ends(name: &str, config: Value, wait: Duration, expected: Expected) -> 
     // Kubernetes tells the end of a Job in whole seconds.
     assert!(waited.as_secs_f64() > wait.as_secs_f64() - 1.0, "waited {waited:?}, expected {wait:?}: {runs:?}");
     stage.ended("healthy", 2).await;
+    stage.recording.keep(name, run["job"].as_str().unwrap()).await;
     stage
 }
 
@@ -184,7 +185,7 @@ async fn a_service_account_that_is_missing_makes_no_pod() {
 async fn a_deadline_that_passes() {
     let config = with(
         script("bad", "sleep 100"),
-        json!({"jobTemplate": {"spec": {"activeDeadlineSeconds": 3, "template": {"spec": {"terminationGracePeriodSeconds": 1}}}}}),
+        json!({"jobTemplate": {"spec": {"activeDeadlineSeconds": 6, "template": {"spec": {"terminationGracePeriodSeconds": 1}}}}}),
     );
     ends("ends-deadline", config, Duration::from_secs(1), expected("failed", "deadline", None, "")).await;
 }
@@ -213,6 +214,32 @@ async fn a_quota_that_refuses_the_job() {
 }
 
 #[tokio::test]
+async fn a_quota_that_refuses_the_pod() {
+    let mut stage = Stage::set("ends-pod-quota").await;
+    let healthy = with(script("healthy", "true"), json!({"waitTimeAfterSuccessfulRun": "100ms"}));
+    let keys = json!({"jobStartTimeout": "6s", "waitTimeAfterTimeout": "1s", "podConfig": {"resources": {"limits": {"memory": "64Mi"}}}});
+    stage
+        .create::<ResourceQuota>(json!({"metadata": {"name": "small"}, "spec": {"hard": {"limits.memory": "32Mi"}}}))
+        .await;
+    let small = json!({"podConfig": {"resources": {"limits": {"memory": "8Mi"}}}});
+    stage.run(json!([with(script("bad", "true"), keys), with(healthy, small)])).await;
+    stage.send("bad", 1).await;
+    stage.send("healthy", 1).await;
+    let run = stage.ended("bad", 1).await.remove(0);
+    assert_eq!((run["outcome"].as_str(), run["reason"].as_str()), (Some("start_timed_out"), Some("no_pod")), "{run}");
+    assert!(run["message"].as_str().unwrap().contains("quota"), "it says where to look: {run}");
+    stage.ended("healthy", 2).await;
+    stage.recording.keep("ends-pod-quota", run["job"].as_str().unwrap()).await;
+    only_one_job_is_left(&stage).await;
+    let quotas: kube::Api<ResourceQuota> = stage.api();
+    quotas.delete("small", &DeleteParams::default()).await.unwrap();
+    eventually("a success once the quota is lifted", || async {
+        stage.json("/jobs/bad").await?["runs"].as_array()?.iter().any(|run| run["outcome"] == "succeeded").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_job_deleted_by_hand() {
     let mut stage = Stage::set("ends-job-deleted").await;
     stage.run(json!([script("long", "sleep 600")])).await;
@@ -222,6 +249,7 @@ async fn a_job_deleted_by_hand() {
     stage.api::<Job>().delete(&name, &DeleteParams::background().grace_period(0)).await.unwrap();
     let run = stage.ended("long", 1).await.remove(0);
     assert_eq!((run["outcome"].as_str(), run["job"].as_str()), (Some("vanished"), Some(name.as_str())), "{run}");
+    stage.recording.keep("ends-job-deleted", &name).await;
     eventually("another Job", || async {
         stage.jobs().await.into_iter().find(|job| job.metadata.name.as_deref() != Some(&name))
     })
@@ -238,6 +266,7 @@ async fn a_pod_deleted_by_hand() {
     stage.api::<Pod>().delete(&name, &DeleteParams::default()).await.unwrap();
     let run = stage.ended("long", 1).await.remove(0);
     assert_eq!((run["outcome"].as_str(), run["reason"].as_str()), (Some("failed"), Some("pod_deleted")), "{run}");
+    stage.recording.keep("ends-pod-deleted", run["job"].as_str().unwrap()).await;
 }
 
 #[tokio::test]
@@ -247,4 +276,5 @@ async fn a_job_that_ends_in_milliseconds() {
     stage.send("quick", 1).await;
     let runs = stage.ended("quick", 3).await;
     assert!(runs.iter().all(|run| run["outcome"] == "succeeded"), "{runs:?}");
+    stage.recording.keep("ends-quick", runs[0]["job"].as_str().unwrap()).await;
 }

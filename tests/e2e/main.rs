@@ -2,9 +2,12 @@
 //! `cargo xtask test` brings the cluster up and sets `JOB_CHIEF_TEST_STATE`.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
+mod alone;
 mod ends;
 mod in_cluster;
+mod nodes;
 mod outages;
 mod path;
 mod proxy;
+mod recording;
 mod stage;

@@ -20,6 +20,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::recording::Recording;
+
 /// How long anything may take that a case waits for: far beyond what it takes, so that only a fault reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -39,6 +41,7 @@ pub(crate) struct Stage {
     environment: BTreeMap<String, String>,
     chief: Option<Child>,
     port: u16,
+    pub(crate) recording: Recording,
 }
 
 impl Site {
@@ -83,7 +86,7 @@ impl Stage {
     pub(crate) async fn set(name: &str) -> Self {
         let site = Site::read();
         let client = site.client().await;
-        let stage = Self {
+        let mut stage = Self {
             // Another run's stage, left by a kill, is not ours.
             name: format!("{name}-{}", std::process::id()),
             client,
@@ -92,8 +95,10 @@ impl Stage {
             chief: None,
             port: free_port(),
             site,
+            recording: Recording::default(),
         };
         stage.fresh_namespace().await;
+        stage.recording = Recording::begin(&stage.client, &stage.name);
         stage.fresh_database().await;
         stage.boss(&["install"]).await;
         stage

@@ -27,8 +27,15 @@ use crate::dice::Dice;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Works,
-    Fails,
+    /// Its worker ends with this word and exit code.
+    Fails(&'static str, i32),
+    /// Its container waits with this reason.
     Waits(&'static str),
+    /// Its command can't be started.
+    BadCommand,
+    InitFails,
+    /// `activeDeadlineSeconds` passes.
+    Deadline,
     Unschedulable,
     NoPod,
     Suspended,
@@ -80,10 +87,25 @@ fn waiting(reason: &str) -> ContainerState {
     }
 }
 
+fn is_disrupted(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|it| it.type_ == "DisruptionTarget")
+}
+
+fn terminated(state: ContainerStateTerminated) -> ContainerState {
+    ContainerState { terminated: Some(state), ..ContainerState::default() }
+}
+
 impl SimJob {
     /// Not Complete, Failed or gone.
     pub(crate) fn is_live(&self) -> bool {
         self.finished_at.is_none()
+    }
+
+    /// It has a condition that tells of its end, or that it is on the way there.
+    pub(crate) fn has_verdict(&self) -> bool {
+        let conditions = self.job.status.as_ref().and_then(|status| status.conditions.as_ref());
+        conditions.is_some_and(|all| !all.is_empty())
     }
 
     /// Its container runs.
@@ -108,7 +130,7 @@ impl Cluster {
         self.versions.to_string()
     }
 
-    fn touch(&mut self, name: &JobName) {
+    pub(crate) fn touch(&mut self, name: &JobName) {
         let version = self.version();
         if let Some(it) = self.jobs.get_mut(name) {
             it.job.metadata.resource_version = Some(version);
@@ -145,29 +167,31 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn delete(
-        &mut self,
-        name: &JobName,
-        uid: Option<&str>,
-        version: Option<&str>,
-        now: Duration,
-    ) -> DeleteAnswer {
+    /// Somebody deletes it in the background: the Job goes at once, its pods after it.
+    pub(crate) fn delete_by_hand(&mut self, name: &JobName) {
+        self.jobs.remove(name);
+    }
+
+    /// It is deleted in the foreground: the Job goes when its pods have gone.
+    pub(crate) fn delete(&mut self, name: &JobName, uid: &str, version: Option<&str>, now: Duration) -> DeleteAnswer {
         let Some(it) = self.jobs.get_mut(name) else { return DeleteAnswer::Absent };
         let meta = &it.job.metadata;
-        let other_uid = uid.is_some_and(|uid| meta.uid.as_deref() != Some(uid));
-        if other_uid || version.is_some_and(|version| meta.resource_version.as_deref() != Some(version)) {
+        if meta.uid.as_deref() != Some(uid)
+            || version.is_some_and(|version| meta.resource_version.as_deref() != Some(version))
+        {
             return DeleteAnswer::Changed;
         }
-        it.job.metadata.deletion_timestamp.get_or_insert(time(now));
-        if let Some(pod) = &mut it.pod {
-            pod.metadata.deletion_timestamp.get_or_insert(time(now));
-        }
-        if it.pod.is_none() || !it.is_live() {
-            self.jobs.remove(name);
-        } else {
-            self.touch(name);
-        }
+        it.terminate(now);
+        self.touch(name);
         DeleteAnswer::Accepted
+    }
+
+    /// Its node goes silent, and its pods are evicted: they stay Terminating, and the Job with them.
+    pub(crate) fn lose_node(&mut self, name: &JobName, now: Duration) {
+        let Some(it) = self.jobs.get_mut(name) else { return };
+        it.stuck = true;
+        it.terminate(now);
+        self.touch(name);
     }
 
     /// One step in the life of one Job. Returns how many messages its worker asks for.
@@ -223,24 +247,49 @@ impl SimJob {
             return 0;
         }
         if self.status().start_time.is_none() {
+            // The controller makes the pods and writes the start time in one go.
             self.status().start_time = Some(time(now));
-            return 0;
-        }
-        if self.status().conditions.as_ref().is_some_and(|all| !all.is_empty()) {
-            self.end(now);
-            return 0;
-        }
-        if self.pod.is_none() {
             if self.fate != Fate::NoPod {
                 self.pod = Some(self.new_pod(now));
             }
             return 0;
         }
+        if self.has_verdict() {
+            // An evicted pod is gone before its Job is finished.
+            if self.pod.take_if(|pod| is_disrupted(pod)).is_none() {
+                self.end(now);
+            }
+            return 0;
+        }
+        if self.pod.is_none() {
+            return 0;
+        }
         if self.is_running() {
             return self.work(dice, now);
         }
-        self.start(now);
+        if self.has_failed_to_start() {
+            self.verdict("FailureTarget", "BackoffLimitExceeded", now);
+        } else {
+            self.start(now);
+        }
         0
+    }
+
+    /// Its pod has failed without its worker having run.
+    fn has_failed_to_start(&self) -> bool {
+        let phase = self.pod.as_ref().and_then(|pod| pod.status.as_ref()?.phase.as_deref());
+        phase == Some("Failed")
+    }
+
+    fn verdict(&mut self, kind: &str, reason: &str, now: Duration) {
+        self.status().conditions = Some(vec![condition(kind, reason, now)]);
+    }
+
+    fn terminate(&mut self, now: Duration) {
+        self.job.metadata.deletion_timestamp.get_or_insert(time(now));
+        if let Some(pod) = &mut self.pod {
+            pod.metadata.deletion_timestamp.get_or_insert(time(now));
+        }
     }
 
     fn new_pod(&self, now: Duration) -> Pod {
@@ -280,6 +329,29 @@ impl SimJob {
                     ..PodCondition::default()
                 }]);
             }
+            Fate::BadCommand => {
+                let never = ContainerStateTerminated {
+                    exit_code: 128,
+                    reason: Some("StartError".into()),
+                    started_at: Some(time(Duration::ZERO)),
+                    ..ContainerStateTerminated::default()
+                };
+                let status = self.pod_status();
+                status.phase = Some("Failed".into());
+                status.container_statuses = Some(container(terminated(never)));
+            }
+            Fate::InitFails => {
+                let exit = ContainerStateTerminated {
+                    exit_code: 3,
+                    reason: Some("Error".into()),
+                    started_at: Some(time(now)),
+                    ..ContainerStateTerminated::default()
+                };
+                let status = self.pod_status();
+                status.phase = Some("Failed".into());
+                status.init_container_statuses = Some(container(terminated(exit)));
+                status.container_statuses = Some(container(waiting("PodInitializing")));
+            }
             _ => {
                 let running = ContainerStateRunning { started_at: Some(time(now)) };
                 let status = self.pod_status();
@@ -294,21 +366,22 @@ impl SimJob {
         if !dice.once_in(3) {
             return dice.roll(2);
         }
-        let code = i32::from(self.fate == Fate::Fails);
+        if self.fate == Fate::Deadline {
+            self.verdict("FailureTarget", "DeadlineExceeded", now);
+            return 1;
+        }
+        let (word, code) = if let Fate::Fails(word, code) = self.fate { (word, code) } else { ("Completed", 0) };
         let ended = ContainerStateTerminated {
             exit_code: code,
-            reason: Some(if code == 0 { "Completed" } else { "Error" }.into()),
+            reason: Some(word.into()),
             started_at: Some(time(now)),
             ..ContainerStateTerminated::default()
         };
-        self.pod_status().container_statuses =
-            Some(container(ContainerState { terminated: Some(ended), ..ContainerState::default() }));
-        let (kind, reason) = if code == 0 {
-            ("SuccessCriteriaMet", "CompletionsReached")
-        } else {
-            ("FailureTarget", "BackoffLimitExceeded")
-        };
-        self.status().conditions = Some(vec![condition(kind, reason, now)]);
+        self.pod_status().container_statuses = Some(container(terminated(ended)));
+        match code {
+            0 => self.verdict("SuccessCriteriaMet", "CompletionsReached", now),
+            _ => self.verdict("FailureTarget", "BackoffLimitExceeded", now),
+        }
         1 + dice.roll(2)
     }
 
@@ -324,7 +397,18 @@ impl SimJob {
     /// Its pod is deleted under it: the Job fails at once.
     pub(crate) fn lose_pod(&mut self, now: Duration) {
         self.pod = None;
-        self.job.status.get_or_insert_default().conditions =
-            Some(vec![condition("FailureTarget", "BackoffLimitExceeded", now)]);
+        self.verdict("FailureTarget", "BackoffLimitExceeded", now);
+    }
+
+    /// Its pod is evicted.
+    pub(crate) fn evict(&mut self, now: Duration) {
+        let disrupted = PodCondition {
+            type_: "DisruptionTarget".into(),
+            status: "True".into(),
+            reason: Some("DeletionByTaintManager".into()),
+            ..PodCondition::default()
+        };
+        self.pod_status().conditions = Some(vec![disrupted]);
+        self.verdict("FailureTarget", "BackoffLimitExceeded", now);
     }
 }

@@ -41,17 +41,17 @@ impl World {
         }
         let name = names[self.dice.roll(names.len() as u64) as usize].clone();
         if self.strikes(Fault::JobDeleted, if self.hasty { 2 } else { 8 }) {
-            self.cluster.delete(&name, None, None, self.now);
+            self.cluster.delete_by_hand(&name);
         }
         let now = self.now;
         let live_pod =
             self.cluster.jobs.get(&name).is_some_and(|it| it.is_live() && it.pod.is_some() && !it.is_terminating());
         if live_pod && self.strikes(Fault::PodDeleted, 8) {
             self.cluster.jobs.get_mut(&name).expect("just seen").lose_pod(now);
+            self.cluster.touch(&name);
         }
         if live_pod && self.strikes(Fault::NodeGone, 8) {
-            self.cluster.jobs.get_mut(&name).expect("just seen").stuck = true;
-            self.cluster.delete(&name, None, None, now);
+            self.cluster.lose_node(&name, now);
         }
     }
 

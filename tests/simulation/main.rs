@@ -9,6 +9,7 @@ mod dice;
 mod disturb;
 mod faults;
 mod policy;
+mod recorded;
 mod store;
 mod world;
 

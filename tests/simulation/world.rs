@@ -256,7 +256,7 @@ impl World {
             Effect::CheckJob(name) => vec![Event::Checked(name.clone(), self.cluster.check(name, now))],
             Effect::DeleteJob { name, uid, resource_version } => {
                 self.check_delete(name, uid, resource_version.as_deref());
-                let answer = self.cluster.delete(name, Some(uid), resource_version.as_deref(), now);
+                let answer = self.cluster.delete(name, uid, resource_version.as_deref(), now);
                 vec![Event::DeleteAnswered(name.clone(), answer)]
             }
             Effect::WriteNotes(notes) => {
@@ -293,14 +293,17 @@ impl World {
             return Fate::Suspended;
         }
         if !self.strikes(Fault::NeverStarts, 6) {
-            return if self.dice.once_in(5) { Fate::Fails } else { Fate::Works };
+            return if self.dice.once_in(5) { Fate::Fails("Error", 1) } else { Fate::Works };
         }
-        match self.dice.roll(6) {
+        match self.dice.roll(9) {
             0 => Fate::Waits("ImagePullBackOff"),
             1 => Fate::Waits("InvalidImageName"),
             2 => Fate::Waits("CreateContainerConfigError"),
             3 => Fate::Waits("ContainerCreating"),
             4 => Fate::Unschedulable,
+            5 => Fate::BadCommand,
+            6 => Fate::InitFails,
+            7 => Fate::Deadline,
             _ => Fate::NoPod,
         }
     }
@@ -312,6 +315,8 @@ impl World {
             && version.is_none_or(|version| meta.resource_version.as_deref() == Some(version));
         let ended = self.store.rows.get(name).is_some_and(|row| row.end.is_some());
         assert!(!(strikes && it.is_running() && !ended), "invariant: a_running_job_is_never_deleted ({name})");
+        let ending = it.finished_at.is_none() && it.has_verdict();
+        assert!(!(strikes && ending), "invariant: a_job_that_is_about_to_end_is_left_alone ({name})");
         if let (true, Some(finished)) = (strikes, it.finished_at) {
             assert!(ended, "invariant: a_finished_job_is_cleaned_up_only_after_its_outcome_is_stored ({name})");
             assert!(

@@ -10,7 +10,7 @@ use crate::{
     build::{self, told},
     net::{add_address, free_network, free_port},
     node, plane, postgres,
-    processes::until,
+    processes::{Process, until},
     programs,
     state::{State, folder},
     sweep,
@@ -29,6 +29,16 @@ pub(crate) enum Action {
     Down,
     /// Print the path of its kubeconfig.
     Kubeconfig,
+    /// Kill one of its processes, such as `apiserver` or `postgres`, to see what happens.
+    Kill {
+        /// Its name.
+        process: String,
+    },
+    /// Start that process again.
+    Revive {
+        /// Its name.
+        process: String,
+    },
 }
 
 /// Socket names may have 107 bytes; this many are left for containerd's own.
@@ -50,12 +60,39 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<()> {
             Ok(())
         }
         Action::Down => down(),
+        Action::Kill { process } => {
+            let _lock = lock()?;
+            known(&State::load()?.context(NOT_UP)?, process)?.kill();
+            Ok(())
+        }
+        Action::Revive { process } => revive(process),
         Action::Kubeconfig => {
-            let state =
-                State::load()?.filter(|state| state.ready).context("the cluster is not up: cargo xtask cluster up")?;
+            let state = State::load()?.filter(|state| state.ready).context(NOT_UP)?;
             println_path(&state.kubeconfig)
         }
     }
+}
+
+const NOT_UP: &str = "the cluster is not up: cargo xtask cluster up";
+
+fn known<'a>(state: &'a State, name: &str) -> anyhow::Result<&'a Process> {
+    let names = || state.processes.iter().map(|process| process.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = state.processes.iter().find(|process| process.name == name);
+    found.with_context(|| format!("the cluster has no process {name}; it has {}", names()))
+}
+
+fn revive(name: &str) -> anyhow::Result<()> {
+    let _lock = lock()?;
+    let mut state = State::load()?.context(NOT_UP)?;
+    if known(&state, name)?.is_alive() {
+        return Ok(());
+    }
+    if name == "postgres" {
+        postgres::unlock()?;
+    }
+    let process = known(&state, name)?.start_again()?;
+    state.processes.iter_mut().filter(|it| it.name == name).for_each(|it| *it = process.clone());
+    state.save()
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command")]

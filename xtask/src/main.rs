@@ -5,6 +5,7 @@ mod build;
 mod cluster;
 mod demo;
 mod image;
+mod mutants;
 mod net;
 mod node;
 mod pki;
@@ -40,6 +41,8 @@ enum Task {
     Demo(demo::Options),
     /// Format, lints, tidiness, documents, unit tests, simulation, Postgres, and the real cluster.
     Test(test::Options),
+    /// Mutate the pure core, and see whether a test notices.
+    Mutants(mutants::Options),
     /// Hold the rules of the house: arrows, purity, lengths, module docs.
     Tidy,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Cluster { action } => cluster::run(&action),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Mutants(options) => mutants::run(&options),
         Task::Tidy => tidy::run(),
     };
     match done {

@@ -61,14 +61,18 @@ fn init(password: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A server that was killed leaves its lock. Whoever held it is not alive, or this would not be asked for.
+pub(crate) fn unlock() -> anyhow::Result<()> {
+    match fs::remove_file(data().join("postmaster.pid")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Starts Postgres where the state says.
 pub(crate) fn start(state: &State) -> anyhow::Result<Process> {
     init(&state.postgres_password)?;
-    // A server that was killed leaves its lock; whoever holds it is not alive, or we would not be here.
-    match fs::remove_file(data().join("postmaster.pid")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
+    unlock()?;
     let mut addresses = vec!["127.0.0.1".to_owned(), state.postgres_host.clone()];
     addresses.dedup();
     let mut postgres = as_postgres("postgres")?;
@@ -78,13 +82,7 @@ pub(crate) fn start(state: &State) -> anyhow::Result<Process> {
         "-c",
         &format!("listen_addresses={}", addresses.join(",")),
     ]);
-    for setting in [
-        "unix_socket_directories=",
-        "fsync=off",
-        "synchronous_commit=off",
-        "full_page_writes=off",
-        "shared_buffers=256MB",
-    ] {
+    for setting in ["unix_socket_directories=", "fsync=off", "full_page_writes=off", "shared_buffers=256MB"] {
         postgres.args(["-c", setting]);
     }
     postgres.args(["-c", &format!("max_connections={CONNECTIONS}")]);

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
+    path::PathBuf,
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -33,13 +34,20 @@ pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) pid: i32,
     started: String,
+    /// What it was started with, to start it again: program, arguments, folder.
+    command: Vec<String>,
+    folder: Option<PathBuf>,
 }
 
 impl Process {
     /// Starts a command in the background with its output in a log.
     pub(crate) fn start(name: &str, command: &mut Command) -> anyhow::Result<Self> {
         let log = subfolder("logs")?.join(format!("{name}.log"));
-        let file = File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("can't write {}", log.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
@@ -48,7 +56,25 @@ impl Process {
             .spawn()
             .with_context(|| format!("can't start {name} ({:?})", command.get_program()))?;
         let pid = i32::try_from(child.id())?;
-        Ok(Self { name: name.to_owned(), pid, started: start_time(pid).unwrap_or_default() })
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        Ok(Self {
+            name: name.to_owned(),
+            pid,
+            started: start_time(pid).unwrap_or_default(),
+            command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
+            folder: command.get_current_dir().map(Into::into),
+        })
+    }
+
+    /// Starts it once more, as it was started first. None of ours is given an environment of its own.
+    pub(crate) fn start_again(&self) -> anyhow::Result<Self> {
+        let (program, arguments) = self.command.split_first().context("a process without a program")?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        Self::start(&self.name, &mut command)
     }
 
     /// Whether it is still the process that was started, and no zombie.

@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if options.fast {
         part("Postgres", &mut || {
             state = Some(cluster::postgres_up(options.yes)?);
-            tests(state.as_ref(), "postgres")
+            tests(state.as_ref(), "postgres", &SIDE_BY_SIDE)
         })?;
         eprintln!("\nnot run, as asked with --fast: the tests on the cluster (tests/e2e)");
     } else {
@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             state = Some(bring_up(options)?);
             Ok(())
         })?;
-        part("Postgres", &mut || tests(state.as_ref(), "postgres"))?;
+        part("Postgres", &mut || tests(state.as_ref(), "postgres", &SIDE_BY_SIDE))?;
         part("end to end", &mut || end_to_end(options, state.as_ref()))?;
     }
     eprintln!("\nall passed");
@@ -122,10 +122,17 @@ fn end_to_end(options: &Options, state: Option<&State>) -> anyhow::Result<()> {
         // What an earlier run left, also one that was killed half way.
         kubectl(state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=false"])?;
     }
-    tests(state, "e2e")
+    tests(state, "e2e", &[&SIDE_BY_SIDE[..], &["--skip", ALONE]].concat())?;
+    tests(state, "e2e", &["--test-threads", "1", ALONE])
 }
 
-fn tests(state: Option<&State>, test: &str) -> anyhow::Result<()> {
+/// Cases mostly wait for the cluster: more of them than processors run side by side.
+const SIDE_BY_SIDE: [&str; 2] = ["--test-threads", "8"];
+
+/// Cases that stop what all the others need run by themselves, one after another.
+const ALONE: &str = "alone::";
+
+fn tests(state: Option<&State>, test: &str, how: &[&str]) -> anyhow::Result<()> {
     let state = state.context("the servers are not up")?;
     let mut command = dies_with_us(&cargo());
     command.args(["test", "--package", "job-chief", "--locked", "--features", FEATURE, "--test", test]);
@@ -134,6 +141,6 @@ fn tests(state: Option<&State>, test: &str) -> anyhow::Result<()> {
     // A run that is killed takes its cases with it.
     let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
     command.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
-    // Cases mostly wait for the cluster: more of them than processors run side by side.
-    show(command.args(["--", "--test-threads", "8"]))
+    command.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
+    show(command.arg("--").args(how))
 }
