@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use sqlx::Connection;
 
 use crate::{
@@ -18,10 +18,11 @@ use crate::{
         manifest::{Instance, Template},
         names::job_name,
     },
+    http::client::ask,
     queue::connect,
     sql::quoted,
     store::migrate::migrate,
-    telemetry,
+    tables, telemetry,
 };
 
 /// Starts Kubernetes Jobs for the messages of pg-boss queues.
@@ -56,6 +57,13 @@ enum Command {
         /// The name of the JobConfig.
         name: String,
     },
+    /// Ask a running job-chief how its JobConfigs are, or one of them with what it did last.
+    Status {
+        /// The name of one JobConfig.
+        name: Option<String>,
+        #[command(flatten)]
+        asking: Asking,
+    },
     /// Print the JSON Schema of jobs.json.
     Schema,
     /// Create or update our own schema in Postgres, as a role that may.
@@ -67,6 +75,25 @@ enum Command {
     },
     /// Print the Role that the service needs, as YAML.
     Rbac,
+}
+
+/// Whom to ask, and how to tell.
+#[derive(Debug, Args)]
+struct Asking {
+    /// Where job-chief listens.
+    #[arg(long, env = "JOB_CHIEF_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    url: String,
+    /// How the answer is printed.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }
 
 /// The exit code for a configuration that nothing can be started with.
@@ -105,6 +132,7 @@ impl Cli {
             }
             Command::Validate => self.validate(),
             Command::Render { name } => self.render(name),
+            Command::Status { name, asking } => runtime()?.block_on(status(name.as_deref(), asking)),
             Command::Schema => print(&serde_json::to_string_pretty(&jobs_json_schema())?),
             Command::Migrate => runtime()?.block_on(self.migrate()),
             Command::Grants { role } => self.grants(role),
@@ -166,6 +194,19 @@ impl Cli {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct BadConfiguration(String);
+
+async fn status(name: Option<&str>, asking: &Asking) -> anyhow::Result<()> {
+    let path: Vec<&str> = std::iter::once("jobs").chain(name).collect();
+    let told = ask(&asking.url, &path).await?;
+    print(
+        match (asking.output, name) {
+            (Output::Json, _) => serde_json::to_string_pretty(&told)?,
+            (Output::Table, Some(_)) => tables::details(&told),
+            (Output::Table, None) => tables::overview(&told),
+        }
+        .trim_end(),
+    )
+}
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")

@@ -27,26 +27,29 @@ impl Part {
     }
 }
 
+/// A part works, or why it does not.
+type State = Result<(), String>;
+
 /// The state of all parts. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
-    parts: Arc<watch::Sender<BTreeMap<Part, Result<(), String>>>>,
+    /// `None` before a part was tried.
+    parts: Arc<watch::Sender<BTreeMap<Part, Option<State>>>>,
     view_age: Arc<watch::Sender<Duration>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        let waiting =
-            [Part::Schema, Part::Queue, Part::Kubernetes].map(|part| (part, Err("not reached yet".to_owned())));
+        let waiting = [Part::Schema, Part::Queue, Part::Kubernetes].map(|part| (part, None));
         Self { parts: Arc::new(watch::Sender::new(waiting.into())), view_age: Arc::default() }
     }
 }
 
 impl Health {
     /// A part works, or does not. Logged when that changes.
-    pub fn set(&self, part: Part, state: Result<(), String>) {
+    pub fn set(&self, part: Part, state: State) {
         self.parts.send_if_modified(|parts| {
-            let before = parts.insert(part, state.clone());
+            let before = parts.insert(part, Some(state.clone())).flatten();
             let changed = before.as_ref().is_none_or(|before| before.is_ok() != state.is_ok());
             match (&state, changed) {
                 (Ok(()), true) => tracing::info!(part = part.as_str(), "works"),
@@ -71,7 +74,8 @@ impl Health {
     }
 
     /// The parts with what is wrong with them; all `Ok` is ready.
-    pub fn parts(&self) -> BTreeMap<Part, Result<(), String>> {
-        self.parts.borrow().clone()
+    pub fn parts(&self) -> BTreeMap<Part, State> {
+        let told = |state: &Option<_>| state.clone().unwrap_or_else(|| Err("not reached yet".to_owned()));
+        self.parts.borrow().iter().map(|(part, state)| (*part, told(state))).collect()
     }
 }

@@ -28,6 +28,8 @@ pub mod actors;
 
 pub mod http;
 
+pub mod tables;
+
 pub mod shutdown;
 
 pub mod app;

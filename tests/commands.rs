@@ -1,7 +1,12 @@
 //! The commands as people type them: what they print, and their exit codes.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use tempfile::TempDir;
 
@@ -79,4 +84,57 @@ fn schema_grants_and_rbac_print_what_can_be_used_as_it_is() {
     assert!(grants.contains("GRANT USAGE ON SCHEMA \"boss\" TO \"chief \"\"x\"\"\""), "{grants}");
     let role: serde_json::Value = serde_yaml_ng::from_str(&job_chief(GOOD, &["rbac"], &[]).out).unwrap();
     assert_eq!(role["kind"], "Role");
+}
+
+const NOBODY: &str = r#"{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+    "users": [{"name": "c", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}]}"#;
+
+/// The log of a job-chief that reaches nobody, until all that is wanted was said.
+fn log(environment: &[(&str, &str)], wanted: &'static [&str]) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("jobs.json"), GOOD).unwrap();
+    fs::write(folder.path().join("kubeconfig"), NOBODY).unwrap();
+    fs::write(folder.path().join("settings.toml"), "[server]\nhost = \"127.0.0.1\"\nport = 0\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+    command.args(["run", "--context", "c", "--kubeconfig", "kubeconfig", "--config", "settings.toml"]);
+    command.current_dir(folder.path()).env_clear().envs([("DB_HOST", "127.0.0.1"), ("DB_PORT", "1")]);
+    let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (sender, told) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let mut seen = vec![];
+        for line in lines {
+            seen.push(line);
+            if wanted.iter().all(|wanted| seen.iter().any(|line: &String| line.contains(wanted))) {
+                break;
+            }
+        }
+        sender.send(seen)
+    });
+    let seen = told.recv_timeout(Duration::from_secs(60));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reading.join().unwrap().unwrap();
+    seen.expect("it says within a minute what is wanted")
+}
+
+#[test]
+fn logs_and_the_server_are_as_the_settings_say() {
+    let told = log(&[], &["serving", "does not work"]);
+    let serving = told.iter().find(|line| line.contains("serving")).unwrap();
+    assert!(serving.starts_with('{') && serving.contains("127.0.0.1:"), "{told:?}");
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string();
+    let told = log(&[("SERVER_PORT", &port), ("LOG_PRETTY_PRINT_ENABLED", "true")], &["serving"]);
+    let serving = told.iter().find(|line| line.contains("serving")).unwrap();
+    assert!(!serving.starts_with('{') && serving.contains(&format!("127.0.0.1:{port}")), "{told:?}");
+    let told = log(&[("LOG_LEVEL", "warn")], &["does not work"]);
+    assert!(!told.iter().any(|line| line.contains("serving")), "{told:?}");
+}
+
+#[test]
+fn status_says_where_it_asked_in_vain() {
+    let told = job_chief(GOOD, &["status", "--url", "http://127.0.0.1:1"], &[]);
+    assert_eq!((told.code, told.err.contains("127.0.0.1:1/jobs does not answer")), (1, true), "{}", told.err);
+    let told = job_chief(GOOD, &["status", "--url", "ftp://x"], &[]);
+    assert_eq!((told.code, told.err.contains("http://HOST:PORT")), (1, true), "{}", told.err);
 }

@@ -29,7 +29,9 @@ pub fn options(db: &DbSettings) -> PgConnectOptions {
         .database(&db.database)
         .application_name("job-chief")
         // Named statements do not survive a pooler in transaction mode.
-        .statement_cache_capacity(0);
+        .statement_cache_capacity(0)
+        // Nor does it take start-up options.
+        .extra_float_digits(None);
     if !db.enable_ssl_auth {
         return options.ssl_mode(PgSslMode::Prefer);
     }

@@ -77,6 +77,8 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
         (annotations["job-chief/queue-name"].as_str(), annotations["team"].as_str()),
         ("Bilder.und_Filme/2026", "pictures")
     );
+    let told = stage.command(&["status", "pictures"]).await;
+    assert!(told.contains("succeeded completed") && told.contains("→ 1 Job"), "{told}");
     let metrics = stage.get("/metrics").await.unwrap().1;
     assert!(
         metrics.contains("job_chief_runs_total{job_config=\"pictures\",outcome=\"succeeded\",reason=\"completed\"}"),
@@ -143,4 +145,25 @@ async fn sigterm_drains_and_a_restart_adopts_what_runs() {
     let after: Vec<_> = stage.jobs().await.into_iter().map(|job| job.metadata.uid).collect();
     assert_eq!(after, before, "nothing was doubled, nothing was killed");
     assert_eq!(stage.count("select count(*) from chief.runs").await, 2);
+}
+
+#[tokio::test]
+async fn a_worker_on_the_wrong_queue_is_told_from_one_that_works() {
+    let mut stage = Stage::set("path-nothing").await;
+    let keys = json!({"waitTimeAfterSuccessfulRun": "100ms", "waitTimeAfterFailedRun": "1s", "backoff": {"after": 2, "max": "2s"}});
+    stage.run(json!([with(script("stuck", "true"), keys)])).await;
+    stage.send("stuck", 3).await;
+    let runs = stage.ended("stuck", 4).await;
+    assert!(runs.iter().all(|run| run["outcome"] == "succeeded"), "{runs:?}");
+    eventually("the successes to be marked", || async {
+        let told = stage.json("/jobs/stuck").await?;
+        let marked = told["runs"].as_array()?.iter().filter(|run| run["tookNothing"] == true).count();
+        (marked >= 3 && told["failedInARow"].as_u64()? >= 3).then_some(())
+    })
+    .await;
+    let why =
+        |told: &serde_json::Value| told["decisions"].as_array().unwrap().iter().any(|it| it["why"] == "backing_off");
+    eventually("a decision that says why", || async { why(&stage.json("/jobs/stuck").await?).then_some(()) }).await;
+    let metrics = stage.get("/metrics").await.unwrap().1;
+    assert!(metrics.contains("job_chief_runs_took_nothing_total{job_config=\"stuck\"}"), "{metrics}");
 }

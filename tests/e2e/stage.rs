@@ -213,6 +213,15 @@ impl Stage {
         eventually("readiness", || async { (self.get("/readiness").await?.0 == 200).then_some(()) }).await;
     }
 
+    /// What a command that asks this job-chief prints.
+    pub(crate) async fn command(&self, words: &[&str]) -> String {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+        let output = command.args(words).args(["--url", &url]).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub(crate) fn log_path(&self) -> PathBuf {
         self.folder.path().join("job-chief.log")
     }

@@ -26,6 +26,8 @@ pub(crate) struct Script {
     pub(crate) jobs: BTreeMap<JobName, SeenJob>,
     pub(crate) ends: Vec<End>,
     pub(crate) notes: Vec<Note>,
+    /// Every effect with its time.
+    pub(crate) transcript: Vec<String>,
     pub(crate) pending_look: bool,
     pub(crate) refuses: bool,
 }
@@ -56,10 +58,22 @@ impl Script {
         let mut config =
             json!({"queueName": "q", "podConfig": {"image": "i"}, "maxConcurrentJobs": 4, "queueCheckInterval": "10s"});
         config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-        let config: JobConfig = serde_json::from_value(config).unwrap();
+        Self::of(&serde_json::from_value(config).unwrap(), unfinished, jobs)
+    }
+
+    pub(crate) fn of(config: &JobConfig, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
         let now = Duration::from_secs(1_700_000_000);
-        let life = Lifecycle::new(Policy::of(&config, "i"), 7, now);
-        let mut script = Self { life, now, jobs, ends: vec![], notes: vec![], pending_look: false, refuses: false };
+        let life = Lifecycle::new(Policy::of(config, "i"), 7, now);
+        let mut script = Self {
+            life,
+            now,
+            jobs,
+            ends: vec![],
+            notes: vec![],
+            transcript: vec![],
+            pending_look: false,
+            refuses: false,
+        };
         script.feed(Event::DeadlineReached);
         script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0 })));
         script.show();
@@ -68,6 +82,7 @@ impl Script {
 
     pub(crate) fn feed(&mut self, event: Event) {
         for effect in self.life.step(self.now, event) {
+            self.transcript.push(format!("{:?} {effect:?}", self.now));
             self.perform(effect);
         }
     }
@@ -157,6 +172,15 @@ impl Script {
             if let Phase::Running { age } = phase {
                 job.ran = Some(*age);
             }
+        }
+        self.show();
+    }
+
+    /// Every new Job is in this phase, and grows older in it.
+    pub(crate) fn become_once(&mut self, phase: &Phase) {
+        for job in self.jobs.values_mut().filter(|job| &*job.resource_version == "1") {
+            job.phase = phase.clone();
+            job.resource_version = "2".into();
         }
         self.show();
     }

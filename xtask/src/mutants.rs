@@ -20,9 +20,9 @@ use crate::{
 /// Mutation tests of `src/decide`; an hour or so. Not part of the test run.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only mutants whose name matches this regular expression, such as `scale.rs`.
+    /// Only these files of `src/decide`, such as `scale.rs`.
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// How many mutants are tried at once.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -61,10 +61,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     told("copying the pure floors", || copy(&tree))?;
     let mut mutants = Command::new(tool);
     mutants.current_dir(&tree).args(["mutants", "--no-shuffle", "--colors", "never", "--output"]);
-    mutants.arg(root().join("target/mutants")).args(["--file", "src/decide/**", "--minimum-test-timeout", "60"]);
-    mutants.args(["--jobs", &options.jobs.to_string()]);
-    if let Some(only) = &options.only {
-        mutants.args(["--re", only]);
+    mutants.arg(root().join("target/mutants")).args([
+        "--minimum-test-timeout",
+        "60",
+        "--jobs",
+        &options.jobs.to_string(),
+    ]);
+    let all = ["**".to_owned()];
+    for file in if options.only.is_empty() { &all[..] } else { &options.only } {
+        mutants.args(["--file", &format!("src/decide/{file}")]);
     }
     mutants.args(["--", "--lib"]);
     mutants.args(TESTS.iter().flat_map(|test| ["--test", test]));

@@ -1,0 +1,182 @@
+//! What the commands print for people.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+/// All JobConfigs, one a line.
+pub fn overview(jobs: &Value) -> String {
+    let header = ["JOBCONFIG", "QUEUE", "JOBS", "MAX", "READY", "STATE"].map(str::to_owned).to_vec();
+    let rows = array(jobs).map(|job| {
+        vec![
+            text(&job["name"]),
+            text(&job["queue"]),
+            phases(&job["phase"]),
+            text(&job["maxConcurrentJobs"]),
+            ready(&job["decision"]),
+            state(job),
+        ]
+    });
+    table(std::iter::once(header).chain(rows).collect())
+}
+
+/// One JobConfig with what it did last.
+pub fn details(job: &Value) -> String {
+    let mut told = format!(
+        "{}  queue {}  {} of {} live  {}\n",
+        text(&job["name"]),
+        text(&job["queue"]),
+        phases(&job["phase"]),
+        text(&job["maxConcurrentJobs"]),
+        state(job)
+    );
+    let live = array(&job["live"]).map(|it| {
+        let hangs = it["terminatingSeconds"].as_u64().map(|age| format!("on {} for {age} s", text(&it["node"])));
+        vec![text(&it["job"]), text(&it["phase"]), hangs.unwrap_or_else(|| text(&it["problem"]))]
+    });
+    section(&mut told, &["LIVE JOB", "PHASE", ""], live.collect());
+    let runs = array(&job["runs"]).map(|run| {
+        let how = [&run["outcome"], &run["reason"], &run["exitCode"]].map(text);
+        let nothing = if run["tookNothing"] == true { "took nothing" } else { "" };
+        vec![
+            text(&run["job"]),
+            text(&run["wishedAt"]),
+            text(&run["endedAt"]),
+            how.join(" ").trim().to_owned(),
+            [nothing, &text(&run["message"])].join(" ").trim().lines().next().unwrap_or_default().to_owned(),
+        ]
+    });
+    section(&mut told, &["RUN", "WISHED", "ENDED", "OUTCOME", ""], runs.collect());
+    let decisions = array(&job["decisions"]).map(|it| vec![text(&it["at"]), sentence(it)]);
+    section(&mut told, &["DECIDED", ""], decisions.collect());
+    if let Some(error) = job["runsError"].as_str() {
+        told.push_str("\nwhat is on record can't be read: ");
+        told.push_str(error);
+        told.push('\n');
+    }
+    told
+}
+
+/// `ready 12 (3 new), claimed 1, live 3 (1 starting), max 5 → 2 Jobs, full`
+pub fn sentence(decision: &Value) -> String {
+    let number = |key: &str| decision[key].as_u64().unwrap_or_default();
+    let jobs = number("jobs");
+    format!(
+        "ready {} ({} new), claimed {}, live {} ({} starting), max {} → {jobs} Job{}, {}",
+        ready(decision),
+        number("new"),
+        number("claimed"),
+        number("live"),
+        number("starting"),
+        number("max"),
+        if jobs == 1 { "" } else { "s" },
+        text(&decision["why"]).replace('_', " ")
+    )
+}
+
+fn state(job: &Value) -> String {
+    let backoff = job["backoffSeconds"].as_f64().unwrap_or_default();
+    if job["left"] == true {
+        "left jobs.json, drains".to_owned()
+    } else if job["draining"] == true {
+        "drains".to_owned()
+    } else if job["paused"] == true {
+        "paused".to_owned()
+    } else if backoff > 0.0 {
+        format!("backs off for {backoff:.0} s, {} failed in a row", text(&job["failedInARow"]))
+    } else {
+        text(&job["decision"]["why"]).replace('_', " ")
+    }
+}
+
+fn phases(phase: &Value) -> String {
+    let told = ["queued", "starting", "running", "terminating"].into_iter().filter_map(|name| {
+        let count = phase[name].as_u64().filter(|count| *count > 0)?;
+        Some(format!("{count} {name}"))
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    if told.is_empty() { "0".to_owned() } else { told }
+}
+
+/// How many messages can be fetched; `12+` where the count stopped there.
+fn ready(decision: &Value) -> String {
+    let bounded = if decision["bounded"] == true { "+" } else { "" };
+    text(&decision["ready"]) + bounded
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+/// A value without quotes; nothing where there is none.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn section(told: &mut String, header: &[&str], rows: Vec<Vec<String>>) {
+    if rows.is_empty() {
+        return;
+    }
+    let header = header.iter().map(|&word| word.to_owned()).collect();
+    told.push('\n');
+    told.push_str(&table(std::iter::once(header).chain(rows).collect()));
+}
+
+/// Columns as wide as their widest cell.
+fn table(rows: Vec<Vec<String>>) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut told = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            write!(line, "{cell:<width$}  ").expect("a string takes everything");
+        }
+        told.push_str(line.trim_end());
+        told.push('\n');
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job() -> Value {
+        json!({
+            "name": "mail", "queue": "Mail/1", "maxConcurrentJobs": 4, "phase": {"queued": 0, "starting": 1, "running": 2, "terminating": 1},
+            "paused": false, "draining": false, "left": false, "backoffSeconds": 0.0, "failedInARow": 0,
+            "decision": {"why": "full", "ready": 12, "bounded": true, "new": 3, "claimed": 1, "live": 3, "starting": 1, "max": 4, "jobs": 1},
+            "live": [
+                {"job": "job-chief-a-mail-1", "phase": "terminating", "node": "worker-7", "terminatingSeconds": 312, "problem": null},
+                {"job": "job-chief-a-mail-2", "phase": "starting", "node": null, "terminatingSeconds": null, "problem": "image_pull: ErrImagePull no such tag"},
+            ],
+            "runs": [
+                {"job": "job-chief-a-mail-0", "wishedAt": "2026-01-02T03:04:05.678Z", "endedAt": "2026-01-02T03:05:05.678Z", "outcome": "failed", "reason": "exit_code", "exitCode": 7, "message": "no\nspace", "tookNothing": false},
+                {"job": "job-chief-a-mail-9", "wishedAt": "2026-01-02T03:04:05.678Z", "endedAt": "2026-01-02T03:05:05.678Z", "outcome": "succeeded", "reason": "completed", "exitCode": null, "message": null, "tookNothing": true},
+            ],
+            "decisions": [{"at": "2026-01-02T03:04:05.678Z", "why": "created", "ready": 2, "bounded": false, "new": 1, "claimed": 0, "live": 0, "starting": 0, "max": 4, "jobs": 2}],
+        })
+    }
+
+    #[test]
+    fn the_overview_has_a_line_for_each() {
+        let backing_off = json!({"name": "b", "queue": "b", "maxConcurrentJobs": 1, "phase": {}, "backoffSeconds": 12.3, "failedInARow": 3, "decision": {"ready": 1}});
+        let paused = json!({"name": "p", "queue": "p", "maxConcurrentJobs": 1, "phase": {}, "paused": true});
+        insta::assert_snapshot!(overview(&json!([job(), backing_off, paused])));
+    }
+
+    #[test]
+    fn the_details_tell_what_lives_what_ended_and_why() {
+        insta::assert_snapshot!(details(&job()));
+    }
+}
