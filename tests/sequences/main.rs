@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod effects;
+mod objects;
 mod script;
 
 use std::{collections::BTreeMap, time::Duration};
