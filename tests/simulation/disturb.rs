@@ -25,8 +25,13 @@ impl World {
         if self.strikes(Fault::Restart, 10) {
             self.restart();
         }
-        if self.strikes(Fault::Drain, 20) {
+        if self.strikes(Fault::Stop, 20) {
+            self.stopped = true;
             self.feed(Event::Stop);
+        }
+        if !self.left && self.strikes_later(Fault::LeavesTheFile, 60) {
+            self.left = true;
+            self.feed(Event::Drain);
         }
         if self.strikes(Fault::Pause, 10) {
             self.paused = !self.paused;
@@ -66,21 +71,42 @@ impl World {
         self.answers.clear();
         self.views.clear();
         self.old_views.clear();
-        (self.view_delivered, self.last_look, self.paused) = (false, None, false);
+        (self.view_delivered, self.last_look, self.paused, self.stopped) = (false, None, false, false);
         self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
+        // The file may have changed back meanwhile.
+        self.left = self.left && self.later_dice.once_in(2);
+        if self.left {
+            self.feed(Event::Drain);
+        }
     }
 
     /// No fault any more; everything that hangs comes loose.
     pub(crate) fn calm(&mut self) {
         (self.faults, self.store_away) = (0, false);
-        if self.life.status(self.now).draining {
-            // Who drains ends; another process begins.
-            self.restart();
-        }
-        self.feed(Event::Resume);
         for it in self.cluster.jobs.values_mut() {
             it.stuck = false;
         }
+        if self.stopped {
+            // Who stops ends; another process begins.
+            self.restart();
+        }
+        if self.left {
+            self.see_to_the_end();
+        }
+        self.feed(Event::Resume);
+    }
+
+    /// What has left the file is done when its last run is; then it comes back.
+    fn see_to_the_end(&mut self) {
+        let done = (0..2000).any(|_| {
+            self.calm_step();
+            self.life.is_done()
+        });
+        assert!(done, "liveness: what_has_left_the_file_comes_to_its_end: {:?}", self.life.status(self.now));
+        let open = self.store.rows.values().filter(|row| row.end.is_none()).count();
+        assert_eq!(open, 0, "invariant: what_has_left_the_file_leaves_no_run_without_an_end");
+        self.left = false;
+        self.restart();
     }
 
     /// Everything on its way arrives, and time goes on to what is due next, at most ten seconds.

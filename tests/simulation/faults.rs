@@ -20,13 +20,14 @@ pub(crate) enum Fault {
     StoreAway,
     JobSuspended,
     NodeGone,
-    Drain,
+    Stop,
     Pause,
     ViewStale,
+    LeavesTheFile,
 }
 
 /// Every kind.
-pub(crate) const FAULTS: [Fault; 19] = [
+pub(crate) const FAULTS: [Fault; 20] = [
     Fault::RequestLost,
     Fault::AnswerLost,
     Fault::RequestLate,
@@ -43,16 +44,17 @@ pub(crate) const FAULTS: [Fault; 19] = [
     Fault::StoreAway,
     Fault::JobSuspended,
     Fault::NodeGone,
-    Fault::Drain,
+    Fault::Stop,
     Fault::Pause,
     Fault::ViewStale,
+    Fault::LeavesTheFile,
 ];
 
 /// How often each kind struck, and how often while a create or delete was in flight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
-    pub struck: [u64; 19],
-    pub in_flight: [u64; 19],
+    pub struck: [u64; 20],
+    pub in_flight: [u64; 20],
 }
 
 impl Counters {

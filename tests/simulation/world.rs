@@ -21,6 +21,8 @@ use crate::{
 /// The world of one history.
 pub(crate) struct World {
     pub dice: Dice,
+    /// Faults that came later cast their own, so that kept histories stay as they are.
+    pub(crate) later_dice: Dice,
     pub now: Duration,
     pub life: Lifecycle,
     pub cluster: Cluster,
@@ -34,6 +36,9 @@ pub(crate) struct World {
     pub(crate) old_views: VecDeque<Snapshot>,
     pub(crate) store_away: bool,
     pub(crate) paused: bool,
+    pub(crate) stopped: bool,
+    /// The JobConfig is not in the file any more.
+    pub(crate) left: bool,
     /// What the last look that was delivered found.
     pub(crate) last_look: Option<Look>,
     pub view_delivered: bool,
@@ -58,6 +63,7 @@ impl World {
         let life = Lifecycle::new(policy.clone(), seed, now);
         Self {
             dice,
+            later_dice: Dice(!seed),
             now,
             life,
             cluster: Cluster::default(),
@@ -70,6 +76,8 @@ impl World {
             old_views: VecDeque::new(),
             store_away: false,
             paused: false,
+            stopped: false,
+            left: false,
             last_look: None,
             view_delivered: false,
             policy,
@@ -84,12 +92,27 @@ impl World {
     /// Whether a fault strikes now; counted if so.
     pub(crate) fn strikes(&mut self, fault: Fault, once_in: u64) -> bool {
         // The dice are cast in any case, so that a history stays the same when a kind is turned off.
-        let struck = self.dice.once_in(once_in) && self.faults & (1 << fault as u32) != 0;
+        let struck = self.dice.once_in(once_in) && self.is_on(fault);
+        self.count(fault, struck);
+        struck
+    }
+
+    /// The same by the dice of faults that came later.
+    pub(crate) fn strikes_later(&mut self, fault: Fault, once_in: u64) -> bool {
+        let struck = self.later_dice.once_in(once_in) && self.is_on(fault);
+        self.count(fault, struck);
+        struck
+    }
+
+    fn is_on(&self, fault: Fault) -> bool {
+        self.faults & (1 << fault as u32) != 0
+    }
+
+    fn count(&mut self, fault: Fault, struck: bool) {
         if struck {
             let asks = |effect: &Effect| matches!(effect, Effect::CreateJob(_) | Effect::DeleteJob { .. });
             self.counters.count(fault, self.in_flight.iter().any(asks));
         }
-        struck
     }
 
     /// One thing happens.
