@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod effects;
+mod keys;
 mod objects;
 mod script;
 

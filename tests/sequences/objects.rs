@@ -161,10 +161,10 @@ fn a_pod_runs_from_its_first_container_in_any_of_its_lives() {
     let mut restarted = mains(&[waiting("CrashLoopBackOff")]);
     restarted["status"]["containerStatuses"][0]["lastState"] = exited(1, "Error");
     assert_eq!(told(&begun(), &[restarted]), "running for 7s");
+    let (running, earlier) = (mains(&[running]), mains(&[exited(1, "Error")]));
+    assert_eq!(told(&begun(), &[running.clone(), earlier]), "running for 7s", "the first of two pods");
     let suspended = json!({"suspend": true, "template": {}});
-    assert_eq!(told_of(&suspended, &begun(), &[mains(&[running.clone()])]), "running for 5s");
-    let earlier = mains(&[exited(1, "Error")]);
-    assert_eq!(told(&begun(), &[mains(&[running]), earlier]), "running for 7s", "the first of two pods");
+    assert_eq!(told_of(&suspended, &begun(), &[running]), "running for 5s");
     // The kubelet reports containers of deleted pods as terminated, also those that it never started.
     let never = json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}});
     assert_eq!(told(&begun(), &[mains(&[never])]), "starting for 8s");
