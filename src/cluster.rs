@@ -6,4 +6,6 @@ pub mod requests;
 
 pub mod reflect;
 
+pub mod lean;
+
 pub mod index;

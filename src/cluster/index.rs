@@ -6,14 +6,16 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::{Clock, sleep_until},
-    cluster::reflect::{Change, reflect},
+    cluster::{
+        lean::{LeanJob, LeanPod},
+        reflect::{Change, reflect},
+    },
     decide::{
         digest::{JobDigest, Millis, PodDigest},
         observation::{Observed, observe},
@@ -212,10 +214,10 @@ impl Watcher {
     ) -> Self {
         let (jobs_sender, jobs) = mpsc::channel(CHANGES_MAX);
         let (pods_sender, pods) = mpsc::channel(CHANGES_MAX);
-        let job_api: Api<Job> = Api::namespaced(client.clone(), namespace);
-        let pod_api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        tasks.spawn(reflect(job_api, selector.to_owned(), JobDigest::of, jobs_sender));
-        tasks.spawn(reflect(pod_api, selector.to_owned(), PodDigest::of, pods_sender));
+        let job_api: Api<LeanJob> = Api::namespaced(client.clone(), namespace);
+        let pod_api: Api<LeanPod> = Api::namespaced(client.clone(), namespace);
+        tasks.spawn(reflect(job_api, selector.to_owned(), |lean| JobDigest::of(&lean.0), jobs_sender));
+        tasks.spawn(reflect(pod_api, selector.to_owned(), |lean| PodDigest::of(&lean.0), pods_sender));
         let now = clock.now();
         Self {
             index: Index::default(),

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::{clock::sleep, telemetry::with_causes};
 
 /// Objects of one page of a list.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 
 /// A watch call ends by itself after so many seconds; the API server allows at most five minutes.
 const WATCH_SECONDS: u32 = 290;

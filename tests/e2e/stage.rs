@@ -230,6 +230,11 @@ impl Stage {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.chief.as_ref().unwrap().id().unwrap()
+    }
+
     /// SIGKILL.
     pub(crate) async fn kill(&mut self) {
         self.chief.take().unwrap().kill().await.unwrap();
@@ -237,8 +242,8 @@ impl Stage {
 
     /// SIGTERM; returns the exit code.
     pub(crate) async fn terminate(&mut self) -> Option<i32> {
+        let pid = self.pid().to_string();
         let mut chief = self.chief.take().unwrap();
-        let pid = chief.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
         tokio::time::timeout(PATIENCE, chief.wait()).await.expect("ends within its bound").unwrap().code()
     }

@@ -1,5 +1,6 @@
 //! The tasks of the repository: the test cluster, the demo, the tests, tidiness.
 
+mod bench;
 mod bosses;
 mod build;
 mod cluster;
@@ -41,6 +42,8 @@ enum Task {
     Demo(demo::Options),
     /// Format, lints, tidiness, documents, unit tests, simulation, Postgres, and the real cluster.
     Test(test::Options),
+    /// Measure on the test cluster, and print a table.
+    Bench(bench::Options),
     /// Mutate the pure core, and see whether a test notices.
     Mutants(mutants::Options),
     /// Hold the rules of the house: arrows, purity, lengths, module docs.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Cluster { action } => cluster::run(&action),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Mutants(options) => mutants::run(&options),
         Task::Tidy => tidy::run(),
     };

@@ -129,6 +129,6 @@ fn manifest(real: &str) -> String {
         "[package]\nname = \"job-chief\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n[workspace]\n\n\
          [dependencies]\n{}\n\n[dev-dependencies]\n{}\n\n[profile.dev]\ndebug = false\n\n[profile.test]\nopt-level = 1\ndebug = false\n\n{tests}",
         of(&NEEDED),
-        of(&["insta", "proptest"])
+        of(&["insta", "proptest", "tempfile"])
     )
 }

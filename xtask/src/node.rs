@@ -11,7 +11,7 @@ use crate::{
     plane::{NODE, kubectl, part},
     processes::{succeed, until},
     programs::{find, need},
-    state::{State, folder, subfolder},
+    state::{State, folder, root, subfolder},
 };
 
 /// How long the node may take to be ready.
@@ -199,6 +199,7 @@ pub(crate) fn start_scale(state: &mut State) -> anyhow::Result<()> {
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".into(),
         format!("--server-address=127.0.0.1:{}", free_port()?),
         "--node-lease-duration-seconds=40".into(),
+        format!("--config={}", root().join("testenv/stages.yaml").display()),
     ]);
     state.launch("kwok", &mut kwok)?;
     let resources = json!({"cpu": "10000", "memory": "10000Gi", "pods": "100000"});

@@ -1,0 +1,49 @@
+//! The benchmark: measured on the test cluster, printed as a table, written as JSON.
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::{
+    build::cargo,
+    cluster,
+    plane::kubectl,
+    processes::{dies_with_us, show},
+    state::{folder, root},
+};
+
+/// What is measured.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Install what is missing.
+    #[arg(long)]
+    yes: bool,
+    /// How often each figure is measured.
+    #[arg(long, default_value_t = 3)]
+    runs: u32,
+    /// Only these parts; none named, all.
+    parts: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let state = cluster::up(options.yes)?;
+    // What an earlier run left, also one that was killed half way.
+    kubectl(&state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=true"])?;
+    let results = root().join("target/bench");
+    std::fs::create_dir_all(&results).context("target/bench can't be made")?;
+    let mut bench = dies_with_us(&cargo());
+    bench.args([
+        "bench",
+        "--package",
+        "job-chief",
+        "--locked",
+        "--features",
+        "test-servers",
+        "--bench",
+        "cluster",
+        "--",
+    ]);
+    bench.arg(format!("--runs={}", options.runs)).args(&options.parts);
+    bench.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
+    bench.env("JOB_CHIEF_BENCH_RESULTS", results);
+    show(&mut bench)
+}
