@@ -108,6 +108,14 @@ mod tests {
     const POLICY: BackoffPolicy = BackoffPolicy { factor_milli: 2000, wait_max: Duration::from_secs(60), after: 3 };
     const WAIT: Duration = Duration::from_secs(15);
 
+    #[test]
+    fn failures_before_a_restart_count() {
+        let mut backoff = Backoff::after_restart(2);
+        assert_eq!((backoff.failed_in_a_row(), backoff.is_active()), (2, false));
+        backoff.note_failed_run(Duration::ZERO, WAIT, &POLICY, 0);
+        assert_eq!(backoff.until(), Some(WAIT), "the third in a row, and the first wait");
+    }
+
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }

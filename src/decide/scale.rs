@@ -162,6 +162,33 @@ mod tests {
         assert_eq!(after(look(9, 10), look(9, 9)), (Some(false), 1), "a bound that was reached is still a lower one");
     }
 
+    #[test]
+    fn a_look_remembers_whether_it_counted_all() {
+        let look = |old, limit| Look { old, new: 0, limit, at_us: 1 };
+        let after = |second, third| {
+            let mut claims = Claims::default();
+            claims.note_look(look(3, 10), 1, 0);
+            claims.note_created(look(3, 10), 1, 1);
+            claims.note_look(second, 1, 1);
+            let before = claims.tally;
+            claims.note_look(third, 1, 1);
+            claims.tally.took_since(&before)
+        };
+        assert_eq!(after(look(3, 10), look(3, 10)), Some(false));
+        assert_eq!(after(look(10, 10), look(10, 20)), None, "there may have been twenty, of which ten were taken");
+        assert_eq!(after(look(10, 20), look(10, 20)), Some(false));
+    }
+
+    #[test]
+    fn a_look_counts_what_is_claimed_and_a_whole_creation_and_one_more() {
+        let mut claims = Claims::default();
+        assert_eq!(claims.look_limit(2, 3), 7);
+        let look = Look { old: 9, new: 0, limit: 100, at_us: 1 };
+        claims.note_look(look, 2, 0);
+        claims.note_created(look, 2, 3);
+        assert_eq!(claims.look_limit(2, 3), 13);
+    }
+
     proptest! {
         #[test]
         fn never_more_than_room_nor_than_messages(old in 0u64..1000, new in 0u64..1000, claimed in 0u64..2000, m in 1u64..50, room in 0u64..100) {

@@ -211,6 +211,36 @@ fn a_pull_back_off_has_its_grace_and_then_counts_as_a_start_error() {
 }
 
 #[test]
+fn a_pod_that_has_failed_for_good_is_a_start_error_and_not_a_timeout() {
+    for (reason, outcome) in [
+        (Reason::InitFailed, Outcome::StartError),
+        (Reason::Rejected, Outcome::StartError),
+        (Reason::ContainerCreating, Outcome::StartTimedOut),
+    ] {
+        let mut script = Script::begin(json!({"jobStartTimeout": "5s", "maxConcurrentJobs": 1}));
+        assert_eq!(script.look(1, 0), 1);
+        script.all(&problem(reason, "Word"));
+        script.wait(Duration::from_millis(4_900));
+        script.looks_within(SECOND);
+        let ends: Vec<(Outcome, Reason)> = script.ends.iter().map(|end| (end.outcome, end.reason)).collect();
+        assert_eq!(ends, [(outcome, reason)]);
+    }
+}
+
+#[test]
+fn a_job_that_lives_again_after_its_end_was_recorded_is_taken_away() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
+    assert_eq!(script.look(1, 0), 1);
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(script.ends.len(), 1);
+    // It was deleted, and a create that had been on its way for long made it anew: nobody counts on it any more.
+    script.jobs.values_mut().for_each(|job| job.uid = "again".into());
+    script.all(&running());
+    assert!(script.jobs.is_empty(), "{:?}", script.jobs);
+    assert_eq!(script.look(1, 0), 1, "and the queue goes on");
+}
+
+#[test]
 fn the_start_clock_does_not_run_for_a_queued_or_suspended_job() {
     let mut script = Script::begin(json!({"jobStartTimeout": "5s", "maxConcurrentJobs": 1}));
     assert_eq!(script.look(1, 0), 1);

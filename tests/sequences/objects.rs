@@ -221,9 +221,10 @@ fn what_the_scheduler_and_the_node_refuse_is_told() {
     // Evictions and deadlines have their own reasons, and a pod that got as far as an exit was not refused.
     assert_eq!(told(&begun(), &[pod(&failed("Evicted"))]), "starting for 8s");
     assert_eq!(told(&begun(), &[pod(&failed("DeadlineExceeded"))]), "starting for 8s");
-    for key in ["initContainerStatuses", "containerStatuses"] {
+    let unstarted = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+    for (key, state) in [("initContainerStatuses", exited(1, "Error")), ("containerStatuses", unstarted)] {
         let mut status = failed("OutOfcpu");
-        status[key] = json!([container("x", &exited(1, "Error"))]);
+        status[key] = json!([container("x", &state)]);
         assert!(!told(&begun(), &[pod(&status)]).contains("rejected"), "{key}");
     }
     assert_eq!(told(&begun(), &[pod(&json!({"phase": "Pending", "reason": "OutOfcpu"}))]), "starting for 8s");

@@ -53,7 +53,7 @@ const NEEDED: [&str; 16] = [
 
 /// The pure floors, and their tests that need no server.
 const LIB: &str = "//! The pure floors.\npub mod config;\npub mod decide;\n";
-const TESTS: [&str; 2] = ["sequences", "simulation"];
+const TESTS: [&str; 3] = ["sequences", "simulation", "documents"];
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let tool = install()?;
@@ -91,7 +91,7 @@ fn install() -> anyhow::Result<PathBuf> {
     Ok(tool)
 }
 
-/// The tracked files, with the pure floors alone in the library.
+/// The tree, with the pure floors alone in the library.
 fn copy(tree: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(tree) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -99,17 +99,12 @@ fn copy(tree: &Path) -> anyhow::Result<()> {
     }
     let tracked = succeed(Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root()))?;
     let pure = |file: &&str| {
-        ["src/config", "src/decide"].iter().any(|floor| file.starts_with(floor))
-            || TESTS.iter().any(|test| file.starts_with(&format!("tests/{test}")))
-            || file.starts_with("config/")
+        !file.starts_with("src/") || ["src/config", "src/decide"].iter().any(|floor| file.starts_with(floor))
     };
     for file in tracked.lines().filter(pure) {
         let to = tree.join(file);
         fs::create_dir_all(to.parent().context("a file has a folder")?)?;
         fs::copy(root().join(file), &to).with_context(|| file.to_owned())?;
-    }
-    for file in ["Cargo.lock", "rust-toolchain.toml"] {
-        fs::copy(root().join(file), tree.join(file))?;
     }
     fs::write(tree.join("src/lib.rs"), LIB)?;
     fs::write(tree.join("Cargo.toml"), manifest(&fs::read_to_string(root().join("Cargo.toml"))?))?;
@@ -123,11 +118,9 @@ fn manifest(real: &str) -> String {
         real.lines().find(begins).unwrap_or_default().to_owned()
     };
     let of = |names: &[&str]| names.iter().map(|name| line_of(name)).collect::<Vec<_>>().join("\n");
-    let tests: String =
-        TESTS.iter().map(|test| format!("[[test]]\nname = \"{test}\"\npath = \"tests/{test}/main.rs\"\n")).collect();
     format!(
         "[package]\nname = \"job-chief\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n[workspace]\n\n\
-         [dependencies]\n{}\n\n[dev-dependencies]\n{}\n\n[profile.dev]\ndebug = false\n\n[profile.test]\nopt-level = 1\ndebug = false\n\n{tests}",
+         [dependencies]\n{}\n\n[dev-dependencies]\n{}\n\n[profile.dev]\ndebug = false\n\n[profile.test]\nopt-level = 1\ndebug = false\n",
         of(&NEEDED),
         of(&["insta", "proptest", "tempfile"])
     )
