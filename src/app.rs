@@ -11,7 +11,7 @@ use crate::{
         janitor,
         monitor::{Monitor, Totals},
         spawner::Shared,
-        supervisor::Supervisor,
+        supervisor::{Supervisor, draw_seed},
     },
     clock::Clock,
     cluster::{
@@ -24,7 +24,12 @@ use crate::{
     health::Health,
     http::routes::{Desk, router},
     metrics::Metrics,
-    queue::{connect, depth::DepthReader},
+    queue::{
+        connect,
+        depth::DepthReader,
+        listen::{Hints, Listener},
+        looks::Looks,
+    },
     shutdown,
     store::{decisions::Decisions, runs::Runs, writer::Writer},
 };
@@ -90,13 +95,15 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (writer, desk) = Writer::new(runs.clone(), decisions.clone());
     tasks.spawn(desk.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
+    let (looks, hints) = read_queues(&settings, &depth, &tasks);
     let instance = Arc::new(Instance::of(&settings));
     let shared = Shared {
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
         runs: runs.clone(),
         writer,
-        depth: depth.clone(),
+        looks,
+        hints,
         clock,
         health: health.clone(),
         metrics: metrics.clone(),
@@ -142,6 +149,15 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     }
     tracing::info!("ended");
     migrated.map_err(anyhow::Error::from)
+}
+
+/// Begins to read and to listen, for all queues at once.
+fn read_queues(settings: &Settings, depth: &DepthReader, tasks: &TaskTracker) -> (Looks, Hints) {
+    let (looks, desk) = Looks::new(depth.clone());
+    tasks.spawn(desk.run(draw_seed()));
+    let hints = Hints::default();
+    tasks.spawn(Listener::new(connect::options(&settings.db), &settings.db.schema, hints.clone()).run());
+    (looks, hints)
 }
 
 fn warn_of_literal_password(settings: &Settings, jobs: &[JobConfig]) {

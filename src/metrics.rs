@@ -7,7 +7,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::decide::{lifecycle::Milestone, status::Status};
+use crate::decide::{lifecycle::Milestone, scale::Look, status::Status};
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
@@ -20,13 +20,12 @@ const RUN_BUCKETS: [f64; 8] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_40
 #[expect(missing_docs, reason = "each field is the metric it is named after, with its help text below")]
 pub struct Metrics {
     registry: Registry,
-    pub queue_messages: IntGaugeVec,
-    pub queue_reads: IntCounterVec,
-    pub queue_read_duration: Histogram,
+    pub queues: QueueMetrics,
     pub jobs: IntGaugeVec,
     pub jobs_created: IntCounterVec,
     pub runs: IntCounterVec,
     pub took_nothing: IntCounterVec,
+    pub message_to_job: HistogramVec,
     pub job_start: HistogramVec,
     pub job_duration: HistogramVec,
     pub terminating_since: GaugeVec,
@@ -36,6 +35,40 @@ pub struct Metrics {
     kube_request_duration: HistogramVec,
     pub view_age: Gauge,
     pub watch_restarts: IntCounter,
+}
+
+/// What is known of the queues, and how it was come by.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field is the metric it is named after, with its help text below")]
+pub struct QueueMetrics {
+    pub messages: IntGaugeVec,
+    pub oldest_ready_age: GaugeVec,
+    pub last_read: Gauge,
+    pub reads: IntCounterVec,
+    pub read_duration: Histogram,
+}
+
+impl QueueMetrics {
+    fn new(page: &Page<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            messages: page.gauges(
+                "queue_messages",
+                "Messages of the queue by state.",
+                &["job_config", "queue", "state"],
+            )?,
+            oldest_ready_age: page.float_gauges(
+                "queue_oldest_ready_age_seconds",
+                "How long the message has waited that could be fetched first; 0 where there is none.",
+                &["job_config", "queue"],
+            )?,
+            last_read: page.gauge(
+                "queue_last_read_timestamp_seconds",
+                "When pg-boss's table was last read: how old the gauges of queues are while Postgres is away.",
+            )?,
+            reads: page.counters("queue_reads_total", "Looks at queues by result.", &["result"])?,
+            read_duration: page.histogram("queue_read_duration_seconds", "How long a look at the queues took.")?,
+        })
+    }
 }
 
 impl Metrics {
@@ -50,14 +83,7 @@ impl Metrics {
         let build = page.gauges("build_info", "1, with the version as a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
-            queue_messages: page.gauges(
-                "queue_messages",
-                "Messages of the queue by state.",
-                &["job_config", "queue", "state"],
-            )?,
-            queue_reads: page.counters("queue_reads_total", "Looks at queues by result.", &["result"])?,
-            queue_read_duration: page
-                .histogram("queue_read_duration_seconds", "How long a look at the queues took.")?,
+            queues: QueueMetrics::new(&page)?,
             jobs: page.gauges("jobs", "Live Jobs by phase.", &["job_config", "phase"])?,
             jobs_created: page.counters(
                 "jobs_created_total",
@@ -73,6 +99,12 @@ impl Metrics {
                 "runs_took_nothing_total",
                 "Successes during which none of the messages they were started for was taken.",
                 &["job_config"],
+            )?,
+            message_to_job: page.histograms(
+                "message_to_job_seconds",
+                "From the time a message could be fetched to the Job that was created for it.",
+                &["job_config"],
+                &WAIT_BUCKETS,
             )?,
             job_start: page.histograms(
                 "job_start_seconds",
@@ -129,6 +161,9 @@ impl Metrics {
     /// Something happened that is counted.
     pub fn note_milestone(&self, config: &str, milestone: &Milestone) {
         match milestone {
+            Milestone::Created { waited } => {
+                self.message_to_job.with_label_values(&[config]).observe(waited.as_secs_f64());
+            }
             Milestone::Started { took } => self.job_start.with_label_values(&[config]).observe(took.as_secs_f64()),
             Milestone::Ended { outcome, reason } => {
                 self.runs.with_label_values(&[config, outcome.as_str(), reason.as_str()]).inc();
@@ -138,7 +173,11 @@ impl Metrics {
     }
 
     /// A JobConfig is gone: its gauges go with it, its counters stay what they were.
-    pub fn forget(&self, config: &str) {
+    pub fn forget(&self, config: &str, queue: &str) {
+        for state in STATES {
+            absent(self.queues.messages.remove_label_values(&[config, queue, state]));
+        }
+        absent(self.queues.oldest_ready_age.remove_label_values(&[config, queue]));
         for phase in PHASES {
             absent(self.jobs.remove_label_values(&[config, phase]));
         }
@@ -163,16 +202,30 @@ impl Metrics {
         }
     }
 
+    /// A look was answered. A count that stopped at its bound is no gauge.
+    pub fn note_look(&self, config: &str, queue: &str, look: &Look) {
+        if look.is_exact() {
+            let ready = i64::try_from(look.ready()).unwrap_or(i64::MAX);
+            self.queues.messages.with_label_values(&[config, queue, "ready"]).set(ready);
+        }
+        let age = look.oldest_age.unwrap_or_default();
+        self.queues.oldest_ready_age.with_label_values(&[config, queue]).set(age.as_secs_f64());
+        self.queues.last_read.set(Duration::from_micros(u64::try_from(look.at_us).unwrap_or_default()).as_secs_f64());
+    }
+
     /// The totals of a queue were read.
     pub fn note_totals(&self, config: &str, queue: &str, counts: &[(&str, i64)]) {
         for (state, count) in counts {
-            self.queue_messages.with_label_values(&[config, queue, state]).set(*count);
+            self.queues.messages.with_label_values(&[config, queue, state]).set(*count);
         }
     }
 }
 
 /// The label `phase` of the gauge of Jobs.
 const PHASES: [&str; 4] = ["queued", "starting", "running", "terminating"];
+
+/// The label `state` of the gauge of messages.
+const STATES: [&str; 7] = ["ready", "deferred", "active", "retry", "completed", "cancelled", "failed"];
 
 /// A series that was never there is as good as one that was removed.
 fn absent(_: prometheus::Result<()>) {}

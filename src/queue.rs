@@ -6,4 +6,8 @@ pub mod shape;
 
 pub mod depth;
 
+pub mod listen;
+
+pub mod looks;
+
 pub mod totals;

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, warn};
 
@@ -17,11 +17,15 @@ use crate::{
         manifest::{Instance, Template},
         notes::Note,
         policy::Policy,
+        scale::Look,
         status::Status,
     },
     health::{Health, Part},
     metrics::Metrics,
-    queue::depth::{DepthReader, QueueError},
+    queue::{
+        listen::Hints,
+        looks::{Answer, Looks},
+    },
     store::{
         runs::Runs,
         writer::{NoteRow, WishRow, Writer},
@@ -44,7 +48,8 @@ pub struct Hands {
     requests: Requests,
     runs: Runs,
     writer: Writer,
-    depth: DepthReader,
+    queue: Arc<str>,
+    looks: Looks,
     clock: Clock,
     health: Health,
     metrics: Arc<Metrics>,
@@ -61,8 +66,10 @@ pub struct Shared {
     pub runs: Runs,
     /// The writer of our tables.
     pub writer: Writer,
-    /// pg-boss's table.
-    pub depth: DepthReader,
+    /// pg-boss's tables.
+    pub looks: Looks,
+    /// Who says that there is a message.
+    pub hints: Hints,
     /// The time.
     pub clock: Clock,
     /// What works and what does not.
@@ -77,6 +84,7 @@ pub struct Spawner {
     hands: Arc<Hands>,
     views: watch::Receiver<View>,
     commands: mpsc::Receiver<Event>,
+    hint: Arc<Notify>,
     in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
     arrived: VecDeque<Event>,
     shutdown: CancellationToken,
@@ -97,18 +105,20 @@ impl Spawner {
         let template = Template::of(&config, &shared.instance);
         let hands = Hands {
             config_name: config.name.as_str().into(),
+            queue: config.queue_name.as_str().into(),
             config_hash: template.config_hash.as_str().into(),
             template,
             config,
             requests: shared.cluster.requests(),
             runs: shared.runs.clone(),
             writer: shared.writer.clone(),
-            depth: shared.depth.clone(),
+            looks: shared.looks.clone(),
             clock: shared.clock,
             health: shared.health.clone(),
             metrics: shared.metrics.clone(),
         };
         Self {
+            hint: shared.hints.of(&hands.queue),
             lifecycle: Lifecycle::new(policy, seed, hands.clock.now()),
             hands: Arc::new(hands),
             views,
@@ -167,6 +177,7 @@ impl Spawner {
             }
             Some(event) = self.commands.recv() => event,
             Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
+            () = self.hint.notified() => Event::Hinted,
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
             () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => Event::DeadlineReached,
         }
@@ -213,7 +224,7 @@ impl Hands {
             }
             Effect::ReadDepth(request) => {
                 let begun = self.clock.now();
-                let look = self.looked(self.depth.look(&self.config.queue_name, &request).await, begun);
+                let look = self.looked(self.looks.look(self.queue.clone(), request).await, begun);
                 vec![Event::DepthRead(look)]
             }
             Effect::WriteWishes(wishes) => self.write_wishes(wishes).await,
@@ -253,18 +264,15 @@ impl Hands {
         }
     }
 
-    fn looked(
-        &self,
-        result: Result<crate::decide::scale::Look, QueueError>,
-        begun: Duration,
-    ) -> Option<crate::decide::scale::Look> {
+    fn looked(&self, result: Answer, begun: Duration) -> Option<Look> {
         let took = self.clock.now().saturating_sub(begun);
-        self.metrics.queue_read_duration.observe(took.as_secs_f64());
+        self.metrics.queues.read_duration.observe(took.as_secs_f64());
         let word = if result.is_ok() { "ok" } else { "error" };
-        self.metrics.queue_reads.with_label_values(&[word]).inc();
+        self.metrics.queues.reads.with_label_values(&[word]).inc();
         match result {
             Ok(look) => {
                 self.health.set(Part::Queue, Ok(()));
+                self.metrics.note_look(&self.config.name, &self.queue, &look);
                 Some(look)
             }
             Err(error) => {

@@ -141,7 +141,9 @@ impl Supervisor {
             tracing::error!(job_config = name, "its actor has panicked and is started again");
             return self.start(handle.config, handle.left).await;
         }
-        self.shared.metrics.forget(&name);
+        if let Some(handle) = self.roster.borrow().get(&name) {
+            self.shared.metrics.forget(&name, &handle.config.queue_name);
+        }
         self.roster.send_modify(|roster| {
             Arc::make_mut(roster).remove(&name);
         });
@@ -151,8 +153,8 @@ impl Supervisor {
     }
 }
 
-/// Makes one actor's names and jitter its own.
+/// Makes one task's names and jitter its own.
 #[expect(clippy::disallowed_methods, reason = "the one place that draws random numbers")]
-fn draw_seed() -> u64 {
+pub fn draw_seed() -> u64 {
     rand::random()
 }

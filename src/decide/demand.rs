@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::decide::{
-    event::{Decision, DepthRequest, Effect, Why},
+    event::{CreateAnswer, Decision, DepthRequest, Effect, Why},
     lifecycle::{Lifecycle, Milestone},
     names::job_name,
     policy::{BURST_MAX, retry_wait},
@@ -12,6 +12,15 @@ use crate::decide::{
     scale::{Look, Tally, WATCHFUL_LIMIT, jobs_wanted},
     tracking::{OVERFLOW_SLOT, Run},
 };
+
+/// Routine looks of all JobConfigs fall on a common beat, so that those that are due together are one statement.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Between a look and one for a hint that came after it: a burst of hints is a look or two.
+const HINT_GAP: Duration = Duration::from_millis(10);
+
+/// How much later than promised a message is looked for.
+const TIMER_LATE: Duration = Duration::from_millis(1);
 
 /// When the queue is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +30,12 @@ pub(super) struct LookState {
     failures: u32,
     /// The last look left messages for want of room: the next free slot is used at once.
     hungry: bool,
+    /// When the last look was asked for.
+    asked_at: Duration,
+    /// Somebody said meanwhile that there is a message.
+    hinted: bool,
+    /// No look was answered yet.
+    first: bool,
     /// Nothing shows yet that the workers take messages: looks count far enough to tell.
     watchful: bool,
 }
@@ -28,7 +43,16 @@ pub(super) struct LookState {
 impl LookState {
     /// The first look is due.
     pub(super) fn begin(now: Duration) -> Self {
-        Self { reading: false, due: now, failures: 0, hungry: false, watchful: true }
+        Self {
+            reading: false,
+            due: now,
+            failures: 0,
+            hungry: false,
+            asked_at: Duration::ZERO,
+            hinted: false,
+            first: true,
+            watchful: true,
+        }
     }
 }
 
@@ -92,8 +116,8 @@ impl Lifecycle {
     }
 
     /// Asks for the depth.
-    pub(super) fn begin_look(&mut self) -> Effect {
-        self.look.reading = true;
+    pub(super) fn begin_look(&mut self, now: Duration) -> Effect {
+        (self.look.reading, self.look.asked_at, self.look.hinted) = (true, now, false);
         let running = self.runs.values().any(Run::is_running);
         let enough = self.claims.look_limit(self.policy.messages_per_job, self.policy.jobs_max.into());
         Effect::ReadDepth(DepthRequest {
@@ -112,12 +136,35 @@ impl Lifecycle {
             self.look.hungry = false;
             return;
         };
-        let early = self.policy.check_interval.saturating_mul(self.jitter()) / 10_000;
-        self.look.due = now.saturating_add(self.policy.check_interval - early);
-        (self.look.failures, self.look.hungry) = (0, false);
+        self.look.due = self.next_look(now, &look);
+        (self.look.failures, self.look.hungry, self.look.first) = (0, false, false);
         self.claims.note_look(look, self.policy.messages_per_job, self.starting(now));
         self.judge_successes(now);
         self.decide(now, look);
+    }
+
+    /// When to look again if nothing happens: after the interval, or when the next message can be fetched.
+    fn next_look(&mut self, now: Duration, look: &Look) -> Duration {
+        let interval = self.policy.check_interval;
+        // The first wait is spread over the whole interval, those after it over a tenth: jitter only shortens.
+        let early = interval.saturating_mul(self.jitter()) / if self.look.first { 1_000 } else { 10_000 };
+        let due = now.saturating_add(interval.saturating_sub(early));
+        let on_the_beat = due.saturating_sub(since_the_beat(due));
+        let routine = if interval >= BEAT * 10 { on_the_beat } else { due };
+        let soonest = self.look.asked_at.saturating_add(HINT_GAP);
+        // Both clocks are cut to the microsecond: a little later it can be fetched for sure.
+        let timer = look.next_in.map(|wait| now.saturating_add(wait).saturating_add(TIMER_LATE).max(soonest));
+        let hint = self.look.hinted.then_some(soonest);
+        [timer, hint].into_iter().flatten().fold(routine, Duration::min).max(now)
+    }
+
+    /// Somebody says that there is a message. Many such in a row are one.
+    pub(super) fn on_hint(&mut self, now: Duration) {
+        if self.look.reading {
+            self.look.hinted = true;
+        } else {
+            self.look.due = self.look.due.min(now.max(self.look.asked_at.saturating_add(HINT_GAP)));
+        }
     }
 
     // --- what workers took
@@ -184,7 +231,7 @@ impl Lifecycle {
         self.notes.note_decision(now, decision);
         if jobs > 0 {
             self.claims.note_created(look, m, jobs);
-            self.wish(now, jobs, decision);
+            self.wish(now, jobs, decision, look.oldest_new_age.or(look.oldest_age));
         }
     }
 
@@ -198,7 +245,8 @@ impl Lifecycle {
         }
     }
 
-    fn wish(&mut self, now: Duration, jobs: u64, decision: Decision) {
+    fn wish(&mut self, now: Duration, jobs: u64, decision: Decision, mut waited: Option<Duration>) {
+        self.messages_at.retain(|name, _| self.runs.contains_key(name));
         let taken = self.slots_taken();
         let free: Vec<Slot> =
             (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
@@ -206,7 +254,21 @@ impl Lifecycle {
             self.names_given += 1;
             let name = job_name(&self.policy.instance, &self.policy.name, self.seed, self.names_given);
             let run = Run::decided(name.clone(), slot, (decision, self.claims.tally), now);
+            if let Some(waited) = waited.take() {
+                self.messages_at.insert(name.clone(), now.saturating_sub(waited));
+            }
             self.runs.insert(name, run);
+        }
+    }
+
+    /// The first Job of a decision is confirmed, or will not be.
+    pub(super) fn note_message_to_job(&mut self, name: &JobName, answer: &CreateAnswer, now: Duration) {
+        if matches!(answer, CreateAnswer::Unanswered { .. }) {
+            return;
+        }
+        let Some(message_at) = self.messages_at.remove(name) else { return };
+        if matches!(answer, CreateAnswer::Exists { .. }) {
+            self.milestones.push(Milestone::Created { waited: now.saturating_sub(message_at) });
         }
     }
 
@@ -215,4 +277,9 @@ impl Lifecycle {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         u32::try_from((self.seed >> 33) % 1000).unwrap_or_default()
     }
+}
+
+/// `Duration` has no remainder.
+fn since_the_beat(at: Duration) -> Duration {
+    Duration::from_nanos(u64::from(at.subsec_nanos()) % (BEAT.as_nanos() as u64))
 }

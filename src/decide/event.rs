@@ -36,6 +36,8 @@ pub enum Event {
     EndWritten(JobName, bool),
     /// Answers [`Effect::WriteNotes`]; false where Postgres did not.
     NotesWritten(bool),
+    /// Somebody says that there is a message: a reason to look now, and no more than that.
+    Hinted,
     /// [`crate::decide::lifecycle::Lifecycle::deadline`] has passed.
     DeadlineReached,
     /// Create nothing until resumed.

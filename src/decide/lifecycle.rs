@@ -51,6 +51,8 @@ pub struct Lifecycle {
     pub(super) decided: Option<(Duration, Decision)>,
     /// Successes of which the next look tells whether they took anything.
     pub(super) unjudged: Vec<Unjudged>,
+    /// When the oldest message could be fetched that the first Job of a decision is for, until that is confirmed.
+    pub(super) messages_at: BTreeMap<JobName, Duration>,
     pub(super) notes: Notes,
     /// What happened since the last [`Self::take_milestones`].
     pub(super) milestones: Vec<Milestone>,
@@ -73,6 +75,11 @@ enum ViewState {
 /// What is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Milestone {
+    /// The first Job of a decision was confirmed.
+    Created {
+        /// Since the oldest message that it was decided for could be fetched.
+        waited: Duration,
+    },
     /// The first container of a Job began to run.
     Started {
         /// Since the Job's creation.
@@ -110,6 +117,7 @@ impl Lifecycle {
             look: LookState::begin(now),
             decided: None,
             unjudged: vec![],
+            messages_at: BTreeMap::new(),
             notes: Notes::default(),
             milestones: vec![],
         }
@@ -165,7 +173,10 @@ impl Lifecycle {
             Event::ViewStale if self.view == ViewState::Fresh => self.view = ViewState::Stale,
             Event::DepthRead(look) => self.on_depth(now, look),
             Event::WishWritten(name, answer) => self.on_wish(now, &name, answer),
-            Event::CreateAnswered(name, answer) => self.with_run(&name, |run, _| run.note_create(answer, now)),
+            Event::CreateAnswered(name, answer) => {
+                self.note_message_to_job(&name, &answer, now);
+                self.with_run(&name, |run, _| run.note_create(answer, now));
+            }
             Event::Checked(name, answer) => {
                 self.with_run(&name, |run, policy| run.note_check(answer, now, policy));
                 effects.extend(self.runs.get_mut(&name).and_then(Run::take_allowed_delete));
@@ -173,6 +184,7 @@ impl Lifecycle {
             Event::DeleteAnswered(name, answer) => self.on_deleted(now, &name, answer),
             Event::EndWritten(name, written) => self.on_end_written(now, &name, written),
             Event::NotesWritten(written) => self.notes.note_written(written, now),
+            Event::Hinted => self.on_hint(now),
             Event::Pause => self.paused = true,
             Event::Resume => self.paused = false,
             Event::Drain => self.draining = true,
@@ -356,7 +368,7 @@ impl Lifecycle {
         effects.extend(self.history.cleanups(now, &self.policy));
         effects.extend(self.notes.next_write(now));
         if self.look_deadline().is_some_and(|due| due <= now) && self.room() > 0 {
-            effects.push(self.begin_look());
+            effects.push(self.begin_look(now));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How many Jobs to create: messages that nobody has been started for are counted, not Jobs.
 
+use std::time::Duration;
+
 /// What one look at the queue found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Look {
@@ -11,6 +13,12 @@ pub struct Look {
     pub limit: u64,
     /// The time of the database up to which messages were counted, in microseconds since 1970.
     pub at_us: i64,
+    /// How long from then until the next message can be fetched that could not be yet, where there is one.
+    pub next_in: Option<Duration>,
+    /// How long the message has waited that could be fetched first, where there is one.
+    pub oldest_age: Option<Duration>,
+    /// The same among those that are new.
+    pub oldest_new_age: Option<Duration>,
 }
 
 impl Look {
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn what_was_taken_frees_its_claim() {
         let mut claims = Claims::default();
-        let look = |old, new, at_us| Look { old, new, limit: 100, at_us };
+        let look = |old, new, at_us| Look { old, new, limit: 100, at_us, ..Look::default() };
         claims.note_look(look(3, 0, 1), 1, 0);
         claims.note_created(look(3, 0, 1), 1, 3);
         claims.note_look(look(1, 2, 2), 1, 3);
@@ -134,7 +142,7 @@ mod tests {
     #[test]
     fn a_job_that_runs_too_long_without_fetching_claims_nothing() {
         let mut claims = Claims::default();
-        let look = Look { old: 1, new: 0, limit: 100, at_us: 1 };
+        let look = Look { old: 1, new: 0, limit: 100, at_us: 1, ..Look::default() };
         claims.note_look(look, 1, 0);
         claims.note_created(look, 1, 1);
         claims.note_look(Look { at_us: 2, ..look }, 1, 1);
@@ -145,7 +153,7 @@ mod tests {
 
     #[test]
     fn whether_anything_was_taken_is_told_only_by_whole_counts() {
-        let look = |old, limit| Look { old, new: 0, limit, at_us: 1 };
+        let look = |old, limit| Look { old, new: 0, limit, at_us: 1, ..Look::default() };
         let after = |first, second| {
             let mut claims = Claims::default();
             claims.note_look(first, 1, 0);
@@ -164,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_look_remembers_whether_it_counted_all() {
-        let look = |old, limit| Look { old, new: 0, limit, at_us: 1 };
+        let look = |old, limit| Look { old, new: 0, limit, at_us: 1, ..Look::default() };
         let after = |second, third| {
             let mut claims = Claims::default();
             claims.note_look(look(3, 10), 1, 0);
@@ -183,7 +191,7 @@ mod tests {
     fn a_look_counts_what_is_claimed_and_a_whole_creation_and_one_more() {
         let mut claims = Claims::default();
         assert_eq!(claims.look_limit(2, 3), 7);
-        let look = Look { old: 9, new: 0, limit: 100, at_us: 1 };
+        let look = Look { old: 9, new: 0, limit: 100, at_us: 1, ..Look::default() };
         claims.note_look(look, 2, 0);
         claims.note_created(look, 2, 3);
         assert_eq!(claims.look_limit(2, 3), 13);
@@ -203,7 +211,7 @@ mod tests {
         fn claims_never_exceed_what_starting_jobs_hold(looks in proptest::collection::vec((0u64..50, 0u64..50, 0u64..10), 1..40), m in 1u64..5) {
             let mut claims = Claims::default();
             for (at, (old, new, starting)) in looks.into_iter().enumerate() {
-                let look = Look { old, new, limit: 60, at_us: at as i64 };
+                let look = Look { old, new, limit: 60, at_us: at as i64, ..Look::default() };
                 claims.note_look(look, m, starting);
                 prop_assert!(claims.claimed <= m * starting);
                 let jobs = jobs_wanted(old, new, claims.claimed, m, 10);

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow};
 use thiserror::Error;
 use tokio::sync::RwLock;
 
@@ -31,6 +31,12 @@ pub enum QueueError {
         /// The schema that was looked in.
         schema: String,
     },
+    /// Fewer rows than queues.
+    #[error("the statement on pg-boss's table did not answer for every queue")]
+    Incomplete,
+    /// The task that reads has ended.
+    #[error("nobody reads pg-boss's table any more")]
+    ReaderGone,
     /// Something else than pg-boss.
     #[error("the table \"{schema}\".job is none of pg-boss 7 to 12: is db.schema right?")]
     UnknownShape {
@@ -39,7 +45,7 @@ pub enum QueueError {
     },
 }
 
-/// The reader of all queues.
+/// Reads pg-boss's tables.
 #[derive(Clone, Debug)]
 pub struct DepthReader {
     pool: PgPool,
@@ -66,13 +72,13 @@ impl DepthReader {
         Ok(shape)
     }
 
-    /// One look at one queue.
+    /// Looks at queues, in one statement however many they are; a look for each, in their order.
     ///
     /// # Errors
     /// See [`QueueError`]. A queue that does not exist has depth 0.
-    pub async fn look(&self, queue: &str, request: &DepthRequest) -> Result<Look, QueueError> {
+    pub async fn look(&self, asked: &[(Arc<str>, DepthRequest)]) -> Result<Vec<Look>, QueueError> {
         let shape = self.shape().await?;
-        let result = self.count(&shape, queue, request).await;
+        let result = self.read(&shape, asked).await;
         if result.is_err() {
             // pg-boss may have migrated its schema under us.
             *self.shape.write().await = None;
@@ -80,31 +86,118 @@ impl DepthReader {
         result
     }
 
-    async fn count(&self, shape: &Shape, queue: &str, request: &DepthRequest) -> Result<Look, QueueError> {
-        let Shape { table, start_after, .. } = shape;
-        let fetchable = shape.fetchable();
-        // Younger messages are left out of what is new only: what an earlier look has counted stays counted, or it
-        // would seem to have been taken.
-        let sql = format!(
-            "with clock as (select now() - $4 * interval '1 microsecond' as horizon),
-                bounds as (select horizon, coalesce('epoch'::timestamptz + $2 * interval '1 microsecond', horizon) as since from clock)
-            select (extract(epoch from horizon) * 1000000)::bigint as at_us,
-                (select count(*) from (select 1 from {table} where name = $1 and {fetchable}
-                    and {start_after} <= bounds.since limit $3) as o) as old,
-                (select count(*) from (select 1 from {table} where name = $1 and {fetchable}
-                    and {start_after} > bounds.since and {start_after} <= bounds.horizon limit $3) as n) as new
-            from bounds"
-        );
-        let younger_us = i64::try_from(request.younger_left.as_micros()).unwrap_or(i64::MAX);
-        let query = sqlx::query(AssertSqlSafe(sql))
-            .bind(queue)
-            .bind(request.since_us)
-            .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
-            .bind(younger_us)
+    async fn read(&self, shape: &Shape, asked: &[(Arc<str>, DepthRequest)]) -> Result<Vec<Look>, QueueError> {
+        let requests = asked.iter().map(|(_, request)| request);
+        let number = |value: u128| i64::try_from(value).unwrap_or(i64::MAX);
+        let query = sqlx::query(AssertSqlSafe(statement(shape)))
+            .bind(asked.iter().map(|(queue, _)| queue.to_string()).collect::<Vec<String>>())
+            .bind(requests.clone().map(|request| request.since_us).collect::<Vec<Option<i64>>>())
+            .bind(requests.clone().map(|request| number(request.younger_left.as_micros())).collect::<Vec<i64>>())
+            .bind(requests.clone().map(|request| number(request.limit.into())).collect::<Vec<i64>>())
             .persistent(false);
-        let row = bounded(query.fetch_one(&self.pool)).await?;
-        let count = |name| u64::try_from(row.get::<i64, _>(name)).unwrap_or_default();
-        Ok(Look { old: count("old"), new: count("new"), limit: request.limit, at_us: row.get("at_us") })
+        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        if rows.len() != asked.len() {
+            return Err(QueueError::Incomplete);
+        }
+        Ok(rows.iter().zip(requests).map(|(row, request)| look_of(row, request.limit)).collect())
+    }
+}
+
+/// Policies under which at most one message of a key can be fetched, and none while another of that key is active.
+const KEYED: &str = "'singleton', 'stately', 'key_strict_fifo'";
+
+/// Messages that are read of a queue with such a policy: where many share a key, few of them count.
+const KEYED_READ_MIN: u64 = 1_000;
+
+/// The statement for all queues. Of each it reads the messages that can be fetched first, by the fetch index alone,
+/// and no more of them than its limit asks for: those of both counts, and the next one.
+///
+/// Younger messages are left out of what is new only: what an earlier look has counted stays counted, or it would
+/// seem to have been taken.
+fn statement(shape: &Shape) -> String {
+    let Shape { table, start_after, queues, .. } = shape;
+    let fetchable = shape.fetchable();
+    let plain = format!(
+        "select {start_after} as at, true as free from {table}
+            where name = asked.queue and {fetchable} order by {start_after} limit 2 * asked.most + 1"
+    );
+    let (join, is_keyed, messages) = match queues {
+        None => (String::new(), "false".to_owned(), plain),
+        Some(queues) => (
+            format!("left join {queues} q on q.name = asked.queue"),
+            format!("coalesce(q.policy in ({KEYED}), false)"),
+            format!(
+                "(select * from ({plain}) as p where not coalesce(q.policy in ({KEYED}), false))
+                union all
+                (select * from ({}) as k where q.policy in ({KEYED}))",
+                keyed(table, start_after, fetchable)
+            ),
+        ),
+    };
+    format!(
+        "with asked as (
+            select place, queue, most, now() - younger_us * interval '1 microsecond' as horizon,
+                coalesce('epoch'::timestamptz + since_us * interval '1 microsecond', now() - younger_us * interval '1 microsecond') as since
+            from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                with ordinality as a(queue, since_us, younger_us, most, place))
+        select (extract(epoch from horizon) * 1000000)::bigint as at_us, found.old, found.new,
+            {is_keyed} and found.read > greatest(2 * most, {KEYED_READ_MIN}) as cut,
+            (extract(epoch from next - horizon) * 1000000)::bigint as next_us,
+            (extract(epoch from now() - oldest) * 1000000)::bigint as oldest_us,
+            (extract(epoch from now() - oldest_new) * 1000000)::bigint as oldest_new_us
+        from asked {join}
+        cross join lateral (
+            select count(*) filter (where free and at <= since) as old,
+                count(*) filter (where free and at > since and at <= horizon) as new,
+                min(at) filter (where free and at <= greatest(since, horizon)) as oldest,
+                min(at) filter (where free and at > since and at <= horizon) as oldest_new,
+                min(at) filter (where at > horizon and at > since) as next,
+                count(*) as read
+            from ({messages}) as message) as found
+        order by place"
+    )
+}
+
+/// The messages of a queue whose policy counts by key; whoever is not the first of its key, or whose key is taken,
+/// can't be fetched. Each condition on the other message of the key is that of a unique index of pg-boss.
+fn keyed(table: &str, start_after: &str, fetchable: &str) -> String {
+    let other = |policy: &str, states: &str| {
+        format!(
+            "not exists (select 1 from {table} o where o.name = asked.queue and o.policy = '{policy}'
+                and coalesce(o.singleton_key, '') = m.key and {states})"
+        )
+    };
+    let singleton = other("singleton", "o.state = 'active'");
+    let stately = other("stately", "o.state = 'active'");
+    // A message that failed, or waits to be tried again, holds back those behind it.
+    let strict = format!(
+        "not exists (select 1 from {table} o where o.name = asked.queue and o.policy = 'key_strict_fifo'
+            and o.singleton_key = m.key and o.state in ('active', 'retry', 'failed')
+            and (o.state <> 'retry' or o.{start_after} > now()))"
+    );
+    format!(
+        "select at, turn = 1 and {singleton} and {stately} and {strict} as free
+        from (select {start_after} as at, coalesce(singleton_key, '') as key,
+                row_number() over (partition by coalesce(singleton_key, '') order by {start_after}) as turn
+            from (select {start_after}, singleton_key from {table} where name = asked.queue and {fetchable}
+                order by {start_after} limit greatest(2 * asked.most, {KEYED_READ_MIN}) + 1) as first) as m"
+    )
+}
+
+fn look_of(row: &PgRow, limit: u64) -> Look {
+    let count = |name| u64::try_from(row.get::<i64, _>(name)).unwrap_or_default();
+    let time =
+        |name| row.get::<Option<i64>, _>(name).map(|us| Duration::from_micros(u64::try_from(us).unwrap_or_default()));
+    let (old, new) = (count("old"), count("new"));
+    Look {
+        old: old.min(limit),
+        new: new.min(limit),
+        // What was cut off may have held more: whatever was counted is a lower bound.
+        limit: if row.get("cut") { limit.min(old.max(new)) } else { limit },
+        at_us: row.get("at_us"),
+        next_in: time("next_us"),
+        oldest_age: time("oldest_us"),
+        oldest_new_age: time("oldest_new_us"),
     }
 }
 

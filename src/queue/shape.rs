@@ -10,12 +10,16 @@ use crate::{
 /// The columns that decisions need, under the names they have here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// The quoted table.
+    /// The quoted table of messages.
     pub table: String,
     /// `start_after` (10 and later) or `startafter`.
     pub start_after: &'static str,
     /// The column `blocked` exists (12): a blocked message can't be fetched.
     pub blocked: bool,
+    /// The quoted table of queues, where these have policies (10 and later).
+    pub queues: Option<String>,
+    /// The queues' table carries counts that pg-boss refreshes (11 and later).
+    pub cached: bool,
 }
 
 impl Shape {
@@ -24,17 +28,10 @@ impl Shape {
     /// # Errors
     /// [`QueueError::NoTable`] where there is no table, [`QueueError::UnknownShape`] where it is not pg-boss's.
     pub async fn detect(pool: &PgPool, schema: &str) -> Result<Self, QueueError> {
-        let columns: Vec<String> = bounded(
-            sqlx::query_scalar(
-                "select attname::text from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped",
-            )
-            .bind(format!("{}.job", quoted(schema)))
-            .persistent(false)
-            .fetch_all(pool),
-        )
-        .await?;
-        let has = |name: &str| columns.iter().any(|column| column == name);
-        if columns.is_empty() {
+        let messages = columns(pool, &format!("{}.job", quoted(schema))).await?;
+        let queues = columns(pool, &format!("{}.queue", quoted(schema))).await?;
+        let has = |name: &str| messages.iter().any(|column| column == name);
+        if messages.is_empty() {
             return Err(QueueError::NoTable { schema: schema.to_owned() });
         }
         let start_after = match (has("start_after"), has("startafter")) {
@@ -45,11 +42,33 @@ impl Shape {
         if !has("name") || !has("state") {
             return Err(QueueError::UnknownShape { schema: schema.to_owned() });
         }
-        Ok(Self { table: format!("{}.job", quoted(schema)), start_after, blocked: has("blocked") })
+        let of_queue = |name: &str| queues.iter().any(|column| column == name);
+        let keyed = has("policy") && has("singleton_key") && of_queue("name") && of_queue("policy");
+        let counted = ["monitor_on", "deferred_count", "queued_count", "active_count", "total_count"];
+        Ok(Self {
+            table: format!("{}.job", quoted(schema)),
+            start_after,
+            blocked: has("blocked"),
+            queues: keyed.then(|| format!("{}.queue", quoted(schema))),
+            cached: keyed && counted.into_iter().all(of_queue),
+        })
     }
 
-    /// What can be fetched, but for the time: the condition that the fetch index answers.
+    /// What can be fetched, but for the time and the policy: the condition that the fetch index answers.
     pub fn fetchable(&self) -> &'static str {
         if self.blocked { "state < 'active' and not blocked" } else { "state < 'active'" }
     }
+}
+
+/// The columns of a table; none where there is no such table.
+async fn columns(pool: &PgPool, table: &str) -> Result<Vec<String>, QueueError> {
+    bounded(
+        sqlx::query_scalar(
+            "select attname::text from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped",
+        )
+        .bind(table)
+        .persistent(false)
+        .fetch_all(pool),
+    )
+    .await
 }

@@ -2,6 +2,7 @@
 //! `cargo xtask test` starts the server and sets `JOB_CHIEF_TEST_DATABASE` and `JOB_CHIEF_TEST_STATE`.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod policies;
 mod queue;
 mod server;
 mod store;

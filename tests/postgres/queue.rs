@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use job_chief::{
-    decide::event::DepthRequest,
+    decide::{event::DepthRequest, scale::Look},
     queue::{
         depth::{DepthReader, QueueError},
         totals::totals,
@@ -12,8 +12,13 @@ use job_chief::{
 
 use crate::server::{boss, database, pool};
 
-fn all() -> DepthRequest {
+pub(crate) fn all() -> DepthRequest {
     DepthRequest { since_us: None, limit: 100, younger_left: Duration::ZERO }
+}
+
+/// One look at one queue.
+pub(crate) async fn look(reader: &DepthReader, queue: &str, request: &DepthRequest) -> Result<Look, QueueError> {
+    Ok(reader.look(&[(queue.into(), *request)]).await?.remove(0))
 }
 
 /// What every version has in common: what waits counts, what is deferred or active does not.
@@ -21,28 +26,28 @@ async fn counts_what_can_be_fetched(version: &str) {
     let url = database(&format!("boss_{version}")).await;
     let pool = pool(&url).await;
     let reader = DepthReader::new(pool.clone(), "pgboss");
-    assert!(matches!(reader.look("mail", &all()).await, Err(QueueError::NoTable { .. })));
+    assert!(matches!(look(&reader, "mail", &all()).await, Err(QueueError::NoTable { .. })));
     boss(&url, version, &["install"]);
-    assert_eq!(reader.look("mail", &all()).await.unwrap().old, 0, "a queue that does not exist has depth 0");
+    assert_eq!(look(&reader, "mail", &all()).await.unwrap().old, 0, "a queue that does not exist has depth 0");
     boss(&url, version, &["send", "mail", "3"]);
     boss(&url, version, &["send", "mail", "2", r#"{"startAfter": 3600}"#]);
     boss(&url, version, &["send", "other", "1"]);
-    let first = reader.look("mail", &all()).await.unwrap();
+    let first = look(&reader, "mail", &all()).await.unwrap();
     assert_eq!((first.old, first.new), (3, 0));
 
     boss(&url, version, &["send", "mail", "2"]);
     let since = DepthRequest { since_us: Some(first.at_us), ..all() };
-    let second = reader.look("mail", &since).await.unwrap();
+    let second = look(&reader, "mail", &since).await.unwrap();
     assert_eq!((second.old, second.new), (3, 2), "two came since the first look");
     let fetched = boss(&url, version, &["fetch", "mail", "1"]);
     assert_eq!(fetched.matches('-').count(), 4, "one id: {fetched}");
-    assert_eq!(reader.look("mail", &since).await.unwrap().old, 2, "one was taken");
+    assert_eq!(look(&reader, "mail", &since).await.unwrap().old, 2, "one was taken");
 
     let bounded = DepthRequest { limit: 1, ..since };
-    let look = reader.look("mail", &bounded).await.unwrap();
-    assert_eq!((look.old, look.new), (1, 1));
+    let cut = look(&reader, "mail", &bounded).await.unwrap();
+    assert_eq!((cut.old, cut.new), (1, 1));
     let young = DepthRequest { younger_left: Duration::from_secs(3600), ..all() };
-    assert_eq!(reader.look("mail", &young).await.unwrap().old, 0);
+    assert_eq!(look(&reader, "mail", &young).await.unwrap().old, 0);
 
     let totals = totals(&reader, &pool, &["mail".into(), "nothing".into()]).await.unwrap();
     let mail = totals["mail"];
@@ -86,11 +91,11 @@ async fn a_schema_that_changes_under_us_is_read_anew() {
     let pool = pool(&url).await;
     let reader = DepthReader::new(pool.clone(), "pgboss");
     boss(&url, "9", &["send", "mail", "1"]);
-    assert_eq!(reader.look("mail", &all()).await.unwrap().old, 1);
+    assert_eq!(look(&reader, "mail", &all()).await.unwrap().old, 1);
     sqlx::raw_sql("drop schema pgboss cascade").execute(&pool).await.unwrap();
     boss(&url, "12", &["send", "mail", "2"]);
-    reader.look("mail", &all()).await.expect_err("the column has another name now");
-    assert_eq!(reader.look("mail", &all()).await.unwrap().old, 2);
+    look(&reader, "mail", &all()).await.expect_err("the column has another name now");
+    assert_eq!(look(&reader, "mail", &all()).await.unwrap().old, 2);
 }
 
 #[tokio::test]
@@ -101,7 +106,7 @@ async fn another_table_is_refused_by_name() {
         .execute(&pool)
         .await
         .unwrap();
-    let error = DepthReader::new(pool, "odd \"name").look("mail", &all()).await.unwrap_err();
+    let error = look(&DepthReader::new(pool, "odd \"name"), "mail", &all()).await.unwrap_err();
     assert!(matches!(error, QueueError::UnknownShape { .. }), "{error}");
     assert!(error.to_string().contains("db.schema"), "{error}");
 }

@@ -23,12 +23,18 @@ pub(crate) async fn pool(url: &str) -> PgPool {
     PgPoolOptions::new().max_connections(3).connect(url).await.unwrap()
 }
 
-/// pg-boss' client of one version.
-pub(crate) fn boss(url: &str, version: &str, words: &[&str]) -> String {
+/// pg-boss' client of one version, not started yet.
+pub(crate) fn boss_command(url: &str, version: &str, words: &[&str]) -> Command {
     let state = PathBuf::from(std::env::var("JOB_CHIEF_TEST_STATE").unwrap());
     let mut node = Command::new("node");
     node.arg("boss.mjs").arg(version).args(words).current_dir(state.parent().unwrap().join("pgboss"));
-    let output = node.env("DATABASE_URL", url).output().unwrap();
+    node.env("DATABASE_URL", url);
+    node
+}
+
+/// What pg-boss' client of one version says to an action.
+pub(crate) fn boss(url: &str, version: &str, words: &[&str]) -> String {
+    let output = boss_command(url, version, words).output().unwrap();
     assert!(output.status.success(), "pg-boss {version} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -30,6 +30,15 @@ pub(crate) struct Script {
     pub(crate) transcript: Vec<String>,
     pub(crate) pending_look: bool,
     pub(crate) refuses: bool,
+    /// What a look says of the next message that can't be fetched yet.
+    pub(crate) next_in: Option<Duration>,
+}
+
+fn config(keys: Value) -> JobConfig {
+    let mut config =
+        json!({"queueName": "q", "podConfig": {"image": "i"}, "maxConcurrentJobs": 4, "queueCheckInterval": "10s"});
+    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    serde_json::from_value(config).unwrap()
 }
 
 pub(crate) fn running() -> Phase {
@@ -54,16 +63,22 @@ impl Script {
         Self::restart(keys, vec![], BTreeMap::new())
     }
 
+    /// With jitter of its own.
+    pub(crate) fn seeded(keys: Value, seed: u64) -> Self {
+        Self::made(&config(keys), seed, vec![], BTreeMap::new())
+    }
+
     pub(crate) fn restart(keys: Value, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
-        let mut config =
-            json!({"queueName": "q", "podConfig": {"image": "i"}, "maxConcurrentJobs": 4, "queueCheckInterval": "10s"});
-        config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-        Self::of(&serde_json::from_value(config).unwrap(), unfinished, jobs)
+        Self::of(&config(keys), unfinished, jobs)
     }
 
     pub(crate) fn of(config: &JobConfig, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
+        Self::made(config, 7, unfinished, jobs)
+    }
+
+    fn made(config: &JobConfig, seed: u64, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
         let now = Duration::from_secs(1_700_000_000);
-        let life = Lifecycle::new(Policy::of(config, "i"), 7, now);
+        let life = Lifecycle::new(Policy::of(config, "i"), seed, now);
         let mut script = Self {
             life,
             now,
@@ -73,6 +88,7 @@ impl Script {
             transcript: vec![],
             pending_look: false,
             refuses: false,
+            next_in: None,
         };
         script.feed(Event::DeadlineReached);
         script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0 })));
@@ -159,7 +175,14 @@ impl Script {
         self.pending_look = false;
         let before = self.jobs.len();
         let at_us = i64::try_from(self.now.as_micros()).unwrap();
-        self.feed(Event::DepthRead(Some(Look { old, new, limit: 100, at_us })));
+        self.feed(Event::DepthRead(Some(Look {
+            old,
+            new,
+            limit: 100,
+            at_us,
+            next_in: self.next_in,
+            ..Look::default()
+        })));
         let created = self.jobs.len() - before;
         self.show();
         created

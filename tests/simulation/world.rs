@@ -354,8 +354,18 @@ impl World {
         let since = request.since_us.map_or(self.now, |us| Duration::from_micros(us.unsigned_abs()));
         let ready = self.messages.iter().filter(|at| **at + request.younger_left <= self.now);
         let (old, new): (Vec<Duration>, Vec<Duration>) = ready.copied().partition(|at| *at <= since);
-        let count = |messages: Vec<Duration>| (messages.len() as u64).min(request.limit);
-        Look { old: count(old), new: count(new), limit: request.limit, at_us }
+        let count = |messages: &[Duration]| (messages.len() as u64).min(request.limit);
+        let horizon = self.now.saturating_sub(request.younger_left);
+        let oldest = |messages: &[Duration]| messages.iter().min().map(|at| self.now.saturating_sub(*at));
+        Look {
+            old: count(&old),
+            new: count(&new),
+            limit: request.limit,
+            at_us,
+            next_in: self.messages.iter().filter(|at| **at > horizon).min().map(|at| *at - horizon),
+            oldest_age: oldest(&old).or_else(|| oldest(&new)),
+            oldest_new_age: oldest(&new),
+        }
     }
 
     // --- the rest of the world
@@ -395,6 +405,10 @@ impl World {
         for _ in 0..self.dice.roll(4) {
             let later = if self.dice.once_in(4) { secs(self.dice.roll(60)) } else { Duration::ZERO };
             self.messages.push(self.now + later);
+        }
+        if self.later_dice.once_in(3) {
+            // It may be true or not, and is nothing to rely on.
+            self.feed(Event::Hinted);
         }
     }
 }

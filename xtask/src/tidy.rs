@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("telemetry", &["config"]),
     ("health", &[]),
     ("metrics", &["decide"]),
-    ("queue", &["config", "decide", "sql"]),
+    ("queue", &["clock", "config", "decide", "sql"]),
     ("store", &["decide", "sql"]),
     ("cluster", &["clock", "decide", "health", "metrics", "telemetry"]),
     ("actors", &["clock", "cluster", "config", "decide", "health", "metrics", "queue", "store", "telemetry"]),

@@ -1,0 +1,163 @@
+//! pg-boss 12 says that there is a message: a reason to look at once, for queues that were made with `notify: true`.
+//!
+//! A hint and no more: what a notification says is looked up, never believed, and polling goes on.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha224};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+use tokio::sync::{Notify, watch};
+
+use crate::clock::sleep;
+
+/// How long connecting and asking to be told may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After so long without a word the connection is asked whether it lives.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// The first wait after a failure; doubled up to [`WAIT_MAX`].
+const WAIT_MIN: Duration = Duration::from_millis(500);
+
+/// The longest wait between tries: polling does without.
+const WAIT_MAX: Duration = Duration::from_secs(15);
+
+type Waiting = HashMap<Arc<str>, Vec<Weak<Notify>>>;
+
+/// Who is to be told of which queue. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    waiting: Arc<watch::Sender<Waiting>>,
+}
+
+impl Hints {
+    /// Is told when there may be a message in this queue; several times in a row is once.
+    pub fn of(&self, queue: &str) -> Arc<Notify> {
+        let hint = Arc::new(Notify::new());
+        self.waiting.send_modify(|waiting| {
+            let told = waiting.entry(queue.into()).or_default();
+            told.retain(|other| other.strong_count() > 0);
+            told.push(Arc::downgrade(&hint));
+        });
+        hint
+    }
+
+    /// A notification came; one of a queue that nobody asked about is nobody's.
+    fn tell(&self, queue: &str) {
+        self.waiting
+            .borrow()
+            .get(queue)
+            .into_iter()
+            .flatten()
+            .filter_map(Weak::upgrade)
+            .for_each(|hint| hint.notify_one());
+    }
+
+    /// Notifications may have been missed.
+    fn tell_all(&self) {
+        self.waiting.borrow().values().flatten().filter_map(Weak::upgrade).for_each(|hint| hint.notify_one());
+    }
+}
+
+/// The one connection that listens, and to what.
+#[derive(Debug)]
+pub struct Listener {
+    options: PgConnectOptions,
+    channel: String,
+    hints: Hints,
+}
+
+impl Listener {
+    /// A listener that has not connected yet.
+    pub fn new(options: PgConnectOptions, schema: &str, hints: Hints) -> Self {
+        Self { options, channel: channel(schema), hints }
+    }
+
+    /// Listens for ever. Postgres being away is told by those who read; here it is only tried again.
+    pub async fn run(self) {
+        let mut failures = 0;
+        loop {
+            let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect());
+            match connecting.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                Ok((pool, listener)) => {
+                    failures = 0;
+                    // It is registered: whatever comes from here on is told, and what came before is looked for now.
+                    self.hints.tell_all();
+                    let error = self.follow(listener).await;
+                    tracing::debug!(%error, "the connection that listens is lost");
+                    pool.close().await;
+                }
+                Err(error) => tracing::debug!(%error, "can't listen to pg-boss's notifications"),
+            }
+            sleep(WAIT_MIN.saturating_mul(1 << failures.min(6)).min(WAIT_MAX)).await;
+            failures += 1;
+        }
+    }
+
+    async fn connect(&self) -> Result<(PgPool, PgListener), sqlx::Error> {
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(&self.channel).await?;
+        Ok((pool, listener))
+    }
+
+    /// Passes notifications on until the connection is lost.
+    async fn follow(&self, mut listener: PgListener) -> sqlx::Error {
+        loop {
+            match tokio::time::timeout(SILENCE_MAX, listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => self.hints.tell(notification.payload()),
+                Ok(Ok(None)) => return sqlx::Error::WorkerCrashed,
+                Ok(Err(error)) => return error,
+                Err(_) => {
+                    let alive = tokio::time::timeout(CONNECT_TIMEOUT, sqlx::query("select 1").execute(&mut listener));
+                    if let Err(error) = alive.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+                        return error;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The channel of a schema, as pg-boss 12 derives it.
+fn channel(schema: &str) -> String {
+    let mut hex = String::from("pgboss_");
+    for byte in Sha224::digest(schema).iter().take(12) {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_channel_is_that_of_pg_boss() {
+        // select 'pgboss_' || left(encode(sha224('pgboss'), 'hex'), 24)
+        assert_eq!(channel("pgboss"), "pgboss_454650302e472074f72063fd");
+    }
+
+    #[tokio::test]
+    async fn a_hint_is_for_its_queue_and_many_are_one() {
+        let hints = Hints::default();
+        let (mail, other) = (hints.of("mail"), hints.of("other"));
+        let is_told = |hint: Arc<Notify>| async move {
+            tokio::time::timeout(Duration::from_millis(1), hint.notified()).await.is_ok()
+        };
+        hints.tell("mail");
+        hints.tell("mail");
+        hints.tell("nobody's");
+        assert!(is_told(mail.clone()).await && !is_told(mail.clone()).await && !is_told(other.clone()).await);
+        hints.tell_all();
+        assert!(is_told(mail).await && is_told(other).await);
+    }
+}

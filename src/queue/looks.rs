@@ -1,0 +1,120 @@
+//! One reader for all actors: looks that are due together go out as one statement.
+//!
+//! It reads one statement at a time; what is asked for meanwhile goes into the next one. While Postgres is away there
+//! is one try at a time, with growing waits between them, and whoever asks meanwhile is answered by it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    clock::sleep,
+    decide::{event::DepthRequest, scale::Look},
+    queue::depth::{DepthReader, QueueError},
+};
+
+/// Looks that wait; who asks for more waits.
+const ORDERS_MAX: usize = 4096;
+
+/// Queues in one statement: a thousand take some 25 ms.
+const QUEUES_AT_ONCE: usize = 1_000;
+
+/// How long a look may take from the question to the answer.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first wait after a failed statement; doubled up to [`WAIT_MAX`].
+const WAIT_MIN: Duration = Duration::from_millis(250);
+
+/// The longest wait: what Postgres' return costs at most.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What a look is answered with.
+pub type Answer = Result<Look, Arc<QueueError>>;
+
+struct Order {
+    queue: Arc<str>,
+    request: DepthRequest,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Where looks are asked for. Clones lead to the same reader.
+#[derive(Clone, Debug)]
+pub struct Looks {
+    orders: mpsc::Sender<Order>,
+}
+
+/// The task behind [`Looks`].
+pub struct LookDesk {
+    reader: DepthReader,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Looks {
+    /// Where looks are asked for, and the task that needs to be run.
+    pub fn new(reader: DepthReader) -> (Self, LookDesk) {
+        let (orders, behind) = mpsc::channel(ORDERS_MAX);
+        (Self { orders }, LookDesk { reader, orders: behind })
+    }
+
+    /// One look at one queue.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn look(&self, queue: Arc<str>, request: DepthRequest) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            let gone = || Arc::new(QueueError::ReaderGone);
+            self.orders.send(Order { queue, request, answer }).await.map_err(|_| gone())?;
+            answered.await.map_err(|_| gone())?
+        };
+        tokio::time::timeout(LOOK_TIMEOUT, asked).await.unwrap_or_else(|_| Err(Arc::new(QueueError::Timeout)))
+    }
+}
+
+impl LookDesk {
+    /// Reads until every [`Looks`] is gone. `salt` makes its waits its own.
+    pub async fn run(mut self, salt: u64) {
+        let mut failures: u32 = 0;
+        let mut orders = vec![];
+        while self.orders.recv_many(&mut orders, QUEUES_AT_ONCE).await > 0 {
+            // Whoever was woken by the same beat asks before the statement goes out.
+            tokio::task::yield_now().await;
+            while orders.len() < QUEUES_AT_ONCE
+                && let Ok(order) = self.orders.try_recv()
+            {
+                orders.push(order);
+            }
+            orders.retain(|order| !order.answer.is_closed());
+            if self.answer(&mut orders).await {
+                failures = 0;
+                continue;
+            }
+            let wait = WAIT_MIN.saturating_mul(1 << failures.min(8)).min(WAIT_MAX);
+            failures = failures.saturating_add(1);
+            let shorter =
+                wait.saturating_mul(u32::try_from((salt >> failures.min(32)) % 500).unwrap_or_default()) / 1000;
+            sleep(wait - shorter).await;
+        }
+    }
+
+    /// Answers all orders by one statement; false if that failed.
+    async fn answer(&self, orders: &mut Vec<Order>) -> bool {
+        let asked: Vec<_> = orders.iter().map(|order| (order.queue.clone(), order.request)).collect();
+        if asked.is_empty() {
+            return true;
+        }
+        let (works, answers) = match self.reader.look(&asked).await {
+            Ok(looks) => (true, looks.into_iter().map(Ok).collect::<Vec<Answer>>()),
+            Err(error) => {
+                let error = Arc::new(error);
+                (false, asked.iter().map(|_| Err(error.clone())).collect())
+            }
+        };
+        for (order, answer) in orders.drain(..).zip(answers) {
+            if order.answer.send(answer).is_err() {
+                tracing::debug!("nobody waits for this look any more");
+            }
+        }
+        works
+    }
+}
