@@ -18,8 +18,9 @@ pub struct Shape {
     pub blocked: bool,
     /// The quoted table of queues, where these have policies (10 and later).
     pub queues: Option<String>,
-    /// The queues' table carries counts that pg-boss refreshes (11 and later).
-    pub cached: bool,
+    /// The queues' table carries counts that pg-boss refreshes (11 and later); the expression of those that failed,
+    /// which only 12 counts.
+    pub failed_count: Option<&'static str>,
 }
 
 impl Shape {
@@ -50,7 +51,8 @@ impl Shape {
             start_after,
             blocked: has("blocked"),
             queues: keyed.then(|| format!("{}.queue", quoted(schema))),
-            cached: keyed && counted.into_iter().all(of_queue),
+            failed_count: (keyed && counted.into_iter().all(of_queue))
+                .then(|| if of_queue("failed_count") { "failed_count" } else { "0" }),
         })
     }
 

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow};
 
-use crate::queue::depth::{DepthReader, QueueError, bounded};
+use crate::queue::{
+    depth::{DepthReader, QueueError, bounded},
+    shape::Shape,
+};
 
 /// The messages of one queue by state, in the original's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,9 +25,19 @@ pub struct States {
     /// Of created and retry, those that can't be fetched before a later time.
     #[serde(skip)]
     pub deferred: i64,
+    /// What waits is not told apart, nor what is over.
+    #[serde(skip)]
+    pub coarse: bool,
 }
 
+/// Counts that pg-boss keeps by itself are taken while they are no older than this; it refreshes them every minute.
+const CACHED_MINUTES: u32 = 3;
+
 /// The totals of some queues; a queue without a message has zeros.
+///
+/// pg-boss 11 and later keep counts of their own, of which reading costs nothing. They are coarser: all that waits
+/// stands under `created`, and all that is over under `completed`, but for what 12 counts as failed. Elsewhere, and
+/// where nobody refreshes them, every message is counted.
 ///
 /// # Errors
 /// See [`QueueError`].
@@ -34,6 +47,40 @@ pub async fn totals(
     queues: &[String],
 ) -> Result<BTreeMap<String, States>, QueueError> {
     let shape = reader.shape().await?;
+    let mut totals = cached(&shape, pool, queues).await?;
+    let rest: Vec<String> = queues.iter().filter(|queue| !totals.contains_key(*queue)).cloned().collect();
+    if !rest.is_empty() {
+        totals.extend(counted(&shape, pool, &rest).await?);
+    }
+    Ok(totals)
+}
+
+async fn cached(shape: &Shape, pool: &PgPool, queues: &[String]) -> Result<BTreeMap<String, States>, QueueError> {
+    let (Some(table), Some(failed)) = (&shape.queues, shape.failed_count) else { return Ok(BTreeMap::new()) };
+    let sql = format!(
+        "select name, queued_count::bigint as queued, active_count::bigint as active, {failed}::bigint as failed,
+            total_count::bigint as total, least(deferred_count, queued_count)::bigint as deferred
+        from {table} where name = any($1) and monitor_on > now() - interval '{CACHED_MINUTES} minutes'"
+    );
+    let rows = bounded(sqlx::query(AssertSqlSafe(sql)).bind(queues).persistent(false).fetch_all(pool)).await?;
+    let states = |row: &PgRow| {
+        let count = |name| row.get::<i64, _>(name);
+        let (created, active, failed, all) = (count("queued"), count("active"), count("failed"), count("total"));
+        States {
+            created,
+            active,
+            failed,
+            all,
+            completed: (all - created - active - failed).max(0),
+            deferred: count("deferred"),
+            coarse: true,
+            ..States::default()
+        }
+    };
+    Ok(rows.iter().map(|row| (row.get("name"), states(row))).collect())
+}
+
+async fn counted(shape: &Shape, pool: &PgPool, queues: &[String]) -> Result<BTreeMap<String, States>, QueueError> {
     let sql = format!(
         "select name, state::text as state, count(*) as count, count(*) filter (where {} > now()) as deferred
         from {} where name = any($1) group by 1, 2",
@@ -49,17 +96,22 @@ pub async fn totals(
 }
 
 impl States {
-    /// The counts of the gauge `queue_messages`, by its label `state`.
-    pub fn gauges(&self) -> [(&'static str, i64); 7] {
-        [
+    /// The counts of the gauge `queue_messages`, by its label `state`; what was not counted apart is left out.
+    pub fn gauges(&self) -> Vec<(&'static str, i64)> {
+        let mut gauges = vec![
             ("ready", (self.created + self.retry - self.deferred).max(0)),
             ("deferred", self.deferred),
             ("active", self.active),
-            ("retry", self.retry),
-            ("completed", self.completed),
-            ("cancelled", self.cancelled),
-            ("failed", self.failed),
-        ]
+        ];
+        if !self.coarse {
+            gauges.extend([
+                ("retry", self.retry),
+                ("completed", self.completed),
+                ("cancelled", self.cancelled),
+                ("failed", self.failed),
+            ]);
+        }
+        gauges
     }
 
     fn add(&mut self, state: &str, count: i64, deferred: i64) {

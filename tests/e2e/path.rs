@@ -121,6 +121,36 @@ async fn workers_take_every_message_and_no_job_is_left_over() {
 }
 
 #[tokio::test]
+async fn a_hint_and_a_timer_start_a_job_long_before_the_next_poll() {
+    let mut stage = Stage::set("path-hints").await;
+    stage.boss(&["queue", "told", r#"{"notify": true}"#]).await;
+    stage.boss(&["queue", "timed"]).await;
+    let hourly = |queue| with(script(queue, "true"), json!({"queueCheckInterval": "1h"}));
+    stage.run(json!([hourly("told"), hourly("timed")])).await;
+    // The first looks are over when both have decided.
+    eventually("both to have looked", || async {
+        let told = stage.json("/jobs").await?;
+        told.as_array()?.iter().all(|job| job["decision"]["ready"] == 0).then_some(())
+    })
+    .await;
+    // Its first wait may be any part of the hour: what is sent now is seen by the notification alone.
+    stage.send("told", 1).await;
+    assert_eq!(stage.ended("told", 1).await[0]["outcome"], "succeeded");
+    // Nobody tells of this one, but a look for another reason sees when it can be fetched.
+    stage.boss(&["send", "timed", "1", r#"{"startAfter": 4}"#]).await;
+    stage.count("select count(pg_notify('pgboss_' || left(encode(sha224('pgboss'), 'hex'), 24), 'timed'))").await;
+    assert_eq!(stage.ended("timed", 1).await[0]["outcome"], "succeeded");
+    let metrics = stage.get("/metrics").await.unwrap().1;
+    for line in [
+        "job_chief_message_to_job_seconds_count{job_config=\"told\"} 1",
+        "job_chief_queue_oldest_ready_age_seconds{job_config=\"timed\",queue=\"timed\"} ",
+        "job_chief_queue_messages{job_config=\"timed\",queue=\"timed\",state=\"ready\"} ",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+}
+
+#[tokio::test]
 async fn sigterm_drains_and_a_restart_adopts_what_runs() {
     let mut stage = Stage::set("path-restart").await;
     let configs = json!([with(script("long", "sleep 600"), json!({"maxConcurrentJobs": 2}))]);

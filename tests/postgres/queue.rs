@@ -10,6 +10,8 @@ use job_chief::{
     },
 };
 
+use sqlx::AssertSqlSafe;
+
 use crate::server::{boss, database, pool};
 
 pub(crate) fn all() -> DepthRequest {
@@ -83,6 +85,33 @@ async fn pg_boss_11() {
 #[tokio::test]
 async fn pg_boss_12() {
     counts_what_can_be_fetched("12").await;
+}
+
+/// Counts that pg-boss keeps are taken while they are fresh, and only then.
+async fn cached_counts_are_taken_while_they_are_fresh(version: &str) {
+    let url = database(&format!("boss_cached_{version}")).await;
+    let pool = pool(&url).await;
+    let reader = DepthReader::new(pool.clone(), "pgboss");
+    boss(&url, version, &["send", "mail", "3"]);
+    let counts = "deferred_count = 2, queued_count = 9, active_count = 4, total_count = 20";
+    for (age, expected) in [("1 minute", (9, 4, 7, 20)), ("1 hour", (3, 0, 0, 3))] {
+        let set =
+            format!("update pgboss.queue set {counts}, monitor_on = now() - interval '{age}' where name = 'mail'");
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&pool).await.unwrap();
+        let mail = totals(&reader, &pool, &["mail".into()]).await.unwrap()["mail"];
+        assert_eq!((mail.created, mail.active, mail.completed, mail.all), expected, "{age} old");
+        assert_eq!(mail.gauges().iter().any(|(state, _)| *state == "retry"), !mail.coarse);
+    }
+}
+
+#[tokio::test]
+async fn cached_counts_of_pg_boss_11() {
+    cached_counts_are_taken_while_they_are_fresh("11").await;
+}
+
+#[tokio::test]
+async fn cached_counts_of_pg_boss_12() {
+    cached_counts_are_taken_while_they_are_fresh("12").await;
 }
 
 #[tokio::test]
