@@ -8,7 +8,11 @@
 )]
 #![allow(dead_code, reason = "the stage is the tests' stage, of which a benchmark needs a part")]
 
+mod burst;
+mod depth;
 mod figures;
+mod idle;
+mod latency;
 mod memory;
 mod process;
 #[path = "../../tests/e2e/recording.rs"]
@@ -16,11 +20,12 @@ mod recording;
 mod restart;
 #[path = "../../tests/e2e/stage.rs"]
 mod stage;
+mod witness;
 
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 2] = ["restart", "memory"];
+const PARTS: [&str; 6] = ["latency", "burst", "idle", "restart", "memory", "depth"];
 
 #[tokio::main]
 async fn main() {
@@ -35,6 +40,10 @@ async fn main() {
         let mut figures = Figures::new(part);
         match *part {
             "restart" => restart::measure(&mut figures, runs).await,
+            "latency" => latency::measure(&mut figures, runs).await,
+            "burst" => burst::measure(&mut figures, runs).await,
+            "idle" => idle::measure(&mut figures, runs).await,
+            "depth" => depth::measure(&mut figures, runs).await,
             "memory" => memory::measure(&mut figures, runs).await,
             _ => unreachable!("every part has an arm"),
         }

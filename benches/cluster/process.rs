@@ -6,3 +6,18 @@ pub(crate) fn resident_kb(pid: u32) -> f64 {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
+
+/// User and system time so far, in seconds; 0 for a process that is gone.
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((_, after_name)) = stat.rsplit_once(") ") else { return 0.0 };
+    let fields: Vec<f64> = after_name.split(' ').map(|field| field.parse().unwrap_or(0.0)).collect();
+    // Linux counts in hundredths here, whatever its own tick is.
+    (fields[11] + fields[12]) / 100.0
+}
+
+/// A process and those that it started.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().map(|child| child.parse().unwrap()).chain([pid]).collect()
+}

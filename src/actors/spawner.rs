@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// Events that are taken in before the state is told again.
+/// Events that are taken in together.
 const EVENTS_AT_ONCE: usize = 64;
 
 /// What an effect is answered with; one event for each name it carries.
@@ -141,14 +141,15 @@ impl Spawner {
         let span =
             tracing::info_span!("spawner", job_config = %self.hands.config.name, queue = %self.hands.config.queue_name);
         async {
-            self.step(begin);
+            self.step(vec![begin]);
             while !self.lifecycle.is_done() {
-                let event = self.next_event().await;
-                self.step(event);
-                for _ in 0..EVENTS_AT_ONCE {
-                    let Some(event) = self.ready_event() else { break };
-                    self.step(event);
+                let mut events = vec![self.next_event().await];
+                while events.len() < EVENTS_AT_ONCE
+                    && let Some(event) = self.ready_event()
+                {
+                    events.push(event);
                 }
+                self.step(events);
                 self.tell();
             }
         }
@@ -156,8 +157,8 @@ impl Spawner {
         .await;
     }
 
-    fn step(&mut self, event: Event) {
-        for effect in self.lifecycle.step(self.hands.clock.now(), event) {
+    fn step(&mut self, events: Vec<Event>) {
+        for effect in self.lifecycle.step(self.hands.clock.now(), events) {
             self.in_flight.push(Hands::perform(self.hands.clone(), effect).in_current_span().boxed());
         }
     }

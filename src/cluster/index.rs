@@ -34,6 +34,9 @@ pub const STALE_AFTER: Duration = Duration::from_secs(120);
 /// A view older than this makes liveness fail.
 pub const STUCK_AFTER: Duration = Duration::from_secs(600);
 
+/// Between two views: a burst of changes is a few of them.
+const VIEWS_EVERY: Duration = Duration::from_millis(10);
+
 /// How often the age of the view is looked at.
 const AGE_CHECKED_EVERY: Duration = Duration::from_secs(5);
 
@@ -197,6 +200,8 @@ pub struct Watcher {
     jobs_heard: Duration,
     pods_heard: Duration,
     stale: bool,
+    /// Every JobConfig has seen a whole view.
+    shown: bool,
     clock: Clock,
     health: Health,
     metrics: Arc<Metrics>,
@@ -228,6 +233,7 @@ impl Watcher {
             jobs_heard: now,
             pods_heard: now,
             stale: false,
+            shown: false,
             clock,
             health,
             metrics,
@@ -237,17 +243,31 @@ impl Watcher {
     /// Runs until both watches are gone. Dropping it ends them.
     pub async fn run(mut self) {
         let mut next_check = self.clock.now();
+        let mut next_view = next_check;
         loop {
             tokio::select! {
                 Some(change) = self.jobs.recv() => self.on_jobs(change),
                 Some(change) = self.pods.recv() => self.on_pods(change),
                 Some(subscription) = self.subscribers.subscriptions.recv() => self.subscribe(subscription),
-                () = sleep_until(self.clock, next_check) => next_check = self.clock.now().saturating_add(AGE_CHECKED_EVERY),
+                () = sleep_until(self.clock, next_view), if self.has_news() => {}
+                () = sleep_until(self.clock, next_check) => {
+                    next_check = self.clock.now().saturating_add(AGE_CHECKED_EVERY);
+                    self.views.retain(|_, view| !view.is_closed());
+                }
                 else => return,
             }
             self.drain();
-            self.publish();
+            let now = self.clock.now();
+            if now >= next_view {
+                next_view = now.saturating_add(VIEWS_EVERY);
+                self.publish(now);
+            }
         }
+    }
+
+    /// Something is to be shown that waits for its time.
+    fn has_news(&self) -> bool {
+        self.index.is_whole() && (!self.shown || !self.index.dirty.is_empty())
     }
 
     fn subscribe(&mut self, (config, view): Subscription) {
@@ -302,22 +322,22 @@ impl Watcher {
         }
     }
 
-    fn publish(&mut self) {
-        let age = self.clock.now().saturating_sub(self.jobs_heard.min(self.pods_heard));
+    fn publish(&mut self, now: Duration) {
+        let age = now.saturating_sub(self.jobs_heard.min(self.pods_heard));
         self.metrics.view_age.set(age.as_secs_f64());
         self.health.set_view_age(age);
-        let first = self.index.is_whole() && self.views.values().any(|view| view.borrow().observed.is_none());
         let was_stale = std::mem::replace(&mut self.stale, age > STALE_AFTER);
         if !self.index.is_whole() {
             return;
         }
         let dirty = self.index.take_dirty();
-        let all = first || was_stale != self.stale;
-        self.views.retain(|_, view| !view.is_closed());
-        for (config, view) in &self.views {
-            if all || dirty.contains(config.as_str()) {
+        let seen_before = std::mem::replace(&mut self.shown, true);
+        if seen_before && was_stale == self.stale {
+            for (config, view) in dirty.iter().filter_map(|config| self.views.get_key_value(&**config)) {
                 self.show(config, view);
             }
+        } else {
+            self.views.iter().for_each(|(config, view)| self.show(config, view));
         }
         for config in dirty.iter().filter(|config| !self.views.contains_key(&***config)) {
             // A full channel is no loss: the next change of one of its Jobs tells of it again.

@@ -6,12 +6,13 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy},
-    core::Status,
+    core::{Request, Status},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
+    cluster::lean::LeanJob,
     decide::{
         digest::{JobDigest, PodDigest},
         event::{CheckAnswer, CreateAnswer, DeleteAnswer},
@@ -38,6 +39,7 @@ const PODS_MAX: u32 = 100;
 /// The writer of one namespace.
 #[derive(Clone)]
 pub struct Cluster {
+    client: Client,
     jobs: Api<Job>,
     pods: Api<Pod>,
     permits: Arc<Semaphore>,
@@ -64,12 +66,20 @@ impl Cluster {
     /// A writer that has asked for nothing yet.
     pub fn new(client: &Client, namespace: &str, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
+            client: client.clone(),
             jobs: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client.clone(), namespace),
             permits: Arc::new(Semaphore::new(REQUESTS_MAX)),
             clock,
             metrics,
         }
+    }
+
+    /// The answer is the whole Job, of which nobody needs more than the uid.
+    async fn post(&self, job: &Job) -> kube::Result<LeanJob> {
+        let body = serde_json::to_vec(job).map_err(kube::Error::SerdeError)?;
+        let request = Request::new(self.jobs.resource_url()).create(&PostParams::default(), body);
+        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
     /// The share of one JobConfig.
@@ -81,9 +91,8 @@ impl Cluster {
 impl Requests {
     /// Asks for a Job. "Already exists" is success where the Job is ours.
     pub async fn create(&self, job: &Job) -> CreateAnswer {
-        let created = self.bounded("create", self.cluster.jobs.create(&PostParams::default(), job)).await;
-        match created {
-            Ok(job) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
+        match self.bounded("create", self.cluster.post(job)).await {
+            Ok(LeanJob(job)) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
             Err(Refusal::Final { code: 409, .. }) => self.existing(job).await,
             Err(Refusal::Final { message, .. }) => CreateAnswer::Refused { message },
             Err(Refusal::Later { retry_after }) => CreateAnswer::Unanswered { retry_after },

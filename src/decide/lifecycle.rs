@@ -123,10 +123,12 @@ impl Lifecycle {
         }
     }
 
-    /// The one entry: an event in, effects out.
-    pub fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+    /// The one entry: events in, in their order, effects out. What follows is derived once for all of them.
+    pub fn step(&mut self, now: Duration, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
         let mut effects = vec![];
-        self.note(now, event, &mut effects);
+        for event in events {
+            self.note(now, event, &mut effects);
+        }
         self.settle_runs(now);
         self.advance(now, &mut effects);
         effects

@@ -114,7 +114,7 @@ const KEYED_READ_MIN: u64 = 1_000;
 ///
 /// Younger messages are left out of what is new only: what an earlier look has counted stays counted, or it would
 /// seem to have been taken.
-fn statement(shape: &Shape) -> String {
+pub fn statement(shape: &Shape) -> String {
     let Shape { table, start_after, queues, .. } = shape;
     let fetchable = shape.fetchable();
     let plain = format!(

@@ -97,7 +97,7 @@ impl Script {
     }
 
     pub(crate) fn feed(&mut self, event: Event) {
-        for effect in self.life.step(self.now, event) {
+        for effect in self.life.step(self.now, [event]) {
             self.transcript.push(format!("{:?} {effect:?}", self.now));
             self.perform(effect);
         }

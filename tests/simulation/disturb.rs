@@ -69,6 +69,7 @@ impl World {
             }
         }
         self.answers.clear();
+        self.waiting.clear();
         self.views.clear();
         self.old_views.clear();
         (self.view_delivered, self.last_look, self.paused, self.stopped) = (false, None, false, false);
@@ -111,6 +112,7 @@ impl World {
 
     /// Everything on its way arrives, and time goes on to what is due next, at most ten seconds.
     pub(crate) fn calm_step(&mut self) {
+        self.feed_waiting();
         while let Some(event) = self.answers.pop() {
             self.feed(event);
         }
@@ -125,6 +127,7 @@ impl World {
         while !self.views.is_empty() {
             self.deliver_view();
         }
+        self.feed_waiting();
         let next = self.life.deadline().map_or(secs(10), |at| at.saturating_sub(self.now));
         self.now += next.clamp(Duration::from_millis(10), secs(10));
         self.deadline();

@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub messages: Vec<Duration>,
     pub in_flight: Vec<Effect>,
     pub(crate) answers: Vec<Event>,
+    /// Events that are taken in with the next one.
+    pub(crate) waiting: Vec<Event>,
     pub(crate) late: Vec<(Wish, Duration)>,
     pub(crate) views: VecDeque<Snapshot>,
     pub(crate) old_views: VecDeque<Snapshot>,
@@ -71,6 +73,7 @@ impl World {
             messages: vec![],
             in_flight: vec![],
             answers: vec![],
+            waiting: vec![],
             late: vec![],
             views: VecDeque::new(),
             old_views: VecDeque::new(),
@@ -138,8 +141,22 @@ impl World {
         if let Event::DepthRead(Some(look)) = &event {
             self.last_look = Some(*look);
         }
-        let told = self.trace.then(|| format!("{event:?}"));
-        let effects = self.life.step(self.now, event);
+        // Several events may come at once. What was decided just before a command stands.
+        if matches!(event, Event::Pause | Event::Drain | Event::Stop) {
+            self.feed_waiting();
+        }
+        self.waiting.push(event);
+        if self.later_dice.once_in(4) && self.waiting.len() < 4 {
+            return;
+        }
+        self.feed_waiting();
+    }
+
+    /// What has come is taken in.
+    pub(crate) fn feed_waiting(&mut self) {
+        let events = std::mem::take(&mut self.waiting);
+        let told = self.trace.then(|| format!("{events:?}"));
+        let effects = self.life.step(self.now, events);
         if let Some(told) = told {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
         }
@@ -373,6 +390,7 @@ impl World {
     pub(crate) fn deadline(&mut self) {
         if self.life.deadline().is_some_and(|at| at <= self.now) {
             self.feed(Event::DeadlineReached);
+            self.feed_waiting();
             assert!(
                 self.life.deadline().is_none_or(|at| at > self.now),
                 "invariant: no_deadline_is_passed_over: {:?}",

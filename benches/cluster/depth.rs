@@ -1,0 +1,110 @@
+//! The statement that reads a queue, in a table of three million rows, against a plain count.
+
+use std::time::Instant;
+
+use job_chief::{
+    decide::event::DepthRequest,
+    queue::{
+        depth::{DepthReader, statement},
+        shape::Shape,
+    },
+};
+use sqlx::{AssertSqlSafe, PgPool, Row};
+
+use crate::{figures::Figures, stage::Stage};
+
+/// Messages that a decision for ten Jobs asks for.
+const LIMIT: u64 = 11;
+
+/// Times that each is measured in a run, of which the median counts.
+const TIMES: usize = 21;
+
+/// What the TypeScript original asks.
+const COUNT: &str = "select count(*) from pgboss.job where name = $1 and state < 'active'";
+
+pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
+    let stage = Stage::set("bench-depth").await;
+    let pool = stage.pool().await;
+    stage.queues("'small-' || (n - 1)", 1_000).await;
+    for name in ["'deep'", "'done'"] {
+        stage.queues(name, 1).await;
+    }
+    for (name, first, count, state) in [
+        ("deep", 0, 1_000_000, "created"),
+        ("done", 0, 1_000_000, "completed"),
+        ("small-' || (n % 998) || '", 0, 1_000_000, "completed"),
+    ] {
+        let rows = format!(
+            "insert into pgboss.job (name, policy, state, start_after) select '{name}', 'standard', '{state}', now() - n * interval '1 millisecond'
+            from generate_series({first} + 1, {first} + {count}) n"
+        );
+        stage.execute(&rows).await;
+    }
+    stage.execute("insert into pgboss.job (name, policy) select 'done', 'standard' from generate_series(1, 5)").await;
+    stage.execute("vacuum analyze pgboss.job_common").await;
+    let shape = Shape::detect(&pool, "pgboss").await.unwrap();
+    let reader = DepthReader::new(pool.clone(), "pgboss");
+    for _ in 0..runs {
+        let count = executed(&pool, COUNT, "deep").await;
+        let deep = read(&pool, &shape, &["deep"]).await;
+        let done = read(&pool, &shape, &["done"]).await;
+        figures.add("the original's count, 1,000,000 waiting", "ms", None, count);
+        figures.add("our statement, 1,000,000 waiting", "ms", None, deep);
+        figures.add("how many times cheaper", "", Some("≥ 500"), count / deep);
+        figures.add("our statement, 5 waiting and 1,000,000 completed", "ms", None, done);
+        let names: Vec<String> = (0..1_000).map(|n| format!("small-{n}")).collect();
+        let thousand: Vec<&str> = names.iter().map(String::as_str).collect();
+        figures.add("our statement, 1,000 queues", "ms", None, read(&pool, &shape, &thousand).await);
+        figures.add("a look from here, 1,000,000 waiting", "ms", None, looked(&reader).await);
+    }
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+/// The time that Postgres says the execution took.
+fn execution(plan: &[sqlx::postgres::PgRow]) -> f64 {
+    let line = plan.iter().map(|row| row.get::<String, _>(0)).find(|line| line.contains("Execution Time")).unwrap();
+    line.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
+async fn executed(pool: &PgPool, sql: &str, queue: &str) -> f64 {
+    let mut samples = vec![];
+    for _ in 0..TIMES {
+        let sql = AssertSqlSafe(format!("explain (analyze, timing off) {sql}"));
+        samples.push(execution(&sqlx::query(sql).bind(queue).fetch_all(pool).await.unwrap()));
+    }
+    median(samples)
+}
+
+async fn read(pool: &PgPool, shape: &Shape, queues: &[&str]) -> f64 {
+    let mut samples = vec![];
+    for _ in 0..TIMES {
+        let sql = AssertSqlSafe(format!("explain (analyze, timing off) {}", statement(shape)));
+        let count = queues.len();
+        let plan = sqlx::query(sql)
+            .bind(queues.iter().map(|queue| (*queue).to_owned()).collect::<Vec<String>>())
+            .bind(vec![None::<i64>; count])
+            .bind(vec![0i64; count])
+            .bind(vec![i64::try_from(LIMIT).unwrap(); count])
+            .fetch_all(pool)
+            .await
+            .unwrap();
+        samples.push(execution(&plan));
+    }
+    median(samples)
+}
+
+/// As an actor asks: over the network, planned anew.
+async fn looked(reader: &DepthReader) -> f64 {
+    let request = DepthRequest { since_us: None, limit: LIMIT, younger_left: std::time::Duration::ZERO };
+    let mut samples = vec![];
+    for _ in 0..TIMES {
+        let begun = Instant::now();
+        reader.look(&[("deep".into(), request)]).await.unwrap();
+        samples.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    median(samples)
+}
