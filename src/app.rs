@@ -101,6 +101,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
         runs: runs.clone(),
+        loads: Shared::loads(),
         writer,
         looks,
         hints,
@@ -110,17 +111,14 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     };
     let configs = jobs.iter().map(|job| (job.name.clone(), job.queue_name.clone())).collect();
     warn_of_literal_password(&settings, &jobs);
-
     let (subscribing, subscribers) = subscribing();
     let supervisor = Supervisor::new(shared, subscribing, shutdown.clone());
     let roster = supervisor.roster();
     let spawners = TaskTracker::new();
     spawners.spawn(supervisor.run(jobs));
     spawners.close();
-    let scope = (instance.namespace.as_str(), instance.selector());
-    let watcher =
-        Watcher::begin(&client, (scope.0, &scope.1), subscribers, clock, (health.clone(), metrics.clone()), &tasks);
-    tasks.spawn(watcher.run());
+    let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
+    tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let told = watch::Sender::new(Totals::new());
     let desk = Desk {
         roster,

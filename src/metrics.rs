@@ -186,39 +186,55 @@ impl Metrics {
         absent(self.terminating_since.remove_label_values(&[config]));
     }
 
-    /// A JobConfig's state changed.
-    pub fn note_status(&self, config: &str, status: &Status, now: Duration) {
-        let phases = &status.phases;
-        let counts = [phases.queued, phases.starting, phases.running, phases.terminating];
-        for (phase, count) in PHASES.into_iter().zip(counts) {
-            self.jobs.with_label_values(&[config, phase]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// A JobConfig's state changed. What has never been anything else than zero has no series: most of many
+    /// JobConfigs are idle, and a series costs more than they do.
+    pub fn note_status(&self, config: &str, before: &Status, status: &Status, now: Duration) {
+        for ((phase, was), is) in PHASES.into_iter().zip(counts(before)).zip(counts(status)) {
+            if was != is {
+                self.jobs.with_label_values(&[config, phase]).set(i64::try_from(is).unwrap_or(i64::MAX));
+            }
         }
-        let backoff = status.backoff_until.map_or(Duration::ZERO, |until| until.saturating_sub(now));
-        self.backoff.with_label_values(&[config]).set(backoff.as_secs_f64());
-        self.paused.with_label_values(&[config]).set(status.paused.into());
-        match status.terminating_since {
-            Some(since) => self.terminating_since.with_label_values(&[config]).set(since.as_secs_f64()),
-            None => absent(self.terminating_since.remove_label_values(&[config])),
+        if before.backoff_until.is_some() || status.backoff_until.is_some() {
+            let backoff = status.backoff_until.map_or(Duration::ZERO, |until| until.saturating_sub(now));
+            self.backoff.with_label_values(&[config]).set(backoff.as_secs_f64());
+        }
+        if before.paused != status.paused {
+            self.paused.with_label_values(&[config]).set(status.paused.into());
+        }
+        match (before.terminating_since, status.terminating_since) {
+            (_, Some(since)) => self.terminating_since.with_label_values(&[config]).set(since.as_secs_f64()),
+            (Some(_), None) => absent(self.terminating_since.remove_label_values(&[config])),
+            (None, None) => {}
         }
     }
 
-    /// A look was answered. A count that stopped at its bound is no gauge.
-    pub fn note_look(&self, config: &str, queue: &str, look: &Look) {
+    /// A look was answered. A count that stopped at its bound is no gauge; `waited` tells whether a message was
+    /// waiting at the look before.
+    pub fn note_look(&self, config: &str, queue: &str, look: &Look, waited: bool) {
         if look.is_exact() {
             let ready = i64::try_from(look.ready()).unwrap_or(i64::MAX);
             self.queues.messages.with_label_values(&[config, queue, "ready"]).set(ready);
         }
-        let age = look.oldest_age.unwrap_or_default();
-        self.queues.oldest_ready_age.with_label_values(&[config, queue]).set(age.as_secs_f64());
+        if waited || look.oldest_age.is_some() {
+            let age = look.oldest_age.unwrap_or_default();
+            self.queues.oldest_ready_age.with_label_values(&[config, queue]).set(age.as_secs_f64());
+        }
         self.queues.last_read.set(Duration::from_micros(u64::try_from(look.at_us).unwrap_or_default()).as_secs_f64());
     }
 
-    /// The totals of a queue were read.
-    pub fn note_totals(&self, config: &str, queue: &str, counts: &[(&str, i64)]) {
-        for (state, count) in counts {
-            self.queues.messages.with_label_values(&[config, queue, state]).set(*count);
+    /// The totals of a queue were read; those that were and are zero have no series.
+    pub fn note_totals(&self, config: &str, queue: &str, before: &[(&str, i64)], counts: &[(&str, i64)]) {
+        for count in
+            counts.iter().filter(|(state, count)| *count != 0 || before.iter().any(|it| it.0 == *state && it.1 != 0))
+        {
+            self.queues.messages.with_label_values(&[config, queue, count.0]).set(count.1);
         }
     }
+}
+
+fn counts(status: &Status) -> [u64; 4] {
+    let phases = &status.phases;
+    [phases.queued, phases.starting, phases.running, phases.terminating]
 }
 
 /// The label `phase` of the gauge of Jobs.

@@ -99,7 +99,8 @@ async fn read(pool: &PgPool, shape: &Shape, queues: &[&str]) -> f64 {
 
 /// As an actor asks: over the network, planned anew.
 async fn looked(reader: &DepthReader) -> f64 {
-    let request = DepthRequest { since_us: None, limit: LIMIT, younger_left: std::time::Duration::ZERO };
+    let request =
+        DepthRequest { since_us: None, limit: LIMIT, younger_left: std::time::Duration::ZERO, routine: false };
     let mut samples = vec![];
     for _ in 0..TIMES {
         let begun = Instant::now();

@@ -38,6 +38,10 @@ async fn series(
     stage.run(json!([podless("one", keys)])).await;
     let mut connection = stage.connection().await;
     let mut witness = Witness::begin(&stage).await;
+    // The first one waits for the tables that a first start makes.
+    send(&mut connection, "one", 1, notify).await;
+    witness.next().await;
+    take_all(&mut connection).await;
     for run in 0..runs {
         let mut samples = vec![];
         for number in 0..MESSAGES {

@@ -61,11 +61,14 @@ impl Monitor {
     }
 
     fn tell(&self, totals: Totals) {
+        let before = self.told.borrow();
         for (config, queue) in &self.configs {
             if let Some(states) = totals.get(queue) {
-                self.metrics.note_totals(config, queue, &states.gauges());
+                let before = before.get(queue).copied().unwrap_or_default().gauges();
+                self.metrics.note_totals(config, queue, &before, &states.gauges());
             }
         }
+        drop(before);
         self.told.send_replace(totals);
     }
 }

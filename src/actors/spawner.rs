@@ -1,9 +1,16 @@
 //! The actor of one queue JobConfig: waits, steps the lifecycle, performs the effects.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, warn};
 
@@ -35,6 +42,12 @@ use crate::{
 /// Events that are taken in together.
 const EVENTS_AT_ONCE: usize = 64;
 
+/// Between two tellings of the state.
+const TOLD_EVERY: Duration = Duration::from_millis(20);
+
+/// JobConfigs whose runs are loaded at once.
+const LOADS_MAX: usize = 4;
+
 /// What an effect is answered with; one event for each name it carries.
 type Answers = Vec<Event>;
 
@@ -47,9 +60,14 @@ pub struct Hands {
     template: Template,
     requests: Requests,
     runs: Runs,
+    loads: Arc<Semaphore>,
     writer: Writer,
     queue: Arc<str>,
     looks: Looks,
+    /// It was said that pg-boss does not know the queue.
+    warned: AtomicBool,
+    /// A message was waiting at the last look.
+    waited: AtomicBool,
     clock: Clock,
     health: Health,
     metrics: Arc<Metrics>,
@@ -64,6 +82,8 @@ pub struct Shared {
     pub cluster: crate::cluster::requests::Cluster,
     /// Our table of runs.
     pub runs: Runs,
+    /// Places for loading runs, of which a start needs one for each JobConfig.
+    pub loads: Arc<Semaphore>,
     /// The writer of our tables.
     pub writer: Writer,
     /// pg-boss's tables.
@@ -78,18 +98,27 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
 }
 
+impl Shared {
+    /// Places for [`Self::loads`].
+    pub fn loads() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(LOADS_MAX))
+    }
+}
+
 /// The actor of one queue JobConfig.
 pub struct Spawner {
     lifecycle: Lifecycle,
     hands: Arc<Hands>,
     views: watch::Receiver<View>,
-    commands: mpsc::Receiver<Event>,
     hint: Arc<Notify>,
     in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
     arrived: VecDeque<Event>,
     shutdown: CancellationToken,
     stopping: bool,
     status: watch::Sender<Status>,
+    /// The state has changed since it was told, and is told again at this time.
+    untold: bool,
+    tell_at: Duration,
 }
 
 impl Spawner {
@@ -97,7 +126,7 @@ impl Spawner {
     pub fn new(
         config: Arc<JobConfig>,
         shared: &Shared,
-        (views, commands): (watch::Receiver<View>, mpsc::Receiver<Event>),
+        views: watch::Receiver<View>,
         shutdown: CancellationToken,
         seed: u64,
     ) -> Self {
@@ -111,8 +140,11 @@ impl Spawner {
             config,
             requests: shared.cluster.requests(),
             runs: shared.runs.clone(),
+            loads: shared.loads.clone(),
             writer: shared.writer.clone(),
             looks: shared.looks.clone(),
+            warned: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
             clock: shared.clock,
             health: shared.health.clone(),
             metrics: shared.metrics.clone(),
@@ -122,12 +154,13 @@ impl Spawner {
             lifecycle: Lifecycle::new(policy, seed, hands.clock.now()),
             hands: Arc::new(hands),
             views,
-            commands,
             in_flight: FuturesUnordered::new(),
             arrived: VecDeque::new(),
             shutdown,
             stopping: false,
             status: watch::Sender::default(),
+            untold: false,
+            tell_at: Duration::ZERO,
         }
     }
 
@@ -150,8 +183,9 @@ impl Spawner {
                     events.push(event);
                 }
                 self.step(events);
-                self.tell();
+                self.tell_in_time();
             }
+            self.tell();
         }
         .instrument(span)
         .await;
@@ -176,11 +210,11 @@ impl Spawner {
                 self.stopping = true;
                 Event::Stop
             }
-            Some(event) = self.commands.recv() => event,
             Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
             () = self.hint.notified() => Event::Hinted,
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
             () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => Event::DeadlineReached,
+            () = sleep_until(clock, self.tell_at), if self.untold => Event::DeadlineReached,
         }
     }
 
@@ -197,6 +231,16 @@ impl Spawner {
         self.arrived.pop_front().unwrap_or(Event::DeadlineReached)
     }
 
+    /// While much happens the state is told now and then, for it costs as much as there are Jobs.
+    fn tell_in_time(&mut self) {
+        let now = self.hands.clock.now();
+        self.untold = now < self.tell_at;
+        if !self.untold {
+            self.tell_at = now.saturating_add(TOLD_EVERY);
+            self.tell();
+        }
+    }
+
     fn tell(&mut self) {
         let name = &self.hands.config.name;
         for milestone in self.lifecycle.take_milestones() {
@@ -204,7 +248,7 @@ impl Spawner {
         }
         let now = self.hands.clock.now();
         let status = self.lifecycle.status(now);
-        self.hands.metrics.note_status(name, &status, now);
+        self.hands.metrics.note_status(name, &self.status.borrow(), &status, now);
         self.status.send_replace(status);
     }
 }
@@ -220,7 +264,8 @@ impl Hands {
     async fn perform(self: Arc<Self>, effect: Effect) -> Answers {
         match effect {
             Effect::LoadRuns => {
-                let loaded = self.stored(self.runs.load(&self.config.name).await);
+                let _turn = self.loads.acquire().await.expect("never closed");
+                let loaded = self.stored(Box::pin(self.runs.load(&self.config.name)).await);
                 vec![Event::RunsLoaded(loaded)]
             }
             Effect::ReadDepth(request) => {
@@ -228,17 +273,18 @@ impl Hands {
                 let look = self.looked(self.looks.look(self.queue.clone(), request).await, begun);
                 vec![Event::DepthRead(look)]
             }
-            Effect::WriteWishes(wishes) => self.write_wishes(wishes).await,
+            Effect::WriteWishes(wishes) => Box::pin(self.write_wishes(wishes)).await,
             Effect::CreateJob(wish) => {
-                let answer = self.create(&wish).await;
+                // Requests are large while they are under way, and most actors never have one.
+                let answer = Box::pin(self.create(&wish)).await;
                 vec![Event::CreateAnswered(wish.name, answer)]
             }
             Effect::CheckJob(name) => {
-                let answer = self.requests.check(&name).await;
+                let answer = Box::pin(self.requests.check(&name)).await;
                 vec![Event::Checked(name, answer)]
             }
             Effect::DeleteJob { name, uid, resource_version } => {
-                let answer = self.requests.delete(&name, &uid, resource_version.as_deref()).await;
+                let answer = Box::pin(self.requests.delete(&name, &uid, resource_version.as_deref())).await;
                 info!(job = %name, ?answer, "asked to delete a Job");
                 vec![Event::DeleteAnswered(name, answer)]
             }
@@ -273,7 +319,11 @@ impl Hands {
         match result {
             Ok(look) => {
                 self.health.set(Part::Queue, Ok(()));
-                self.metrics.note_look(&self.config.name, &self.queue, &look);
+                if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
+                    warn!("pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)");
+                }
+                let waited = self.waited.swap(look.oldest_age.is_some(), Ordering::Relaxed);
+                self.metrics.note_look(&self.config.name, &self.queue, &look, waited);
                 Some(look)
             }
             Err(error) => {

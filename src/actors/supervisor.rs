@@ -4,10 +4,7 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,9 +14,6 @@ use crate::{
     config::job_config::JobConfig,
     decide::{event::Event, status::Status},
 };
-
-/// Commands that wait for one actor; who sends more waits.
-const COMMANDS_MAX: usize = 16;
 
 /// Between tries to learn which JobConfigs have unfinished runs.
 const RETRY: Duration = Duration::from_secs(2);
@@ -36,8 +30,6 @@ pub struct Handle {
     pub left: bool,
     /// Its state.
     pub status: watch::Receiver<Status>,
-    /// What it is told: pause, resume, drain.
-    pub commands: mpsc::Sender<Event>,
 }
 
 /// The actors, by the name of their JobConfig.
@@ -105,10 +97,9 @@ impl Supervisor {
     async fn start(&mut self, config: Arc<JobConfig>, left: bool) {
         let name = config.name.clone();
         let (view_sender, view) = watch::channel(View::default());
-        let (commands, commanded) = mpsc::channel(COMMANDS_MAX);
         let begin = if left { Event::Drain } else { Event::DeadlineReached };
-        let spawner = Spawner::new(config.clone(), &self.shared, (view, commanded), self.shutdown.clone(), draw_seed());
-        let handle = Handle { status: spawner.status(), commands, config, left };
+        let spawner = Spawner::new(config.clone(), &self.shared, view, self.shutdown.clone(), draw_seed());
+        let handle = Handle { status: spawner.status(), config, left };
         if self.subscribing.subscriptions.send((name.clone(), view_sender)).await.is_err() {
             tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
         }

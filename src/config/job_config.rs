@@ -155,7 +155,7 @@ impl Default for BackoffConfig {
 
 /// A fragment of a Kubernetes `JobTemplateSpec`: what Kubernetes requires of a whole one may be left out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JobTemplate(pub JobTemplateSpec);
+pub struct JobTemplate(pub Box<JobTemplateSpec>);
 
 impl<'de> Deserialize<'de> for JobTemplate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

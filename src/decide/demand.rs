@@ -124,6 +124,7 @@ impl Lifecycle {
             since_us: self.claims.since_us,
             limit: if self.look.watchful { enough.max(WATCHFUL_LIMIT) } else { enough },
             younger_left: if running { self.policy.handover } else { Duration::ZERO },
+            routine: since_the_beat(self.look.due).is_zero() && !self.look.hungry,
         })
     }
 

@@ -142,6 +142,8 @@ pub struct DepthRequest {
     pub limit: u64,
     /// Messages younger than this are not counted.
     pub younger_left: Duration,
+    /// A routine look, which others that are due at the same time may join.
+    pub routine: bool,
 }
 
 /// A Job that is to exist.

@@ -20,7 +20,7 @@ use crate::decide::{
     history::History,
     notes::Notes,
     observation::Observed,
-    policy::{FINISHED_KEPT_MIN, Policy, RETRY_MIN, retry_wait},
+    policy::{FINISHED_KEPT_MIN, Policy, RETRY_MIN, WISHES_AT_ONCE, retry_wait},
     run::{JobName, Outcome, Reason, Slot},
     scale::Claims,
     tracking::{OVERFLOW_SLOT, Run},
@@ -361,9 +361,8 @@ impl Lifecycle {
         let may_wish = !self.stopping;
         let wishes: Vec<Wish> =
             self.runs.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();
-        if !wishes.is_empty() {
-            effects.push(Effect::WriteWishes(wishes));
-        }
+        // The first Jobs of a burst are asked for while the wishes of the others are written.
+        effects.extend(wishes.chunks(WISHES_AT_ONCE).map(|wishes| Effect::WriteWishes(wishes.to_vec())));
         if self.view != ViewState::NeverSeen {
             effects.extend(self.runs.values_mut().filter_map(|run| run.next_request(now, &self.policy)));
         }

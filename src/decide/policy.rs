@@ -94,5 +94,8 @@ pub const CHECK_AGAIN: Duration = Duration::from_secs(5);
 /// A settled name that no view shows is remembered so long, in case an old view brings it back.
 pub const SETTLED_KEPT: Duration = Duration::from_secs(600);
 
+/// Wishes that are written together: the Jobs of a burst are asked for as its wishes are written, not after all.
+pub const WISHES_AT_ONCE: usize = 64;
+
 /// Jobs that one look asks for at the most; a larger burst goes on with the next look, at once.
 pub const BURST_MAX: u64 = 1000;

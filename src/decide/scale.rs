@@ -19,6 +19,8 @@ pub struct Look {
     pub oldest_age: Option<Duration>,
     /// The same among those that are new.
     pub oldest_new_age: Option<Duration>,
+    /// pg-boss knows no queue of this name, where it keeps a list of them.
+    pub unknown: bool,
 }
 
 impl Look {

@@ -121,10 +121,11 @@ pub fn statement(shape: &Shape) -> String {
         "select {start_after} as at, true as free from {table}
             where name = asked.queue and {fetchable} order by {start_after} limit 2 * asked.most + 1"
     );
-    let (join, is_keyed, messages) = match queues {
-        None => (String::new(), "false".to_owned(), plain),
+    let (join, unknown, is_keyed, messages) = match queues {
+        None => (String::new(), "false", "false".to_owned(), plain),
         Some(queues) => (
             format!("left join {queues} q on q.name = asked.queue"),
+            "q.name is null",
             format!("coalesce(q.policy in ({KEYED}), false)"),
             format!(
                 "(select * from ({plain}) as p where not coalesce(q.policy in ({KEYED}), false))
@@ -140,7 +141,7 @@ pub fn statement(shape: &Shape) -> String {
                 coalesce('epoch'::timestamptz + since_us * interval '1 microsecond', now() - younger_us * interval '1 microsecond') as since
             from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
                 with ordinality as a(queue, since_us, younger_us, most, place))
-        select (extract(epoch from horizon) * 1000000)::bigint as at_us, found.old, found.new,
+        select (extract(epoch from horizon) * 1000000)::bigint as at_us, found.old, found.new, {unknown} as unknown,
             {is_keyed} and found.read > greatest(2 * most, {KEYED_READ_MIN}) as cut,
             (extract(epoch from next - horizon) * 1000000)::bigint as next_us,
             (extract(epoch from now() - oldest) * 1000000)::bigint as oldest_us,
@@ -198,6 +199,7 @@ fn look_of(row: &PgRow, limit: u64) -> Look {
         next_in: time("next_us"),
         oldest_age: time("oldest_us"),
         oldest_new_age: time("oldest_new_us"),
+        unknown: row.get("unknown"),
     }
 }
 

@@ -19,6 +19,9 @@ const ORDERS_MAX: usize = 4096;
 /// Queues in one statement: a thousand take some 25 ms.
 const QUEUES_AT_ONCE: usize = 1_000;
 
+/// How long a routine look waits for others that are due together with it.
+const GATHERED_WITHIN: Duration = Duration::from_millis(2);
+
 /// How long a look may take from the question to the answer.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -77,8 +80,10 @@ impl LookDesk {
         let mut failures: u32 = 0;
         let mut orders = vec![];
         while self.orders.recv_many(&mut orders, QUEUES_AT_ONCE).await > 0 {
-            // Whoever was woken by the same beat asks before the statement goes out.
-            tokio::task::yield_now().await;
+            if orders.iter().all(|order| order.request.routine) {
+                // Whoever was woken by the same beat asks before the statement goes out.
+                sleep(GATHERED_WITHIN).await;
+            }
             while orders.len() < QUEUES_AT_ONCE
                 && let Ok(order) = self.orders.try_recv()
             {

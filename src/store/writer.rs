@@ -22,8 +22,11 @@ use crate::{
 /// Orders of one kind that wait; who brings more waits.
 const ORDERS_MAX: usize = 1024;
 
-/// Orders that go into one statement. An order has at most [`crate::decide::policy::BURST_MAX`] rows.
+/// Orders that are taken up together.
 const ORDERS_AT_ONCE: usize = 64;
+
+/// Rows of one statement, but for an order that has more.
+const ROWS_AT_ONCE: usize = 128;
 
 /// A wish with what it belongs to.
 #[derive(Clone, Debug)]
@@ -171,12 +174,25 @@ impl Desk {
     }
 }
 
-/// All orders in one statement; if Postgres refuses that, each in one of its own, so that none spoils the others.
+/// All orders, in as few statements as they fill.
 async fn write_all<R: Written>(tables: &Tables, orders: &mut Vec<Order<R>>) {
+    let mut together: Vec<Order<R>> = vec![];
+    for order in orders.drain(..) {
+        let rows: usize = together.iter().map(|order| order.rows.len()).sum();
+        if rows > 0 && rows + order.rows.len() > ROWS_AT_ONCE {
+            write_together(tables, std::mem::take(&mut together)).await;
+        }
+        together.push(order);
+    }
+    write_together(tables, together).await;
+}
+
+/// Orders in one statement; if Postgres refuses that, each in one of its own, so that none spoils the others.
+async fn write_together<R: Written>(tables: &Tables, orders: Vec<Order<R>>) {
     let rows: Vec<R> = orders.iter().flat_map(|order| order.rows.iter().cloned()).collect();
     let result = R::write(tables, &rows).await.map(Arc::new).map_err(Arc::new);
     let refused = orders.len() > 1 && result.as_ref().is_err_and(|error| error.is_refusal());
-    for order in orders.drain(..) {
+    for order in orders {
         let answer = match (refused, &result) {
             (true, _) => R::write(tables, &order.rows).await.map(Arc::new).map_err(Arc::new),
             (false, result) => result.clone(),

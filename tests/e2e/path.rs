@@ -148,6 +148,14 @@ async fn a_hint_and_a_timer_start_a_job_long_before_the_next_poll() {
     ] {
         assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }
+    let mut promtool = tokio::process::Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut checked =
+        promtool.stderr(std::process::Stdio::piped()).spawn().expect("cargo xtask test installs promtool");
+    tokio::io::AsyncWriteExt::write_all(&mut checked.stdin.take().unwrap(), metrics.as_bytes()).await.unwrap();
+    let checked = checked.wait_with_output().await.unwrap();
+    let told = [checked.stdout, checked.stderr].concat();
+    assert!(checked.status.success() && told.is_empty(), "{}", String::from_utf8_lossy(&told));
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! A wire between job-chief and a server that a case can cut and mend.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::{
     io::copy_bidirectional,
@@ -12,6 +15,14 @@ use tokio::{
 pub(crate) struct Wire {
     pub(crate) port: u16,
     whole: Arc<watch::Sender<bool>>,
+    counts: Arc<Counts>,
+}
+
+/// Connections, also those that were turned away.
+#[derive(Default)]
+struct Counts {
+    tried: AtomicUsize,
+    alive: AtomicUsize,
 }
 
 impl Wire {
@@ -20,13 +31,30 @@ impl Wire {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let whole = Arc::new(watch::Sender::new(true));
-        let state = whole.subscribe();
+        let counts = Arc::new(Counts::default());
+        let (state, counted) = (whole.subscribe(), counts.clone());
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, server.clone(), state.clone()));
+                counted.tried.fetch_add(1, Ordering::SeqCst);
+                let (server, state, counted) = (server.clone(), state.clone(), counted.clone());
+                tokio::spawn(async move {
+                    counted.alive.fetch_add(1, Ordering::SeqCst);
+                    carry(near, server, state).await;
+                    counted.alive.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
-        Self { port, whole }
+        Self { port, whole, counts }
+    }
+
+    /// Connections that were tried so far.
+    pub(crate) fn tried(&self) -> usize {
+        self.counts.tried.load(Ordering::SeqCst)
+    }
+
+    /// Connections that there are.
+    pub(crate) fn alive(&self) -> usize {
+        self.counts.alive.load(Ordering::SeqCst)
     }
 
     /// Ends every connection and accepts no other.

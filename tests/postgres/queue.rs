@@ -15,7 +15,7 @@ use sqlx::AssertSqlSafe;
 use crate::server::{boss, database, pool};
 
 pub(crate) fn all() -> DepthRequest {
-    DepthRequest { since_us: None, limit: 100, younger_left: Duration::ZERO }
+    DepthRequest { since_us: None, limit: 100, younger_left: Duration::ZERO, routine: false }
 }
 
 /// One look at one queue.
@@ -125,6 +125,36 @@ async fn a_schema_that_changes_under_us_is_read_anew() {
     boss(&url, "12", &["send", "mail", "2"]);
     look(&reader, "mail", &all()).await.expect_err("the column has another name now");
     assert_eq!(look(&reader, "mail", &all()).await.unwrap().old, 2);
+}
+
+#[tokio::test]
+async fn a_queue_that_nobody_made_is_told_from_one_that_is_empty() {
+    let url = database("boss_unknown").await;
+    let reader = DepthReader::new(pool(&url).await, "pgboss");
+    boss(&url, "12", &["queue", "empty"]);
+    assert!(!look(&reader, "empty", &all()).await.unwrap().unknown);
+    let nobodys = look(&reader, "nobody's", &all()).await.unwrap();
+    assert_eq!((nobodys.unknown, nobodys.ready()), (true, 0));
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_read_is_told_which_grant_is_missing() {
+    let url = database("boss_denied").await;
+    let owner = pool(&url).await;
+    boss(&url, "12", &["send", "mail", "1"]);
+    let role = "do $$ begin create role job_chief_denied login password 'denied'; exception when duplicate_object then null; end $$";
+    sqlx::raw_sql(role).execute(&owner).await.unwrap();
+    let mut denied = url::Url::parse(&url).unwrap();
+    denied.set_username("job_chief_denied").unwrap();
+    denied.set_password(Some("denied")).unwrap();
+    let reader = DepthReader::new(pool(denied.as_str()).await, "pgboss");
+    let error = look(&reader, "mail", &all()).await.unwrap_err();
+    assert!(error.to_string().contains("job-chief grants"), "{error}");
+    sqlx::raw_sql("grant usage on schema pgboss to job_chief_denied; grant select on all tables in schema pgboss to job_chief_denied")
+        .execute(&owner)
+        .await
+        .unwrap();
+    assert_eq!(look(&reader, "mail", &all()).await.unwrap().old, 1);
 }
 
 #[tokio::test]

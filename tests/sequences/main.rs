@@ -4,6 +4,7 @@
 mod effects;
 mod keys;
 mod objects;
+mod runs;
 mod script;
 
 use std::{

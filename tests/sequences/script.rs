@@ -34,7 +34,7 @@ pub(crate) struct Script {
     pub(crate) next_in: Option<Duration>,
 }
 
-fn config(keys: Value) -> JobConfig {
+pub(crate) fn config(keys: Value) -> JobConfig {
     let mut config =
         json!({"queueName": "q", "podConfig": {"image": "i"}, "maxConcurrentJobs": 4, "queueCheckInterval": "10s"});
     config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());

@@ -382,6 +382,7 @@ impl World {
             next_in: self.messages.iter().filter(|at| **at > horizon).min().map(|at| *at - horizon),
             oldest_age: oldest(&old).or_else(|| oldest(&new)),
             oldest_new_age: oldest(&new),
+            unknown: false,
         }
     }
 

@@ -37,12 +37,14 @@ const POSTGRES: &[&str] = &[
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 
-const PROGRAMS: [Program; 10] = [
+const PROGRAMS: [Program; 12] = [
     program("go", &["/usr/local/go/bin"], "golang", false),
     program("node", &[], "nodejs", false),
     program("npm", &[], "npm", false),
     program("initdb", POSTGRES, "postgresql", false),
     program("postgres", POSTGRES, "postgresql", false),
+    program("promtool", &[], "prometheus", false),
+    program("pgbouncer", SBIN, "pgbouncer", false),
     program("containerd", SBIN, "containerd", true),
     program("runc", SBIN, "runc", true),
     program("ptp", &["/usr/lib/cni", "/opt/cni/bin"], "containernetworking-plugins", true),
@@ -82,8 +84,14 @@ pub(crate) fn ensure(real_node: bool, install: bool) -> anyhow::Result<()> {
     if !may_install || !is_root() || !Path::new("/usr/bin/apt-get").exists() {
         bail!("missing: {}. On Debian, as root:\n  {command}\nor run this again as root with --yes", names.join(", "));
     }
+    // In this run level Debian's packages start no service.
     eprintln!("  installing {}", packages.join(", "));
-    show(Command::new("sh").args(["-c", &format!("({command}) >/dev/null")]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    show(
+        Command::new("sh")
+            .args(["-c", &format!("({command}) >/dev/null")])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("RUNLEVEL", "1"),
+    )?;
     let still: Vec<&str> = self::missing(real_node).iter().map(|program| program.name).collect();
     if !still.is_empty() {
         bail!("still missing after the installation: {}", still.join(", "));

@@ -87,7 +87,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn units() -> anyhow::Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--locked", "--features", FEATURE, "--lib", "--bins"]);
-    show(tests.args(["--test", "simulation", "--test", "sequences", "--test", "documents", "--test", "commands"]))
+    show(tests.args([
+        "--test",
+        "simulation",
+        "--test",
+        "sequences",
+        "--test",
+        "documents",
+        "--test",
+        "commands",
+        "--test",
+        "settings",
+    ]))
 }
 
 fn go_vet() -> anyhow::Result<()> {

@@ -1,0 +1,188 @@
+//! One run, answer by answer: what is waited for, what is told, and when nothing is on its way any more.
+
+use std::{sync::Arc, time::Duration};
+
+use job_chief::decide::{
+    event::{CreateAnswer, Effect, Event, LoadedRuns, WishAnswer},
+    lifecycle::{Lifecycle, Milestone},
+    observation::{Observed, Phase},
+    policy::Policy,
+    run::{JobName, Outcome, Reason},
+    scale::Look,
+};
+use serde_json::json;
+
+use crate::script::{SECOND, Script, config, ended, problem, running, starting};
+
+/// A lifecycle whose every answer the case gives.
+struct Bare {
+    life: Lifecycle,
+    now: Duration,
+}
+
+impl Bare {
+    fn begin() -> Self {
+        let now = Duration::from_secs(1_700_000_000);
+        Self { life: Lifecycle::new(Policy::of(&config(json!({"maxConcurrentJobs": 1})), "i"), 7, now), now }
+    }
+
+    fn feed(&mut self, event: Event) -> Vec<Effect> {
+        self.life.step(self.now, [event])
+    }
+
+    /// Begun, looked, and the wish of the one Job is written: its name, asked for.
+    fn asked(&mut self) -> JobName {
+        self.feed(Event::DeadlineReached);
+        self.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished: vec![], failed_in_a_row: 0 })));
+        let effects = self.feed(Event::Observed(Arc::new(Observed::default())));
+        assert!(matches!(effects[..], [Effect::ReadDepth(_)]), "{effects:?}");
+        let look = Look { old: 1, limit: 100, at_us: 1, oldest_age: Some(3 * SECOND), ..Look::default() };
+        let effects = self.feed(Event::DepthRead(Some(look)));
+        let Some(Effect::WriteWishes(wishes)) = effects.first() else { panic!("{effects:?}") };
+        let name = wishes[0].name.clone();
+        let effects = self.feed(Event::WishWritten(name.clone(), Some(WishAnswer::Written)));
+        assert!(matches!(effects[..], [Effect::CreateJob(_)]), "{effects:?}");
+        self.feed(Event::NotesWritten(true));
+        name
+    }
+}
+
+#[test]
+fn whoever_stops_waits_for_every_answer_that_is_on_its_way() {
+    let mut bare = Bare::begin();
+    bare.feed(Event::DeadlineReached);
+    bare.feed(Event::Stop);
+    assert!(!bare.life.is_done(), "the runs are being loaded");
+    bare.feed(Event::RunsLoaded(None));
+    assert!(bare.life.is_done());
+
+    let mut bare = Bare::begin();
+    let name = bare.asked();
+    bare.feed(Event::Stop);
+    assert!(!bare.life.is_done(), "a Job is being asked for");
+    bare.feed(Event::CreateAnswered(name, CreateAnswer::Exists { uid: "u".into() }));
+    assert!(bare.life.is_done(), "it lives on without us");
+}
+
+#[test]
+fn an_end_that_is_known_is_written_before_the_process_ends() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
+    assert_eq!(script.look(1, 0), 1);
+    assert!(!script.life.is_done());
+    script.feed(Event::Stop);
+    assert!(script.life.is_done());
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(script.ends.len(), 1, "what is seen is still recorded");
+    assert!(script.life.is_done());
+}
+
+#[test]
+fn a_request_without_an_answer_is_repeated_after_a_wait_under_its_name() {
+    let mut bare = Bare::begin();
+    let name = bare.asked();
+    let effects = bare.feed(Event::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after: None }));
+    assert_eq!(effects, [], "not at once");
+    let wait = bare.life.deadline().unwrap() - bare.now;
+    assert!(wait >= Duration::from_millis(400), "{wait:?}");
+    bare.now += wait;
+    let effects = bare.feed(Event::DeadlineReached);
+    assert!(matches!(&effects[..], [Effect::CreateJob(wish)] if wish.name == name), "{effects:?}");
+    // The API server says how long.
+    let retry_after = Some(7 * SECOND);
+    bare.feed(Event::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after }));
+    assert_eq!(bare.life.deadline().unwrap() - bare.now, 7 * SECOND);
+    // A refusal does not count while the first request may still be on its way.
+    bare.now += 7 * SECOND;
+    bare.feed(Event::DeadlineReached);
+    let refused = CreateAnswer::Refused { message: "quota".into() };
+    let effects = bare.feed(Event::CreateAnswered(name, refused));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::WriteEnd(_))), "{effects:?}");
+}
+
+#[test]
+fn how_long_a_message_waited_and_a_pod_took_is_told_once() {
+    let mut bare = Bare::begin();
+    let name = bare.asked();
+    bare.now += SECOND;
+    bare.feed(Event::CreateAnswered(name, CreateAnswer::Exists { uid: "u".into() }));
+    assert_eq!(bare.life.take_milestones(), [Milestone::Created { waited: 4 * SECOND }]);
+
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
+    assert_eq!(script.look(1, 0), 1);
+    script.life.take_milestones();
+    script.jobs.values_mut().for_each(|job| job.age = 5 * SECOND);
+    for _ in 0..2 {
+        script.all(&Phase::Running { age: 2 * SECOND });
+    }
+    assert_eq!(script.life.take_milestones(), [Milestone::Started { took: 3 * SECOND }]);
+}
+
+#[test]
+fn an_end_says_what_the_api_server_or_the_pod_said() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
+    script.refuses = true;
+    script.look(1, 0);
+    assert_eq!(script.ends[0].message.as_deref(), Some("quota"));
+    let mut script = Script::begin(json!({"startErrorGrace": "5s", "maxConcurrentJobs": 1}));
+    script.look(1, 0);
+    script.all(&problem(Reason::ImagePull, "ErrImagePull"));
+    script.looks_within(6 * SECOND);
+    assert_eq!(script.ends[0].message.as_deref(), Some("ErrImagePull"));
+}
+
+#[test]
+fn a_job_that_hangs_is_named_with_its_node_and_for_how_long() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
+    script.look(1, 0);
+    let hang = |script: &mut Script, terminating| {
+        for job in script.jobs.values_mut() {
+            (job.terminating, job.node) = (terminating, Some("worker-7".into()));
+        }
+    };
+    hang(&mut script, None);
+    script.all(&running());
+    let phases = script.life.status(script.now).phases;
+    assert_eq!((phases.running, phases.terminating), (1, 0));
+    hang(&mut script, Some(9 * SECOND));
+    script.show();
+    let status = script.life.status(script.now);
+    let told = (status.live[0].phase, status.live[0].node.as_deref(), status.live[0].terminating_seconds);
+    assert_eq!(told, ("terminating", Some("worker-7"), Some(9)));
+    assert_eq!(status.terminating_since, Some(script.now - 9 * SECOND));
+    // Also one that has failed already, and is kept by a pod that does not go.
+    hang(&mut script, None);
+    let ending = Phase::Ended {
+        end: job_chief::decide::run::End::new(Outcome::Failed, Reason::ExitCode),
+        terminal: false,
+        explained: true,
+        age: 4 * SECOND,
+    };
+    script.all(&ending);
+    assert_eq!(script.life.status(script.now).live[0].terminating_seconds, Some(4));
+    script.all(&ended(Outcome::Failed, Reason::ExitCode));
+    assert_eq!(script.life.status(script.now).live, []);
+}
+
+#[test]
+fn another_uid_is_a_job_that_has_not_ended() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
+    script.look(1, 0);
+    // About to end, its end not settled yet: deleted by hand, and made anew by a create that was on its way.
+    let unexplained = Phase::Ended {
+        end: job_chief::decide::run::End::new(Outcome::Failed, Reason::JobFailed),
+        terminal: true,
+        explained: false,
+        age: Duration::ZERO,
+    };
+    script.all(&unexplained);
+    script.jobs.values_mut().for_each(|job| job.uid = "another".into());
+    script.all(&starting());
+    script.wait(10 * SECOND);
+    assert_eq!(script.ends, []);
+    assert_eq!(script.life.status(script.now).live.len(), 1);
+}
+
+#[test]
+fn a_name_is_told_as_it_is() {
+    assert_eq!(JobName("a-b".into()).to_string(), "a-b");
+}
