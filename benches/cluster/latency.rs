@@ -8,8 +8,8 @@ use crate::{
     witness::{Witness, pause, podless, send, take_all},
 };
 
-/// Messages of one run.
-const MESSAGES: u64 = 100;
+/// Messages of one run with notifications, and of one without, where each waits for the next look.
+const MESSAGES: [u64; 2] = [100, 30];
 
 /// Jobs live on, for nobody runs them: room for all runs.
 const ROOM: u32 = 5_000;
@@ -44,7 +44,7 @@ async fn series(
     take_all(&mut connection).await;
     for run in 0..runs {
         let mut samples = vec![];
-        for number in 0..MESSAGES {
+        for number in 0..MESSAGES[usize::from(!notify)] {
             pause(number + u64::from(run)).await;
             let sent = send(&mut connection, "one", 1, notify).await;
             samples.push(witness.next().await.at.duration_since(sent).as_secs_f64() * 1000.0);

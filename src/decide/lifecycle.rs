@@ -216,9 +216,9 @@ impl Lifecycle {
         for run in loaded.unfinished {
             if !self.history.contains(&run.name) {
                 // What is too old may have come and gone; what has left the file can't be rendered.
-                let too_old = run.age >= FINISHED_KEPT_MIN || self.draining;
+                let exists = run.uid.is_some() || run.age >= FINISHED_KEPT_MIN || self.draining;
                 let name = run.name.clone();
-                self.runs.entry(name).or_insert_with(|| Run::loaded(run.name, run.slot, run.uid, too_old, now));
+                self.runs.entry(name).or_insert_with(|| Run::loaded(run.name, run.slot, exists, now));
             }
         }
         if let Some(view) = self.waiting_view.take() {

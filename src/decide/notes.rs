@@ -107,6 +107,18 @@ mod tests {
     }
 
     #[test]
+    fn no_more_are_kept_while_a_write_is_under_way_and_none_is_tried_before_its_time() {
+        let mut notes = Notes::default();
+        (0..NOTES_MAX).for_each(|number| notes.note_took_nothing(JobName(number.to_string())));
+        assert!(notes.next_write(Duration::ZERO).is_some());
+        notes.note_took_nothing(JobName("one more".into()));
+        assert_eq!(notes.pending.len(), NOTES_MAX);
+        notes.note_written(false, Duration::ZERO);
+        assert_eq!(notes.next_write(Duration::from_millis(1)), None);
+        assert!(notes.next_write(notes.deadline().unwrap_or_default()).is_some());
+    }
+
+    #[test]
     fn the_same_reason_is_written_once_and_every_creation() {
         let mut notes = Notes::default();
         for decision in [

@@ -125,23 +125,22 @@ impl Run {
     }
 
     /// A run that the store knows. One whose create was confirmed, or is too long ago to be tried again, must exist.
-    pub(super) fn loaded(name: JobName, slot: Slot, uid: Option<Box<str>>, too_old: bool, now: Duration) -> Self {
-        let exists = uid.is_some() || too_old;
+    pub(super) fn loaded(name: JobName, slot: Slot, exists: bool, now: Duration) -> Self {
         // The process before us may have left a request on its way.
         let doubt_until = now.saturating_add(REQUEST_TIMEOUT);
         let wish = Self::wish(name, slot, Decision::default(), now);
-        Self { wished: true, created: exists, seen: exists, uid, doubt_until, ..wish }
+        Self { wished: true, created: exists, seen: exists, doubt_until, ..wish }
     }
 
     /// A Job that was found without a run of ours.
     pub(super) fn adopted(name: JobName, slot: Slot, now: Duration) -> Self {
-        Self { created: true, seen: true, ..Self::wish(name, slot, Decision::default(), now) }
+        Self::wish(name, slot, Decision::default(), now)
     }
 
     /// A Job that was found although its run has ended.
     pub(super) fn revenant(name: JobName, slot: Slot, now: Duration) -> Self {
         let end = Some(End::new(Outcome::Vanished, Reason::Deleted));
-        Self { wished: true, end, end_written: true, recorded_before: true, ..Self::adopted(name, slot, now) }
+        Self { wished: true, end, end_written: true, ..Self::adopted(name, slot, now) }
     }
 
     /// It counts against `maxConcurrentJobs` until its end is recorded, its Job is finished or gone, and no

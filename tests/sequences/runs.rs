@@ -42,7 +42,6 @@ impl Bare {
         let name = wishes[0].name.clone();
         let effects = self.feed(Event::WishWritten(name.clone(), Some(WishAnswer::Written)));
         assert!(matches!(effects[..], [Effect::CreateJob(_)]), "{effects:?}");
-        self.feed(Event::NotesWritten(true));
         name
     }
 }
@@ -61,6 +60,8 @@ fn whoever_stops_waits_for_every_answer_that_is_on_its_way() {
     bare.feed(Event::Stop);
     assert!(!bare.life.is_done(), "a Job is being asked for");
     bare.feed(Event::CreateAnswered(name, CreateAnswer::Exists { uid: "u".into() }));
+    assert!(!bare.life.is_done(), "the decision is being written down");
+    bare.feed(Event::NotesWritten(true));
     assert!(bare.life.is_done(), "it lives on without us");
 }
 
@@ -126,6 +127,7 @@ fn an_end_says_what_the_api_server_or_the_pod_said() {
     let mut script = Script::begin(json!({"startErrorGrace": "5s", "maxConcurrentJobs": 1}));
     script.look(1, 0);
     script.all(&problem(Reason::ImagePull, "ErrImagePull"));
+    assert_eq!(script.life.deadline(), Some(script.now + 5 * SECOND), "it comes back when the grace is over");
     script.looks_within(6 * SECOND);
     assert_eq!(script.ends[0].message.as_deref(), Some("ErrImagePull"));
 }

@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     mutants.current_dir(&tree).args(["mutants", "--no-shuffle", "--colors", "never", "--output"]);
     mutants.arg(root().join("target/mutants")).args([
         "--minimum-test-timeout",
-        "60",
+        "20",
         "--jobs",
         &options.jobs.to_string(),
     ]);
