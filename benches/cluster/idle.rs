@@ -26,9 +26,10 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
         let mut stage = Stage::set(&format!("bench-idle-{size}")).await.with("LOG_LEVEL", "info");
         stage = stage.with("DB_MONITOR_STATE_INTERVAL_SECONDS", "30");
         stage.queues("'queue-' || n", size).await;
-        let keys = json!({"queueCheckInterval": "5s"});
-        let configs: Vec<Value> = (1..=size).map(|n| podless(&format!("queue-{n}"), keys.clone())).collect();
-        stage.run(json!(configs)).await;
+        let mut defaults = podless("unused", json!({"queueCheckInterval": "5s"}));
+        defaults.as_object_mut().unwrap().remove("queueName");
+        let jobs: Vec<Value> = (1..=size).map(|n| json!({"queueName": format!("queue-{n}")})).collect();
+        stage.run(json!({"defaults": defaults, "jobs": jobs})).await;
         tokio::time::sleep(SETTLES).await;
         for _ in 0..runs {
             sample(figures, &stage, size, goals).await;
