@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -54,10 +54,11 @@ type Answers = Vec<Event>;
 /// Everything that the effects of one JobConfig are performed with.
 pub struct Hands {
     config: Arc<JobConfig>,
-    /// The name and the hash of the configuration, as the writer wants them.
+    /// The name, as the writer wants it.
     config_name: Arc<str>,
-    config_hash: Arc<str>,
-    template: Template,
+    instance: Arc<Instance>,
+    /// Rendered when the first Job is wished for: most of many JobConfigs are idle.
+    rendered: OnceLock<Box<Rendered>>,
     requests: Requests,
     runs: Runs,
     loads: Arc<Semaphore>,
@@ -71,6 +72,12 @@ pub struct Hands {
     clock: Clock,
     health: Health,
     metrics: Arc<Metrics>,
+}
+
+/// What the Jobs of a JobConfig are made from.
+struct Rendered {
+    template: Template,
+    config_hash: Arc<str>,
 }
 
 /// What all Spawners share.
@@ -131,12 +138,11 @@ impl Spawner {
         seed: u64,
     ) -> Self {
         let policy = Policy::of(&config, &shared.instance.uid);
-        let template = Template::of(&config, &shared.instance);
         let hands = Hands {
             config_name: config.name.as_str().into(),
             queue: config.queue_name.as_str().into(),
-            config_hash: template.config_hash.as_str().into(),
-            template,
+            instance: shared.instance.clone(),
+            rendered: OnceLock::new(),
             config,
             requests: shared.cluster.requests(),
             runs: shared.runs.clone(),
@@ -261,6 +267,13 @@ fn view_event(view: &View) -> Event {
 }
 
 impl Hands {
+    fn rendered(&self) -> &Rendered {
+        self.rendered.get_or_init(|| {
+            let template = Template::of(&self.config, &self.instance);
+            Box::new(Rendered { config_hash: template.config_hash.as_str().into(), template })
+        })
+    }
+
     async fn perform(self: Arc<Self>, effect: Effect) -> Answers {
         match effect {
             Effect::LoadRuns => {
@@ -336,7 +349,7 @@ impl Hands {
     async fn write_wishes(&self, wishes: Vec<Wish>) -> Answers {
         let row = |wish: &Wish| WishRow {
             config: self.config_name.clone(),
-            config_hash: self.config_hash.clone(),
+            config_hash: self.rendered().config_hash.clone(),
             wish: wish.clone(),
         };
         let written = self.stored(self.writer.wishes(wishes.iter().map(row).collect()).await);
@@ -365,7 +378,7 @@ impl Hands {
     }
 
     async fn create(&self, wish: &Wish) -> CreateAnswer {
-        let answer = self.requests.create(&self.template.job(wish)).await;
+        let answer = self.requests.create(&self.rendered().template.job(wish)).await;
         match &answer {
             CreateAnswer::Exists { .. } => {
                 self.metrics.jobs_created.with_label_values(&[&self.config.name]).inc();
