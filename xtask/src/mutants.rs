@@ -99,7 +99,12 @@ fn copy(tree: &Path) -> anyhow::Result<()> {
     }
     let tracked = succeed(Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root()))?;
     let pure = |file: &&str| {
-        !file.starts_with("src/") || ["src/config", "src/decide"].iter().any(|floor| file.starts_with(floor))
+        let kept = |folder: &str, parts: &[&str]| match file.strip_prefix(folder) {
+            Some(rest) => parts.iter().any(|part| rest.starts_with(part)),
+            None => true,
+        };
+        let shown = TESTS.iter().copied().chain(["snapshots"]).collect::<Vec<_>>();
+        kept("src/", &["config", "decide"]) && kept("tests/", &shown) && kept("benches/", &[])
     };
     for file in tracked.lines().filter(pure) {
         let to = tree.join(file);
