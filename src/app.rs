@@ -101,7 +101,6 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
         runs: runs.clone(),
-        loads: Shared::loads(),
         writer,
         looks,
         hints,

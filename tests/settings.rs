@@ -6,12 +6,12 @@ mod keys;
 
 use job_chief::{
     cluster::connect::Access,
-    config::{schema::schema_of, settings::Settings},
+    config::{jobs_file::lay_over, schema::schema_of, settings::Settings},
     decide::manifest::Instance,
     queue::connect,
     sql::quoted,
 };
-use keys::{at, entry, lay, paths, rendered, settings};
+use keys::{at, entry, paths, rendered, settings};
 use serde_json::{Value, json};
 
 /// A value for each setting under which something differs.
@@ -71,7 +71,7 @@ fn every_setting_has_an_effect() {
             _ => at(&path, &changes).unwrap_or_else(|| panic!("{path} has no case in which anything differs")),
         };
         let mut changed = base.clone();
-        lay(&mut changed, &keys);
+        lay_over(&mut changed, keys);
         assert!(told(&settings(&changed)) != told(&settings(&base)), "{path} is accepted and changes nothing");
     }
 }

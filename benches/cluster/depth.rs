@@ -11,7 +11,10 @@ use job_chief::{
 };
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
-use crate::{figures::Figures, stage::Stage};
+use crate::{
+    figures::{Figures, median},
+    stage::Stage,
+};
 
 /// Messages that a decision for ten Jobs asks for.
 const LIMIT: u64 = 11;
@@ -59,11 +62,6 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     }
 }
 
-fn median(mut samples: Vec<f64>) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples[samples.len() / 2]
-}
-
 /// The time that Postgres says the execution took.
 fn execution(plan: &[sqlx::postgres::PgRow]) -> f64 {
     let line = plan.iter().map(|row| row.get::<String, _>(0)).find(|line| line.contains("Execution Time")).unwrap();
@@ -76,7 +74,7 @@ async fn executed(pool: &PgPool, sql: &str, queue: &str) -> f64 {
         let sql = AssertSqlSafe(format!("explain (analyze, timing off) {sql}"));
         samples.push(execution(&sqlx::query(sql).bind(queue).fetch_all(pool).await.unwrap()));
     }
-    median(samples)
+    median(&samples)
 }
 
 async fn read(pool: &PgPool, shape: &Shape, queues: &[&str]) -> f64 {
@@ -94,7 +92,7 @@ async fn read(pool: &PgPool, shape: &Shape, queues: &[&str]) -> f64 {
             .unwrap();
         samples.push(execution(&plan));
     }
-    median(samples)
+    median(&samples)
 }
 
 /// As an actor asks: over the network, planned anew.
@@ -107,5 +105,5 @@ async fn looked(reader: &DepthReader) -> f64 {
         reader.look(&[("deep".into(), request)]).await.unwrap();
         samples.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
-    median(samples)
+    median(&samples)
 }

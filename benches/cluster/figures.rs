@@ -40,7 +40,7 @@ impl Figures {
             let (least, most) = (sorted[0], sorted[sorted.len() - 1]);
             println!(
                 "| {name} | {} {unit} | {} | {} | {} | {} |",
-                short(median(&sorted)),
+                short(median(samples)),
                 short(least),
                 short(most),
                 samples.len(),
@@ -65,7 +65,8 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
     sorted
 }
 
-fn median(sorted: &[f64]) -> f64 {
+pub(crate) fn median(samples: &[f64]) -> f64 {
+    let sorted = sorted(samples);
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }

@@ -6,6 +6,7 @@ use sqlx::PgPool;
 
 use crate::{
     clock::sleep,
+    decide::policy::doubled,
     health::{Health, Part},
     store::{
         decisions::Decisions,
@@ -44,7 +45,7 @@ pub async fn wait_for_schema(pool: &PgPool, schema: &str, health: &Health) -> Re
             Err(_) => format!("no answer within {MIGRATE_TIMEOUT:?}"),
         };
         health.set(Part::Schema, Err(why));
-        sleep(WAIT_MIN.saturating_mul(1 << tries.min(5)).min(WAIT_MAX)).await;
+        sleep(doubled(WAIT_MIN, WAIT_MAX, tries)).await;
         tries += 1;
     }
 }

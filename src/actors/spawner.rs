@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, warn};
 
@@ -45,9 +45,6 @@ const EVENTS_AT_ONCE: usize = 64;
 /// Between two tellings of the state.
 const TOLD_EVERY: Duration = Duration::from_millis(20);
 
-/// JobConfigs whose runs are loaded at once.
-const LOADS_MAX: usize = 4;
-
 /// What an effect is answered with; one event for each name it carries.
 type Answers = Vec<Event>;
 
@@ -61,7 +58,6 @@ pub struct Hands {
     rendered: OnceLock<Box<Rendered>>,
     requests: Requests,
     runs: Runs,
-    loads: Arc<Semaphore>,
     writer: Writer,
     queue: Arc<str>,
     looks: Looks,
@@ -89,8 +85,6 @@ pub struct Shared {
     pub cluster: crate::cluster::requests::Cluster,
     /// Our table of runs.
     pub runs: Runs,
-    /// Places for loading runs, of which a start needs one for each JobConfig.
-    pub loads: Arc<Semaphore>,
     /// The writer of our tables.
     pub writer: Writer,
     /// pg-boss's tables.
@@ -103,13 +97,6 @@ pub struct Shared {
     pub health: Health,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-}
-
-impl Shared {
-    /// Places for [`Self::loads`].
-    pub fn loads() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(LOADS_MAX))
-    }
 }
 
 /// The actor of one queue JobConfig.
@@ -146,7 +133,6 @@ impl Spawner {
             config,
             requests: shared.cluster.requests(),
             runs: shared.runs.clone(),
-            loads: shared.loads.clone(),
             writer: shared.writer.clone(),
             looks: shared.looks.clone(),
             warned: AtomicBool::new(false),
@@ -277,8 +263,7 @@ impl Hands {
     async fn perform(self: Arc<Self>, effect: Effect) -> Answers {
         match effect {
             Effect::LoadRuns => {
-                let _turn = self.loads.acquire().await.expect("never closed");
-                let loaded = self.stored(Box::pin(self.runs.load(&self.config.name)).await);
+                let loaded = self.stored(self.runs.load(&self.config.name).await);
                 vec![Event::RunsLoaded(loaded)]
             }
             Effect::ReadDepth(request) => {

@@ -339,7 +339,8 @@ impl Watcher {
         } else {
             self.views.iter().for_each(|(config, view)| self.show(config, view));
         }
-        for config in dirty.iter().filter(|config| !self.views.contains_key(&***config)) {
+        let is_nobodys = |config: &str| self.views.get(config).is_none_or(watch::Sender::is_closed);
+        for config in dirty.iter().filter(|config| is_nobodys(config)) {
             // A full channel is no loss: the next change of one of its Jobs tells of it again.
             if self.index.has_live(config) && self.subscribers.strangers.try_send(config.to_string()).is_err() {
                 tracing::debug!(job_config = %config, "a JobConfig that has left the file waits for its actor");

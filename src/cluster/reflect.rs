@@ -11,7 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::{clock::sleep, telemetry::with_causes};
+use crate::{clock::sleep, decide::policy::doubled, telemetry::with_causes};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 100;
@@ -72,7 +72,7 @@ where
         if changes.send(Change::Restarted(Some(why))).await.is_err() {
             return;
         }
-        sleep(WAIT_MIN.saturating_mul(1 << failures.min(6)).min(WAIT_MAX)).await;
+        sleep(doubled(WAIT_MIN, WAIT_MAX, failures)).await;
         failures += 1;
     }
 }

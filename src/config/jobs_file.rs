@@ -198,7 +198,7 @@ impl Loader<'_> {
 }
 
 /// Objects are merged key by key, everything else is replaced.
-fn lay_over(under: &mut Value, over: Value) {
+pub fn lay_over(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {

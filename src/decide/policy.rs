@@ -85,7 +85,12 @@ pub const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// The wait before a request is repeated that was tried `tries` times before.
 pub fn retry_wait(tries: u32) -> Duration {
-    RETRY_MIN.saturating_mul(1 << tries.min(6)).min(RETRY_MAX)
+    doubled(RETRY_MIN, RETRY_MAX, tries)
+}
+
+/// `first`, doubled with each try that has failed, and never beyond `longest`.
+pub fn doubled(first: Duration, longest: Duration, tries: u32) -> Duration {
+    first.saturating_mul(1 << tries.min(16)).min(longest)
 }
 
 /// The wait before the same Job is looked at live again.

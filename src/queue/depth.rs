@@ -121,26 +121,28 @@ pub fn statement(shape: &Shape) -> String {
         "select {start_after} as at, true as free from {table}
             where name = asked.queue and {fetchable} order by {start_after} limit 2 * asked.most + 1"
     );
+    let is_keyed = format!("coalesce(q.policy in ({KEYED}), false)");
     let (join, unknown, is_keyed, messages) = match queues {
-        None => (String::new(), "false", "false".to_owned(), plain),
+        None => (String::new(), "false", "false", plain),
         Some(queues) => (
             format!("left join {queues} q on q.name = asked.queue"),
             "q.name is null",
-            format!("coalesce(q.policy in ({KEYED}), false)"),
+            is_keyed.as_str(),
             format!(
-                "(select * from ({plain}) as p where not coalesce(q.policy in ({KEYED}), false))
+                "(select * from ({plain}) as p where not {is_keyed})
                 union all
-                (select * from ({}) as k where q.policy in ({KEYED}))",
+                (select * from ({}) as k where {is_keyed})",
                 keyed(table, start_after, fetchable)
             ),
         ),
     };
     format!(
         "with asked as (
-            select place, queue, most, now() - younger_us * interval '1 microsecond' as horizon,
-                coalesce('epoch'::timestamptz + since_us * interval '1 microsecond', now() - younger_us * interval '1 microsecond') as since
+            select place, queue, most, horizon,
+                coalesce('epoch'::timestamptz + since_us * interval '1 microsecond', horizon) as since
             from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
-                with ordinality as a(queue, since_us, younger_us, most, place))
+                with ordinality as a(queue, since_us, younger_us, most, place),
+            lateral (select now() - younger_us * interval '1 microsecond' as horizon) as h)
         select (extract(epoch from horizon) * 1000000)::bigint as at_us, found.old, found.new, {unknown} as unknown,
             {is_keyed} and found.read > greatest(2 * most, {KEYED_READ_MIN}) as cut,
             (extract(epoch from next - horizon) * 1000000)::bigint as next_us,
@@ -162,20 +164,18 @@ pub fn statement(shape: &Shape) -> String {
 /// The messages of a queue whose policy counts by key; whoever is not the first of its key, or whose key is taken,
 /// can't be fetched. Each condition on the other message of the key is that of a unique index of pg-boss.
 fn keyed(table: &str, start_after: &str, fetchable: &str) -> String {
-    let other = |policy: &str, states: &str| {
+    let no_other = |policy: &str, key: &str, states: &str| {
         format!(
             "not exists (select 1 from {table} o where o.name = asked.queue and o.policy = '{policy}'
-                and coalesce(o.singleton_key, '') = m.key and {states})"
+                and {key} = m.key and {states})"
         )
     };
-    let singleton = other("singleton", "o.state = 'active'");
-    let stately = other("stately", "o.state = 'active'");
+    let (any_key, active) = ("coalesce(o.singleton_key, '')", "o.state = 'active'");
+    let singleton = no_other("singleton", any_key, active);
+    let stately = no_other("stately", any_key, active);
     // A message that failed, or waits to be tried again, holds back those behind it.
-    let strict = format!(
-        "not exists (select 1 from {table} o where o.name = asked.queue and o.policy = 'key_strict_fifo'
-            and o.singleton_key = m.key and o.state in ('active', 'retry', 'failed')
-            and (o.state <> 'retry' or o.{start_after} > now()))"
-    );
+    let holds = format!("o.state in ('active', 'retry', 'failed') and (o.state <> 'retry' or o.{start_after} > now())");
+    let strict = no_other("key_strict_fifo", "o.singleton_key", &holds);
     format!(
         "select at, turn = 1 and {singleton} and {stately} and {strict} as free
         from (select {start_after} as at, coalesce(singleton_key, '') as key,

@@ -16,7 +16,7 @@ use sqlx::{
 };
 use tokio::sync::{Notify, watch};
 
-use crate::clock::sleep;
+use crate::{clock::sleep, decide::policy::doubled};
 
 /// How long connecting and asking to be told may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Listener {
                 }
                 Err(error) => tracing::debug!(%error, "can't listen to pg-boss's notifications"),
             }
-            sleep(WAIT_MIN.saturating_mul(1 << failures.min(6)).min(WAIT_MAX)).await;
+            sleep(doubled(WAIT_MIN, WAIT_MAX, failures)).await;
             failures += 1;
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::sleep,
-    decide::{event::DepthRequest, scale::Look},
+    decide::{event::DepthRequest, policy::doubled, scale::Look},
     queue::depth::{DepthReader, QueueError},
 };
 
@@ -90,11 +90,14 @@ impl LookDesk {
                 orders.push(order);
             }
             orders.retain(|order| !order.answer.is_closed());
+            if orders.is_empty() {
+                continue;
+            }
             if self.answer(&mut orders).await {
                 failures = 0;
                 continue;
             }
-            let wait = WAIT_MIN.saturating_mul(1 << failures.min(8)).min(WAIT_MAX);
+            let wait = doubled(WAIT_MIN, WAIT_MAX, failures);
             failures = failures.saturating_add(1);
             let shorter =
                 wait.saturating_mul(u32::try_from((salt >> failures.min(32)) % 500).unwrap_or_default()) / 1000;
@@ -105,9 +108,6 @@ impl LookDesk {
     /// Answers all orders by one statement; false if that failed.
     async fn answer(&self, orders: &mut Vec<Order>) -> bool {
         let asked: Vec<_> = orders.iter().map(|order| (order.queue.clone(), order.request)).collect();
-        if asked.is_empty() {
-            return true;
-        }
         let (works, answers) = match self.reader.look(&asked).await {
             Ok(looks) => (true, looks.into_iter().map(Ok).collect::<Vec<Answer>>()),
             Err(error) => {

@@ -1,10 +1,11 @@
 //! The table of runs: all SQL over it, one function a statement.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::{
     decide::{
@@ -54,7 +55,12 @@ pub struct Runs {
     pool: PgPool,
     table: String,
     instance: String,
+    /// Places for loading: a start loads the runs of every JobConfig, and each takes kilobytes while it is under way.
+    loads: Arc<Semaphore>,
 }
+
+/// JobConfigs whose runs are loaded at once.
+const LOADS_MAX: usize = 4;
 
 /// A run as it is shown.
 #[derive(Clone, Debug, Serialize)]
@@ -89,7 +95,8 @@ pub struct RunRow {
 impl Runs {
     /// The runs of an Instance in a schema.
     pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
-        Self { pool, table: format!("{}.runs", quoted(schema)), instance: instance.to_owned() }
+        let loads = Arc::new(Semaphore::new(LOADS_MAX));
+        Self { pool, table: format!("{}.runs", quoted(schema)), instance: instance.to_owned(), loads }
     }
 
     /// `{}` stands for the table. The only dynamic part is its quoted name.
@@ -102,6 +109,11 @@ impl Runs {
     /// # Errors
     /// See [`StoreError`].
     pub async fn load(&self, config: &str) -> Result<LoadedRuns, StoreError> {
+        let _turn = self.loads.acquire().await.expect("never closed");
+        Box::pin(self.load_now(config)).await
+    }
+
+    async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
         let unfinished = "select job, slot, uid, extract(epoch from now() - wished_at)::float8 as age
             from {} where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (

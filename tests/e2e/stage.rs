@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
 
+use job_chief::config::jobs_file::lay_over;
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Namespace, Pod},
@@ -316,15 +317,7 @@ pub(crate) fn script(queue: &str, script: &str) -> Value {
 
 /// The same with other keys laid over.
 pub(crate) fn with(mut config: Value, keys: Value) -> Value {
-    fn lay(under: &mut Value, over: Value) {
-        match (under, over) {
-            (Value::Object(under), Value::Object(over)) => {
-                over.into_iter().for_each(|(key, value)| lay(under.entry(key).or_insert(Value::Null), value))
-            }
-            (under, over) => *under = over,
-        }
-    }
-    lay(&mut config, keys);
+    lay_over(&mut config, keys);
     config
 }
 

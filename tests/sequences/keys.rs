@@ -29,17 +29,8 @@ pub(crate) fn entry(keys: &Value) -> JobConfig {
         "queueName": "q", "maxConcurrentJobs": 4, "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 1,
         "podConfig": {"image": "i", "liveness": {"enabled": true, "path": "/", "port": 80}},
     });
-    lay(&mut entry, keys);
+    jobs_file::lay_over(&mut entry, keys.clone());
     jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap().jobs.remove(0)
-}
-
-pub(crate) fn lay(under: &mut Value, over: &Value) {
-    match (under, over) {
-        (Value::Object(under), Value::Object(over)) => {
-            over.iter().for_each(|(key, value)| lay(under.entry(key).or_insert(Value::Null), value));
-        }
-        (under, over) => *under = over.clone(),
-    }
 }
 
 /// The paths of all keys of an object's schema that are ours to keep, such as `podConfig.liveness.port`.
