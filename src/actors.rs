@@ -7,3 +7,7 @@ pub mod supervisor;
 pub mod monitor;
 
 pub mod janitor;
+
+pub mod leader;
+
+pub mod reloader;

@@ -3,15 +3,17 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{
         janitor,
+        leader::{Leader, attend},
         monitor::{Monitor, Totals},
+        reloader::Reloader,
         spawner::Shared,
-        supervisor::{Supervisor, draw_seed},
+        supervisor::{Followed, Supervisor, draw_seed},
     },
     clock::Clock,
     cluster::{
@@ -20,9 +22,9 @@ use crate::{
         requests::Cluster,
     },
     config::{job_config::JobConfig, jobs_file, problems::Problem, settings::Settings},
-    decide::manifest::Instance,
+    decide::{lease::LEASE, manifest::Instance},
     health::Health,
-    http::routes::{Desk, router},
+    http::{desk::Desk, routes::router, token::Tokens},
     metrics::Metrics,
     queue::{
         connect,
@@ -31,7 +33,7 @@ use crate::{
         looks::Looks,
     },
     shutdown,
-    store::{decisions::Decisions, runs::Runs, writer::Writer},
+    store::{leadership::channel, stored::Stored, writer::Writer},
 };
 
 /// Everything that was read before the start.
@@ -52,28 +54,10 @@ impl Plan {
     /// Everything that is wrong with either.
     pub fn read(config: Option<&Path>, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let loaded = crate::config::sources::load(config, environment).context("the settings are wrong")?;
-        let file = read_jobs(&loaded.settings.app.jobs_config_path)?;
+        let file = jobs_file::read(&loaded.settings.app.jobs_config_path)?;
         let warnings = loaded.warnings.into_iter().chain(file.warnings).collect();
         Ok(Self { settings: loaded.settings, jobs: file.jobs, warnings })
     }
-}
-
-/// Reads a jobs.json.
-///
-/// # Errors
-/// If it can't be read, or everything that is wrong with it.
-pub fn read_jobs(path: &Path) -> anyhow::Result<jobs_file::JobsFile> {
-    let named =
-        || format!("jobs.json can't be read from {} (app.jobsConfigPath, APP_JOBS_CONFIG_PATH)", path.display());
-    let size = std::fs::metadata(path).with_context(named)?.len();
-    anyhow::ensure!(
-        size <= jobs_file::BYTES_MAX,
-        "{} has {size} bytes, allowed are {}",
-        path.display(),
-        jobs_file::BYTES_MAX
-    );
-    let text = std::fs::read_to_string(path).with_context(named)?;
-    jobs_file::load(&path.display().to_string(), &text).with_context(|| format!("{} is wrong", path.display()))
 }
 
 /// Runs until a signal, then drains.
@@ -82,70 +66,97 @@ pub fn read_jobs(path: &Path) -> anyhow::Result<jobs_file::JobsFile> {
 /// If the server can't listen, or trying again would not help.
 pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let Plan { settings, jobs, warnings } = plan;
-    for warning in &warnings {
-        tracing::warn!(%warning, "in the configuration");
-    }
+    tell_warnings(&settings, &jobs, &warnings);
     let client = access.client().await?;
-    let (clock, health, shutdown, tasks) =
-        (Clock::start(), Health::default(), CancellationToken::new(), TaskTracker::new());
+    let (clock, health, tasks) = (Clock::start(), Health::default(), TaskTracker::new());
+    let (shutdown, resign) = (CancellationToken::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::new()?);
     let pool = connect::pool(&settings.db);
-    let runs = Runs::new(pool.clone(), &settings.db.manager_schema, &settings.app.instance_uid);
-    let decisions = Decisions::new(pool.clone(), &settings.db.manager_schema, &settings.app.instance_uid);
-    let (writer, desk) = Writer::new(runs.clone(), decisions.clone());
-    tasks.spawn(desk.run());
+    let stored = Stored::new(&pool, &settings.db.manager_schema, &settings.app.instance_uid);
+    let (writer, writing) = Writer::new(stored.clone());
+    tasks.spawn(writing.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
     let (looks, hints) = read_queues(&settings, &depth, &tasks);
     let instance = Arc::new(Instance::of(&settings));
-    let shared = Shared {
+    let reloader =
+        Reloader::new(settings.app.jobs_config_path.clone(), jobs.into_iter().map(Arc::new).collect(), metrics.clone());
+    let me: Arc<str> = member_name().into();
+    let leader = Leader::new(me.clone(), stored.clone(), clock, (health.clone(), metrics.clone()));
+    let (subscribing, subscribers) = subscribing();
+    let shared = Arc::new(Shared {
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
-        runs: runs.clone(),
+        stored: stored.clone(),
         writer,
         looks,
         hints,
         clock,
         health: health.clone(),
         metrics: metrics.clone(),
-    };
-    let configs = jobs.iter().map(|job| (job.name.clone(), job.queue_name.clone())).collect();
-    warn_of_literal_password(&settings, &jobs);
-    let (subscribing, subscribers) = subscribing();
-    let supervisor = Supervisor::new(shared, subscribing, shutdown.clone());
+    });
+    let followed = Followed { standing: leader.standing(), jobs: reloader.jobs(), subscribing };
+    let supervisor = Supervisor::new(shared.clone(), followed, shutdown.clone());
     let roster = supervisor.roster();
-    let spawners = TaskTracker::new();
-    spawners.spawn(supervisor.run(jobs));
-    spawners.close();
+    let spawners = tasks.spawn(supervisor.run());
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let told = watch::Sender::new(Totals::new());
     let desk = Desk {
-        roster,
+        me: me.clone(),
+        standing: leader.standing(),
+        roster: roster.clone(),
         totals: told.subscribe(),
-        metrics: metrics.clone(),
-        health: health.clone(),
-        runs: runs.clone(),
-        decisions: decisions.clone(),
-        clock,
+        tokens: Tokens(settings.server.token_file.clone()),
+        shared: shared.clone(),
     };
     serve(&settings, desk, &shutdown, &tasks).await?;
-    tasks.spawn(janitor::prune(runs, decisions));
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
-    tasks.spawn(Monitor { configs, depth, pool: pool.clone(), interval, health: health.clone(), metrics, told }.run());
+    let standing = leader.standing();
+    let monitor =
+        Monitor { roster, standing, depth, pool: pool.clone(), interval, health: health.clone(), metrics, told };
+    tasks.spawn(monitor.run());
     tasks.spawn(shutdown::on_signal(shutdown.clone()));
-    let migrated = tokio::select! {
-        migrated = janitor::wait_for_schema(&pool, &settings.db.manager_schema, &health) => migrated,
-        () = shutdown.cancelled() => Ok(()),
-    };
+    tasks.spawn(reloader.run());
+    let schema = &settings.db.manager_schema;
+    let migrating = shutdown.run_until_cancelled(janitor::wait_for_schema(&pool, schema, &shared.health));
+    let migrated = migrating.await.unwrap_or(Ok(()));
     if migrated.is_ok() {
+        tasks.spawn(janitor::prune(stored.clone()));
+        let attending = tasks.spawn(attend(stored.leadership, me, shutdown.clone()));
+        let leading = tasks.spawn(leader.run(shared.hints.own(), resign.clone()));
         shutdown.cancelled().await;
+        drain(spawners).await;
+        resign.cancel();
+        step_down(leading, attending).await;
     }
     shutdown.cancel();
-    if tokio::time::timeout(shutdown::DRAIN_MAX, spawners.wait()).await.is_err() {
-        tracing::warn!("requests were still in flight at the end; their Jobs are found at the next start");
-    }
     tracing::info!("ended");
     migrated.map_err(anyhow::Error::from)
+}
+
+/// Waits until the lease is given back, and no longer than it would have lasted.
+async fn step_down(leading: JoinHandle<()>, attending: JoinHandle<()>) {
+    let both = async { (leading.await, attending.await) };
+    match tokio::time::timeout(LEASE, both).await {
+        Ok((Ok(()), Ok(()))) => {}
+        Ok((Err(error), _) | (_, Err(error))) => tracing::error!(%error, "the leader's task has panicked"),
+        Err(_) => tracing::warn!("the lease could not be given back; it ends by itself"),
+    }
+}
+
+/// Waits until every actor has its answers.
+async fn drain(spawners: JoinHandle<()>) {
+    match tokio::time::timeout(shutdown::DRAIN_MAX, spawners).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the supervisor has panicked"),
+        Err(_) => tracing::warn!("requests were still in flight at the end; their Jobs are found at the next start"),
+    }
+}
+
+/// A name that no other process has, nor this one in another life: the pod's, and some letters.
+fn member_name() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "job-chief".into());
+    format!("{host}-{:08x}", draw_seed() >> 32)
 }
 
 /// Begins to read and to listen, for all queues at once.
@@ -153,11 +164,15 @@ fn read_queues(settings: &Settings, depth: &DepthReader, tasks: &TaskTracker) ->
     let (looks, desk) = Looks::new(depth.clone());
     tasks.spawn(desk.run(draw_seed()));
     let hints = Hints::default();
-    tasks.spawn(Listener::new(connect::options(&settings.db), &settings.db.schema, hints.clone()).run());
+    let own = channel(&settings.db.manager_schema, &settings.app.instance_uid);
+    tasks.spawn(Listener::new(connect::options(&settings.db), &settings.db.schema, own, hints.clone()).run());
     (looks, hints)
 }
 
-fn warn_of_literal_password(settings: &Settings, jobs: &[JobConfig]) {
+fn tell_warnings(settings: &Settings, jobs: &[JobConfig], warnings: &[Problem]) {
+    for warning in warnings {
+        tracing::warn!(%warning, "in the configuration");
+    }
     let injected =
         jobs.iter().any(|job| job.pod_config.inject_pg_config != crate::config::pod_config::InjectPgConfig::No);
     if injected && settings.db.password_secret.is_none() {

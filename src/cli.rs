@@ -1,15 +1,24 @@
 //! The commands.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::{Value, json};
 use sqlx::Connection;
 
 use crate::{
     app::{self, Plan},
+    clock::sleep,
     cluster::connect::Access,
     config::{
+        changes::Changes,
+        jobs_file,
         problems::{Problems, nearest},
         schema::jobs_json_schema,
     },
@@ -18,7 +27,7 @@ use crate::{
         manifest::{Instance, Template},
         names::job_name,
     },
-    http::client::ask,
+    http::client::{ask, tell},
     queue::connect,
     sql::quoted,
     store::migrate::migrate,
@@ -64,6 +73,49 @@ enum Command {
         #[command(flatten)]
         asking: Asking,
     },
+    /// Tell why the last Jobs of a JobConfig were started or were not, and how they ended, a line each.
+    Why {
+        /// The name of the JobConfig.
+        name: String,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Create nothing until resumed; running Jobs go on.
+    Pause {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        telling: Telling,
+    },
+    /// Create again.
+    Resume {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        telling: Telling,
+    },
+    /// Pause, and wait until no Job lives any more.
+    Drain {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        telling: Telling,
+        /// How long to wait.
+        #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "DURATION")]
+        timeout: Duration,
+    },
+    /// Create one Job now, whatever the queue holds, as soon as `maxConcurrentJobs` leaves room.
+    RunNow {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        telling: Telling,
+    },
+    /// Print what another jobs.json would change, compared with the one that is configured.
+    Plan {
+        /// The other jobs.json.
+        file: PathBuf,
+    },
     /// Print the JSON Schema of jobs.json.
     Schema,
     /// Create or update our own schema in Postgres, as a role that may.
@@ -86,6 +138,37 @@ struct Asking {
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+}
+
+/// Which JobConfigs are meant.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Whom {
+    /// The name of the JobConfig.
+    name: Option<String>,
+    /// All of them.
+    #[arg(long)]
+    all: bool,
+}
+
+/// Whom to tell, and who says it.
+#[derive(Debug, Args)]
+struct Telling {
+    /// Where job-chief listens.
+    #[arg(long, env = "JOB_CHIEF_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    url: String,
+    /// A file whose first line is the token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The token, where there is no file.
+    #[arg(long, env = "JOB_CHIEF_TOKEN", hide_env_values = true, hide = true, default_value = "")]
+    token: String,
+    /// Why; kept and shown.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    why: String,
+    /// Who; kept and shown.
+    #[arg(long, env = "USER", default_value = "", value_name = "NAME")]
+    who: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -133,6 +216,12 @@ impl Cli {
             Command::Validate => self.validate(),
             Command::Render { name } => self.render(name),
             Command::Status { name, asking } => runtime()?.block_on(status(name.as_deref(), asking)),
+            Command::Why { name, asking } => runtime()?.block_on(why(name, asking)),
+            Command::Pause { whom, telling } => runtime()?.block_on(telling.pause(whom, true)),
+            Command::Resume { whom, telling } => runtime()?.block_on(telling.pause(whom, false)),
+            Command::Drain { whom, telling, timeout } => runtime()?.block_on(telling.drain(whom, *timeout)),
+            Command::RunNow { whom, telling } => runtime()?.block_on(telling.run_now(whom)),
+            Command::Plan { file } => self.show_changes(file),
             Command::Schema => print(&serde_json::to_string_pretty(&jobs_json_schema())?),
             Command::Migrate => runtime()?.block_on(self.migrate()),
             Command::Grants { role } => self.grants(role),
@@ -163,9 +252,23 @@ impl Cli {
             .find(|job| job.name == name)
             .with_context(|| format!("there is no JobConfig \"{name}\"{hint}"))?;
         let instance = Instance::of(&plan.settings);
-        let wish =
-            Wish { name: job_name(&instance.uid, name, 0, 0), slot: 0, decision: Decision::default(), adopted: None };
+        let wish = Wish {
+            name: job_name(&instance.uid, name, 0, 0),
+            slot: 0,
+            decision: Decision::default(),
+            adopted: None,
+            serves: None,
+        };
         print(serde_yaml_ng::to_string(&Template::of(config, &instance).job(&wish))?.trim_end())
+    }
+
+    fn show_changes(&self, file: &Path) -> anyhow::Result<()> {
+        let plan = self.plan()?;
+        let after = jobs_file::read(file)?;
+        for warning in &after.warnings {
+            eprintln!("warning: {warning}");
+        }
+        print(&Changes::between(&plan.jobs, &after.jobs).to_string())
     }
 
     async fn migrate(&self) -> anyhow::Result<()> {
@@ -185,7 +288,7 @@ impl Cli {
              ALTER DEFAULT PRIVILEGES IN SCHEMA {boss} GRANT SELECT ON TABLES TO {role};\n\
              GRANT USAGE ON SCHEMA {own} TO {role};\n\
              GRANT SELECT ON ALL TABLES IN SCHEMA {own} TO {role};\n\
-             GRANT INSERT, UPDATE, DELETE ON {own}.runs, {own}.decisions TO {role};"
+             GRANT INSERT, UPDATE, DELETE ON {own}.runs, {own}.decisions, {own}.leadership, {own}.members, {own}.switches TO {role};"
         ))
     }
 }
@@ -202,10 +305,85 @@ async fn status(name: Option<&str>, asking: &Asking) -> anyhow::Result<()> {
         match (asking.output, name) {
             (Output::Json, _) => serde_json::to_string_pretty(&told)?,
             (Output::Table, Some(_)) => tables::details(&told),
-            (Output::Table, None) => tables::overview(&told),
+            (Output::Table, None) => tables::overview(&told, &ask(&asking.url, &["members"]).await?),
         }
         .trim_end(),
     )
+}
+
+async fn why(name: &str, asking: &Asking) -> anyhow::Result<()> {
+    let told = ask(&asking.url, &["jobs", name, "why"]).await?;
+    match asking.output {
+        Output::Json => print(&serde_json::to_string_pretty(&told)?),
+        Output::Table => {
+            let lines = told["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
+            lines.iter().filter_map(|line| line.as_str()).try_for_each(print)
+        }
+    }
+}
+
+/// Between two questions how many Jobs still live.
+const DRAIN_ASKED_EVERY: Duration = Duration::from_secs(1);
+
+impl Whom {
+    /// The path of an action on them.
+    fn path<'a>(&'a self, action: &'a str) -> Vec<&'a str> {
+        self.name.as_deref().map_or_else(|| vec![action], |name| vec!["jobs", name, action])
+    }
+
+    fn told(&self) -> &str {
+        self.name.as_deref().unwrap_or("all JobConfigs")
+    }
+}
+
+impl Telling {
+    async fn tell(&self, path: &[&str]) -> anyhow::Result<Value> {
+        let token = match &self.token_file {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("the token can't be read from {}", path.display()))?,
+            None => self.token.clone(),
+        };
+        let token = token.lines().next().unwrap_or_default().trim().to_owned();
+        anyhow::ensure!(!token.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
+        Ok(tell(&self.url, path, &token, &json!({ "who": self.who, "why": self.why })).await?)
+    }
+
+    async fn pause(&self, whom: &Whom, paused: bool) -> anyhow::Result<()> {
+        let (action, done) = if paused { ("pause", "paused") } else { ("resume", "resumed") };
+        self.tell(&whom.path(action)).await?;
+        print(&format!("{} {done}", whom.told()))
+    }
+
+    async fn run_now(&self, whom: &Whom) -> anyhow::Result<()> {
+        let told = self.tell(&whom.path("run")).await?;
+        print(&format!("{}: {} asked for; it is created as soon as there is room", whom.told(), told["asked"]))
+    }
+
+    async fn drain(&self, whom: &Whom, timeout: Duration) -> anyhow::Result<()> {
+        self.pause(whom, true).await?;
+        let path: Vec<&str> = std::iter::once("jobs").chain(whom.name.as_deref()).collect();
+        let waiting = async {
+            let mut before = None;
+            loop {
+                let told = ask(&self.url, &path).await?;
+                let live = told.as_array().map_or_else(|| live_jobs(&told), |all| all.iter().map(live_jobs).sum());
+                if before.replace(live) != Some(live) {
+                    print(&format!("{live} live"))?;
+                }
+                if live == 0 {
+                    return anyhow::Ok(());
+                }
+                sleep(DRAIN_ASKED_EVERY).await;
+            }
+        };
+        tokio::time::timeout(timeout, waiting).await.with_context(|| {
+            format!("Jobs still live after {}; {} stays paused", humantime::format_duration(timeout), whom.told())
+        })?
+    }
+}
+
+fn live_jobs(job: &Value) -> usize {
+    job["live"].as_array().map_or(0, Vec::len)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

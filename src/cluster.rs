@@ -1,5 +1,7 @@
 //! Kubernetes: the only writer, and one watch each for Jobs and Pods.
 
+pub mod fenced;
+
 pub mod connect;
 
 pub mod requests;

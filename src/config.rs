@@ -17,3 +17,5 @@ pub mod rules;
 pub mod json;
 
 pub mod problems;
+
+pub mod changes;

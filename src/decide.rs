@@ -38,3 +38,7 @@ pub mod lifecycle;
 pub mod demand;
 
 pub mod status;
+
+pub mod lease;
+
+pub mod switches;

@@ -10,6 +10,8 @@ pub mod decide;
 
 pub mod clock;
 
+pub mod fence;
+
 pub mod telemetry;
 
 pub mod health;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::decide::{lifecycle::Milestone, scale::Look, status::Status};
@@ -33,8 +33,33 @@ pub struct Metrics {
     pub paused: IntGaugeVec,
     kube_requests: IntCounterVec,
     kube_request_duration: HistogramVec,
+    pub process: ProcessMetrics,
+}
+
+/// What this process is and sees.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field is the metric it is named after, with its help text below")]
+pub struct ProcessMetrics {
     pub view_age: Gauge,
     pub watch_restarts: IntCounter,
+    pub leader: IntGauge,
+    pub reloads: IntCounterVec,
+    pub last_reload_successful: IntGauge,
+}
+
+impl ProcessMetrics {
+    fn new(page: &Page<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            view_age: page.gauge("view_age_seconds", "Time since the watches last heard of the cluster.")?,
+            watch_restarts: page.counter("watch_restarts_total", "Watches that ended and began again with a list.")?,
+            leader: page.int_gauge("leader", "1 while this process leads its Instance.")?,
+            reloads: page.counters("config_reloads_total", "Changed jobs.json files by result.", &["result"])?,
+            last_reload_successful: page.int_gauge(
+                "config_last_reload_successful",
+                "0 while jobs.json is wrong and the last good one is in force.",
+            )?,
+        })
+    }
 }
 
 /// What is known of the queues, and how it was come by.
@@ -136,8 +161,7 @@ impl Metrics {
                 &["verb"],
                 &WAIT_BUCKETS,
             )?,
-            view_age: page.gauge("view_age_seconds", "Time since the watches last heard of the cluster.")?,
-            watch_restarts: page.counter("watch_restarts_total", "Watches that ended and began again with a list.")?,
+            process: ProcessMetrics::new(&page)?,
             registry,
         })
     }
@@ -172,12 +196,17 @@ impl Metrics {
         }
     }
 
-    /// A JobConfig is gone: its gauges go with it, its counters stay what they were.
-    pub fn forget(&self, config: &str, queue: &str) {
+    /// Nobody looks at this queue for this JobConfig any more: its gauges go.
+    pub fn forget_queue(&self, config: &str, queue: &str) {
         for state in STATES {
             absent(self.queues.messages.remove_label_values(&[config, queue, state]));
         }
         absent(self.queues.oldest_ready_age.remove_label_values(&[config, queue]));
+    }
+
+    /// A JobConfig is gone: its gauges go with it, its counters stay what they were.
+    pub fn forget(&self, config: &str, queue: &str) {
+        self.forget_queue(config, queue);
         for phase in PHASES {
             absent(self.jobs.remove_label_values(&[config, phase]));
         }
@@ -261,6 +290,10 @@ impl Page<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
         self.add(Gauge::with_opts(Self::opts(name, help))?)
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.add(IntGauge::with_opts(Self::opts(name, help))?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {

@@ -7,3 +7,9 @@ pub mod runs;
 pub mod decisions;
 
 pub mod writer;
+
+pub mod leadership;
+
+pub mod switches;
+
+pub mod stored;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// All JobConfigs, one a line.
-pub fn overview(jobs: &Value) -> String {
+/// All JobConfigs, one a line, and who leads.
+pub fn overview(jobs: &Value, members: &Value) -> String {
     let header = ["JOBCONFIG", "QUEUE", "JOBS", "MAX", "READY", "STATE"].map(str::to_owned).to_vec();
     let rows = array(jobs).map(|job| {
         vec![
@@ -17,7 +17,18 @@ pub fn overview(jobs: &Value) -> String {
             state(job),
         ]
     });
-    table(std::iter::once(header).chain(rows).collect())
+    let mut told = table(std::iter::once(header).chain(rows).collect());
+    let known: Vec<&Value> = array(&members["members"]).collect();
+    let leader = known.iter().find(|member| member["leads"] == true).map(|member| text(&member["member"]));
+    match (leader, known.len()) {
+        (_, 0) => {}
+        (Some(leader), 1) => writeln!(told, "\nled by {leader}, alone").expect("a string takes everything"),
+        (Some(leader), count) => {
+            writeln!(told, "\nled by {leader}, one of {count}").expect("a string takes everything")
+        }
+        (None, count) => writeln!(told, "\n{count} running, none leads").expect("a string takes everything"),
+    }
+    told
 }
 
 /// One JobConfig with what it did last.
@@ -57,6 +68,50 @@ pub fn details(job: &Value) -> String {
     told
 }
 
+/// What was decided and what ended, in the order in which it happened, and what is so now: a line each.
+pub fn why(job: &Value) -> Vec<String> {
+    let decided = array(&job["decisions"]).map(|it| (text(&it["at"]), sentence(it)));
+    let ended =
+        array(&job["runs"]).filter(|run| run["endedAt"].is_string()).map(|run| (text(&run["endedAt"]), end(run)));
+    let mut past: Vec<(String, String)> = decided.chain(ended).collect();
+    past.sort();
+    let newest = past.last().map(|(at, _)| at.clone()).unwrap_or_default();
+    let mut lines: Vec<String> = past.iter().map(|(at, what)| format!("{} {what}", clock(at, &newest))).collect();
+    let hanging = array(&job["live"]).filter(|it| it["terminatingSeconds"].is_u64()).map(|it| {
+        let (name, node, age) = (text(&it["job"]), text(&it["node"]), text(&it["terminatingSeconds"]));
+        format!("now      {name} has been Terminating on {node} for {age} s and keeps its slot")
+    });
+    lines.extend(hanging);
+    let kept = array(&job["live"]).filter(|it| it["problem"].is_string());
+    lines.extend(kept.map(|it| format!("now      {} does not start: {}", text(&it["job"]), text(&it["problem"]))));
+    lines.push(format!("now      {}: {}", phases(&job["phase"]), state(job)));
+    if let Some(error) = job["runsError"].as_str() {
+        lines.push(format!("what is on record can't be read: {error}"));
+    }
+    lines
+}
+
+fn end(run: &Value) -> String {
+    let took_nothing =
+        if run["tookNothing"] == true { ", and took none of the messages it was started for" } else { "" };
+    let code = run["exitCode"].as_i64().filter(|_| run["outcome"] == "failed").map(|code| format!(" {code}"));
+    let message = run["message"].as_str().and_then(|message| message.lines().next()).map(|line| format!(" ({line})"));
+    format!(
+        "{} {}: {}{}{took_nothing}{}",
+        text(&run["job"]),
+        text(&run["outcome"]).replace('_', " "),
+        text(&run["reason"]).replace('_', " "),
+        code.unwrap_or_default(),
+        message.unwrap_or_default()
+    )
+}
+
+/// The time of an RFC 3339 moment, with its day where it is not that of the newest line.
+fn clock(at: &str, newest: &str) -> String {
+    let shown = if at.get(..10) == newest.get(..10) { at.get(11..19) } else { at.get(5..19) };
+    shown.unwrap_or(at).replace('T', " ")
+}
+
 /// `ready 12 (3 new), claimed 1, live 3 (1 starting), max 5 → 2 Jobs, full`
 pub fn sentence(decision: &Value) -> String {
     let number = |key: &str| decision[key].as_u64().unwrap_or_default();
@@ -81,12 +136,19 @@ fn state(job: &Value) -> String {
     } else if job["draining"] == true {
         "drains".to_owned()
     } else if job["paused"] == true {
-        "paused".to_owned()
+        format!("paused{}", said(&job["said"]))
     } else if backoff > 0.0 {
         format!("backs off for {backoff:.0} s, {} failed in a row", text(&job["failedInARow"]))
     } else {
         text(&job["decision"]["why"]).replace('_', " ")
     }
+}
+
+/// ` by ann since 2026-01-02T03:04:05Z (deploy)`; nothing where jobs.json says it.
+fn said(said: &Value) -> String {
+    let (Some(who), Some(at)) = (said["who"].as_str(), said["at"].as_str()) else { return String::new() };
+    let why = said["why"].as_str().filter(|why| !why.is_empty()).map(|why| format!(" ({why})")).unwrap_or_default();
+    format!(" by {} since {at}{why}", if who.is_empty() { "somebody" } else { who })
 }
 
 fn phases(phase: &Value) -> String {
@@ -171,8 +233,14 @@ mod tests {
     #[test]
     fn the_overview_has_a_line_for_each() {
         let backing_off = json!({"name": "b", "queue": "b", "maxConcurrentJobs": 1, "phase": {}, "backoffSeconds": 12.3, "failedInARow": 3, "decision": {"ready": 1}});
-        let paused = json!({"name": "p", "queue": "p", "maxConcurrentJobs": 1, "phase": {}, "paused": true});
-        insta::assert_snapshot!(overview(&json!([job(), backing_off, paused])));
+        let paused = json!({"name": "p", "queue": "p", "maxConcurrentJobs": 1, "phase": {}, "paused": true, "said": {"who": "ann@laptop", "at": "2026-01-02T03:04:05Z", "why": "deploy"}});
+        let members = json!({"members": [{"member": "job-chief-7d9-x-1a2b", "leads": true}, {"member": "job-chief-7d9-y-3c4d", "leads": false}]});
+        insta::assert_snapshot!(overview(&json!([job(), backing_off, paused]), &members));
+    }
+
+    #[test]
+    fn why_is_a_line_for_each_decision_and_end_in_their_order() {
+        insta::assert_snapshot!(why(&job()).join("\n"));
     }
 
     #[test]

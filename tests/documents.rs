@@ -30,7 +30,7 @@ fn settings(environment: &[(&str, &str)]) -> Settings {
 fn render(config: &JobConfig, settings: &Settings) -> Value {
     let instance = Instance::of(settings);
     let decision = Decision { ready: 12, new: 3, claimed: 1, live: 3, max: 5, ..Decision::default() };
-    let wish = Wish { name: JobName("job-chief-aaaaaa-x-0".into()), slot: 2, decision, adopted: None };
+    let wish = Wish { name: JobName("job-chief-aaaaaa-x-0".into()), slot: 2, decision, adopted: None, serves: None };
     json!(Template::of(config, &instance).job(&wish))
 }
 

@@ -9,9 +9,9 @@ use crate::{
     decide::policy::doubled,
     health::{Health, Part},
     store::{
-        decisions::Decisions,
         migrate::{SchemaError, migrate},
-        runs::{DAYS_KEPT, Runs, StoreError},
+        runs::{DAYS_KEPT, StoreError},
+        stored::Stored,
     },
     telemetry::with_causes,
 };
@@ -56,7 +56,7 @@ async fn try_migrate(pool: &PgPool, schema: &str) -> Result<(), SchemaError> {
 }
 
 /// Prunes for ever.
-pub async fn prune(runs: Runs, decisions: Decisions) {
+pub async fn prune(Stored { runs, decisions, .. }: Stored) {
     let all = async || Ok::<_, StoreError>((runs.prune().await?, decisions.prune(DAYS_KEPT).await?));
     loop {
         match all().await {

@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::{
+    actors::{leader::Standing, supervisor::Roster},
     clock::sleep,
     health::{Health, Part},
     metrics::Metrics,
@@ -24,8 +25,10 @@ pub type Totals = BTreeMap<String, States>;
 
 /// What the monitor reads and where it tells it.
 pub struct Monitor {
-    /// Name and queue of each JobConfig.
-    pub configs: Vec<(String, String)>,
+    /// The JobConfigs.
+    pub roster: watch::Receiver<Arc<Roster>>,
+    /// Whether this process leads: others export no gauges of queues.
+    pub standing: watch::Receiver<Standing>,
     /// pg-boss's table.
     pub depth: DepthReader,
     /// The same connections.
@@ -42,13 +45,18 @@ pub struct Monitor {
 
 impl Monitor {
     /// Reads for ever.
-    pub async fn run(self) {
-        let queues: Vec<String> = self.configs.iter().map(|(_, queue)| queue.clone()).collect();
+    pub async fn run(mut self) {
+        // A roster that is gone is the end of the process.
+        if self.roster.wait_for(|roster| !roster.is_empty()).await.is_err() {
+            return;
+        }
         loop {
+            let configs = self.configs();
+            let queues: Vec<String> = configs.iter().map(|(_, queue)| queue.clone()).collect();
             let wait = match totals(&self.depth, &self.pool, &queues).await {
                 Ok(totals) => {
                     self.health.set(Part::Queue, Ok(()));
-                    self.tell(totals);
+                    self.tell(&configs, totals);
                     self.interval
                 }
                 Err(error) => {
@@ -60,9 +68,17 @@ impl Monitor {
         }
     }
 
-    fn tell(&self, totals: Totals) {
+    /// Name and queue of each JobConfig of jobs.json.
+    fn configs(&self) -> Vec<(String, String)> {
+        let roster = self.roster.borrow().clone();
+        let orders = roster.values().map(|handle| handle.orders.borrow().clone());
+        orders.filter(|it| !it.left).map(|it| (it.config.name.clone(), it.config.queue_name.clone())).collect()
+    }
+
+    fn tell(&self, configs: &[(String, String)], totals: Totals) {
+        let leads = self.standing.borrow().term.is_some();
         let before = self.told.borrow();
-        for (config, queue) in &self.configs {
+        for (config, queue) in configs.iter().filter(|_| leads) {
             if let Some(states) = totals.get(queue) {
                 let before = before.get(queue).copied().unwrap_or_default().gauges();
                 self.metrics.note_totals(config, queue, &before, &states.gauges());

@@ -15,8 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, warn};
 
 use crate::{
+    actors::leader::Term,
     clock::{Clock, sleep_until},
-    cluster::{index::View, requests::Requests},
+    cluster::{
+        index::View,
+        requests::{Cluster, Requests},
+    },
     config::job_config::JobConfig,
     decide::{
         event::{CreateAnswer, Effect, Ended, Event, Wish},
@@ -26,6 +30,7 @@ use crate::{
         policy::Policy,
         scale::Look,
         status::Status,
+        switches::Paused,
     },
     health::{Health, Part},
     metrics::Metrics,
@@ -34,8 +39,8 @@ use crate::{
         looks::{Answer, Looks},
     },
     store::{
-        runs::Runs,
-        writer::{NoteRow, WishRow, Writer},
+        stored::Stored,
+        writer::{EndRow, NoteRow, WishRow, Writer},
     },
 };
 
@@ -48,26 +53,40 @@ const TOLD_EVERY: Duration = Duration::from_millis(20);
 /// What an effect is answered with; one event for each name it carries.
 type Answers = Vec<Event>;
 
+/// What a Spawner is to do, whole: told anew whenever any of it changes.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// The JobConfig.
+    pub config: Arc<JobConfig>,
+    /// It has left jobs.json: only seen to its end.
+    pub left: bool,
+    /// Whether it creates, and who says so.
+    pub paused: Paused,
+    /// How many Jobs were asked for by hand, ever.
+    pub asked: u64,
+}
+
+impl Orders {
+    fn switched(&self) -> Event {
+        Event::Switched { paused: self.paused.paused, asked: self.asked }
+    }
+}
+
 /// Everything that the effects of one JobConfig are performed with.
 pub struct Hands {
     config: Arc<JobConfig>,
-    /// The name, as the writer wants it.
+    /// The name and the queue, as the writer and the looks want them.
     config_name: Arc<str>,
-    instance: Arc<Instance>,
+    queue: Arc<str>,
     /// Rendered when the first Job is wished for: most of many JobConfigs are idle.
     rendered: OnceLock<Box<Rendered>>,
     requests: Requests,
-    runs: Runs,
-    writer: Writer,
-    queue: Arc<str>,
-    looks: Looks,
     /// It was said that pg-boss does not know the queue.
     warned: AtomicBool,
     /// A message was waiting at the last look.
     waited: AtomicBool,
-    clock: Clock,
-    health: Health,
-    metrics: Arc<Metrics>,
+    shared: Arc<Shared>,
+    term: Term,
 }
 
 /// What the Jobs of a JobConfig are made from.
@@ -77,14 +96,13 @@ struct Rendered {
 }
 
 /// What all Spawners share.
-#[derive(Clone)]
 pub struct Shared {
     /// This installation.
     pub instance: Arc<Instance>,
     /// The writer of the namespace.
-    pub cluster: crate::cluster::requests::Cluster,
-    /// Our table of runs.
-    pub runs: Runs,
+    pub cluster: Cluster,
+    /// Our own tables.
+    pub stored: Stored,
     /// The writer of our tables.
     pub writer: Writer,
     /// pg-boss's tables.
@@ -99,10 +117,11 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
 }
 
-/// The actor of one queue JobConfig.
+/// The actor of one queue JobConfig, for one term.
 pub struct Spawner {
     lifecycle: Lifecycle,
     hands: Arc<Hands>,
+    orders: watch::Receiver<Orders>,
     views: watch::Receiver<View>,
     hint: Arc<Notify>,
     in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
@@ -118,55 +137,41 @@ pub struct Spawner {
 impl Spawner {
     /// An actor that has not begun; `seed` makes its names its own.
     pub fn new(
-        config: Arc<JobConfig>,
-        shared: &Shared,
-        views: watch::Receiver<View>,
+        shared: &Arc<Shared>,
+        term: Term,
+        (orders, mut views): (watch::Receiver<Orders>, watch::Receiver<View>),
+        status: watch::Sender<Status>,
         shutdown: CancellationToken,
         seed: u64,
     ) -> Self {
+        let config = orders.borrow().config.clone();
         let policy = Policy::of(&config, &shared.instance.uid);
-        let hands = Hands {
-            config_name: config.name.as_str().into(),
-            queue: config.queue_name.as_str().into(),
-            instance: shared.instance.clone(),
-            rendered: OnceLock::new(),
-            config,
-            requests: shared.cluster.requests(),
-            runs: shared.runs.clone(),
-            writer: shared.writer.clone(),
-            looks: shared.looks.clone(),
-            warned: AtomicBool::new(false),
-            waited: AtomicBool::new(false),
-            clock: shared.clock,
-            health: shared.health.clone(),
-            metrics: shared.metrics.clone(),
-        };
+        // What was there before is news to an actor that begins.
+        views.mark_changed();
+        let hands = Hands::new(config, shared.clone(), term);
         Self {
             hint: shared.hints.of(&hands.queue),
-            lifecycle: Lifecycle::new(policy, seed, hands.clock.now()),
+            lifecycle: Lifecycle::new(policy, seed, shared.clock.now()),
             hands: Arc::new(hands),
+            orders,
             views,
             in_flight: FuturesUnordered::new(),
             arrived: VecDeque::new(),
             shutdown,
             stopping: false,
-            status: watch::Sender::default(),
+            status,
             untold: false,
             tell_at: Duration::ZERO,
         }
     }
 
-    /// Follows the state.
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
-    }
-
-    /// Runs from this event on until nothing is left to do.
-    pub async fn run(mut self, begin: Event) {
+    /// Runs until nothing is left to do.
+    pub async fn run(mut self) {
         let span =
             tracing::info_span!("spawner", job_config = %self.hands.config.name, queue = %self.hands.config.queue_name);
         async {
-            self.step(vec![begin]);
+            let orders = self.orders.borrow_and_update().clone();
+            self.step(vec![orders.switched(), if orders.left { Event::Drain } else { Event::DeadlineReached }]);
             while !self.lifecycle.is_done() {
                 let mut events = vec![self.next_event().await];
                 while events.len() < EVENTS_AT_ONCE
@@ -184,7 +189,7 @@ impl Spawner {
     }
 
     fn step(&mut self, events: Vec<Event>) {
-        for effect in self.lifecycle.step(self.hands.clock.now(), events) {
+        for effect in self.lifecycle.step(self.hands.shared.clock.now(), events) {
             self.in_flight.push(Hands::perform(self.hands.clone(), effect).in_current_span().boxed());
         }
     }
@@ -195,7 +200,7 @@ impl Spawner {
             return event;
         }
         let deadline = self.lifecycle.deadline();
-        let clock = self.hands.clock;
+        let clock = self.hands.shared.clock;
         tokio::select! {
             biased;
             () = self.shutdown.cancelled(), if !self.stopping => {
@@ -203,11 +208,32 @@ impl Spawner {
                 Event::Stop
             }
             Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
+            Ok(()) = self.orders.changed() => self.take_orders(),
             () = self.hint.notified() => Event::Hinted,
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
             () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => Event::DeadlineReached,
             () = sleep_until(clock, self.tell_at), if self.untold => Event::DeadlineReached,
         }
+    }
+
+    /// What is in flight is answered by the old hands; what is begun from here on, by the new ones.
+    fn take_orders(&mut self) -> Event {
+        let orders = self.orders.borrow_and_update().clone();
+        if orders.left {
+            self.arrived.push_back(Event::Drain);
+        } else if !Arc::ptr_eq(&orders.config, &self.hands.config) {
+            let hands = Hands::new(orders.config.clone(), self.hands.shared.clone(), self.hands.term.clone());
+            let before = std::mem::replace(&mut self.hands, Arc::new(hands));
+            let shared = &self.hands.shared;
+            let other_queue = before.queue != self.hands.queue;
+            if other_queue {
+                self.hint = shared.hints.of(&self.hands.queue);
+                shared.metrics.forget_queue(&before.config_name, &before.queue);
+            }
+            let policy = Box::new(Policy::of(&orders.config, &shared.instance.uid));
+            self.arrived.push_back(Event::Configured { policy, other_queue });
+        }
+        orders.switched()
     }
 
     /// An answer that is there already.
@@ -225,7 +251,7 @@ impl Spawner {
 
     /// While much happens the state is told now and then, for it costs as much as there are Jobs.
     fn tell_in_time(&mut self) {
-        let now = self.hands.clock.now();
+        let now = self.hands.shared.clock.now();
         self.untold = now < self.tell_at;
         if !self.untold {
             self.tell_at = now.saturating_add(TOLD_EVERY);
@@ -235,12 +261,13 @@ impl Spawner {
 
     fn tell(&mut self) {
         let name = &self.hands.config.name;
+        let Shared { metrics, clock, .. } = &*self.hands.shared;
         for milestone in self.lifecycle.take_milestones() {
-            self.hands.metrics.note_milestone(name, &milestone);
+            metrics.note_milestone(name, &milestone);
         }
-        let now = self.hands.clock.now();
+        let now = clock.now();
         let status = self.lifecycle.status(now);
-        self.hands.metrics.note_status(name, &self.status.borrow(), &status, now);
+        metrics.note_status(name, &self.status.borrow(), &status, now);
         self.status.send_replace(status);
     }
 }
@@ -253,9 +280,23 @@ fn view_event(view: &View) -> Event {
 }
 
 impl Hands {
+    fn new(config: Arc<JobConfig>, shared: Arc<Shared>, term: Term) -> Self {
+        Self {
+            config_name: config.name.as_str().into(),
+            queue: config.queue_name.as_str().into(),
+            rendered: OnceLock::new(),
+            config,
+            requests: shared.cluster.requests(term.fence.clone()),
+            warned: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
+            shared,
+            term,
+        }
+    }
+
     fn rendered(&self) -> &Rendered {
         self.rendered.get_or_init(|| {
-            let template = Template::of(&self.config, &self.instance);
+            let template = Template::of(&self.config, &self.shared.instance);
             Box::new(Rendered { config_hash: template.config_hash.as_str().into(), template })
         })
     }
@@ -263,12 +304,12 @@ impl Hands {
     async fn perform(self: Arc<Self>, effect: Effect) -> Answers {
         match effect {
             Effect::LoadRuns => {
-                let loaded = self.stored(self.runs.load(&self.config.name).await);
+                let loaded = self.stored(self.shared.stored.runs.load(&self.config.name).await);
                 vec![Event::RunsLoaded(loaded)]
             }
             Effect::ReadDepth(request) => {
-                let begun = self.clock.now();
-                let look = self.looked(self.looks.look(self.queue.clone(), request).await, begun);
+                let begun = self.shared.clock.now();
+                let look = self.looked(self.shared.looks.look(self.queue.clone(), request).await, begun);
                 vec![Event::DepthRead(look)]
             }
             Effect::WriteWishes(wishes) => Box::pin(self.write_wishes(wishes)).await,
@@ -287,7 +328,9 @@ impl Hands {
                 vec![Event::DeleteAnswered(name, answer)]
             }
             Effect::WriteEnd(ended) => {
-                let written = self.stored(self.writer.end(ended.clone()).await).is_some();
+                let written = self
+                    .stored(self.shared.writer.end(EndRow { term: self.term.number, ended: ended.clone() }).await)
+                    .is_some();
                 self.tell_end(&ended, written);
                 vec![Event::EndWritten(ended.name, written)]
             }
@@ -299,33 +342,33 @@ impl Hands {
     fn stored<T>(&self, result: Result<T, impl std::error::Error>) -> Option<T> {
         match result {
             Ok(value) => {
-                self.health.set(Part::Schema, Ok(()));
+                self.shared.health.set(Part::Schema, Ok(()));
                 Some(value)
             }
             Err(error) => {
-                self.health.set(Part::Schema, Err(crate::telemetry::with_causes(&error)));
+                self.shared.health.set(Part::Schema, Err(crate::telemetry::with_causes(&error)));
                 None
             }
         }
     }
 
     fn looked(&self, result: Answer, begun: Duration) -> Option<Look> {
-        let took = self.clock.now().saturating_sub(begun);
-        self.metrics.queues.read_duration.observe(took.as_secs_f64());
+        let took = self.shared.clock.now().saturating_sub(begun);
+        self.shared.metrics.queues.read_duration.observe(took.as_secs_f64());
         let word = if result.is_ok() { "ok" } else { "error" };
-        self.metrics.queues.reads.with_label_values(&[word]).inc();
+        self.shared.metrics.queues.reads.with_label_values(&[word]).inc();
         match result {
             Ok(look) => {
-                self.health.set(Part::Queue, Ok(()));
+                self.shared.health.set(Part::Queue, Ok(()));
                 if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
                     warn!("pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)");
                 }
                 let waited = self.waited.swap(look.oldest_age.is_some(), Ordering::Relaxed);
-                self.metrics.note_look(&self.config.name, &self.queue, &look, waited);
+                self.shared.metrics.note_look(&self.config.name, &self.queue, &look, waited);
                 Some(look)
             }
             Err(error) => {
-                self.health.set(Part::Queue, Err(crate::telemetry::with_causes(&error)));
+                self.shared.health.set(Part::Queue, Err(crate::telemetry::with_causes(&error)));
                 None
             }
         }
@@ -335,9 +378,10 @@ impl Hands {
         let row = |wish: &Wish| WishRow {
             config: self.config_name.clone(),
             config_hash: self.rendered().config_hash.clone(),
+            term: self.term.number,
             wish: wish.clone(),
         };
-        let written = self.stored(self.writer.wishes(wishes.iter().map(row).collect()).await);
+        let written = self.stored(self.shared.writer.wishes(wishes.iter().map(row).collect()).await);
         let answer = |wish: Wish| {
             let answer = written.as_ref().and_then(|answers| answers.get(&wish.name).copied());
             Event::WishWritten(wish.name, answer)
@@ -351,7 +395,7 @@ impl Hands {
                 warn!(%job, "succeeded and took none of the messages it was started for; is its worker on the right queue?");
             }
         }
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let row = |note: Note| {
             let age = match &note {
                 Note::Decided { at, .. } => now.saturating_sub(*at),
@@ -359,14 +403,14 @@ impl Hands {
             };
             NoteRow { config: self.config_name.clone(), age, note }
         };
-        self.stored(self.writer.notes(notes.into_iter().map(row).collect()).await).is_some()
+        self.stored(self.shared.writer.notes(notes.into_iter().map(row).collect()).await).is_some()
     }
 
     async fn create(&self, wish: &Wish) -> CreateAnswer {
         let answer = self.requests.create(&self.rendered().template.job(wish)).await;
         match &answer {
             CreateAnswer::Exists { .. } => {
-                self.metrics.jobs_created.with_label_values(&[&self.config.name]).inc();
+                self.shared.metrics.jobs_created.with_label_values(&[&self.config.name]).inc();
                 let decision = &wish.decision;
                 info!(job = %wish.name, ready = decision.ready, live = decision.live, max = decision.max, "created a Job");
             }
@@ -385,7 +429,7 @@ impl Hands {
         let end = &ended.end;
         if let Some(started_age) = ended.started_age {
             let ran = started_age.saturating_sub(ended.age);
-            self.metrics.job_duration.with_label_values(&[&self.config.name]).observe(ran.as_secs_f64());
+            self.shared.metrics.job_duration.with_label_values(&[&self.config.name]).observe(ran.as_secs_f64());
         }
         info!(
             job = %ended.name,

@@ -314,7 +314,7 @@ impl Watcher {
     fn note<T>(&self, change: &Change<T>) {
         match change {
             Change::Restarted(Some(why)) => {
-                self.metrics.watch_restarts.inc();
+                self.metrics.process.watch_restarts.inc();
                 self.health.set(Part::Kubernetes, Err(format!("the watch ended: {why}")));
             }
             Change::Replace(_) => self.health.set(Part::Kubernetes, Ok(())),
@@ -324,7 +324,7 @@ impl Watcher {
 
     fn publish(&mut self, now: Duration) {
         let age = now.saturating_sub(self.jobs_heard.min(self.pods_heard));
-        self.metrics.view_age.set(age.as_secs_f64());
+        self.metrics.process.view_age.set(age.as_secs_f64());
         self.health.set_view_age(age);
         let was_stale = std::mem::replace(&mut self.stale, age > STALE_AFTER);
         if !self.index.is_whole() {

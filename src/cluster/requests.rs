@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::http;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client,
@@ -21,8 +22,11 @@ use crate::{
         policy::REQUEST_TIMEOUT,
         run::{JobName, shorten},
     },
+    fence::Fence,
     metrics::Metrics,
 };
+
+type HttpRequest = http::Request<Vec<u8>>;
 
 /// Requests in flight to the API server, for the whole process.
 const REQUESTS_MAX: usize = 16;
@@ -52,6 +56,7 @@ pub struct Cluster {
 pub struct Requests {
     cluster: Cluster,
     own: Arc<Semaphore>,
+    fence: Fence,
 }
 
 /// What an API error means for whoever asked.
@@ -75,23 +80,16 @@ impl Cluster {
         }
     }
 
-    /// The answer is the whole Job, of which nobody needs more than the uid.
-    async fn post(&self, job: &Job) -> kube::Result<LeanJob> {
-        let body = serde_json::to_vec(job).map_err(kube::Error::SerdeError)?;
-        let request = Request::new(self.jobs.resource_url()).create(&PostParams::default(), body);
-        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
-    }
-
-    /// The share of one JobConfig.
-    pub fn requests(&self) -> Requests {
-        Requests { cluster: self.clone(), own: Arc::new(Semaphore::new(REQUESTS_PER_CONFIG)) }
+    /// The share of one JobConfig, whose requests that change something are held to this fence.
+    pub fn requests(&self, fence: Fence) -> Requests {
+        Requests { cluster: self.clone(), own: Arc::new(Semaphore::new(REQUESTS_PER_CONFIG)), fence }
     }
 }
 
 impl Requests {
     /// Asks for a Job. "Already exists" is success where the Job is ours.
     pub async fn create(&self, job: &Job) -> CreateAnswer {
-        match self.bounded("create", self.cluster.post(job)).await {
+        match self.fenced("create", self.post(job)).await {
             Ok(LeanJob(job)) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
             Err(Refusal::Final { code: 409, .. }) => self.existing(job).await,
             Err(Refusal::Final { message, .. }) => CreateAnswer::Refused { message },
@@ -145,12 +143,47 @@ impl Requests {
             }),
             ..DeleteParams::default()
         };
-        match self.bounded("delete", self.cluster.jobs.delete(&name.0, &params)).await {
+        match self.fenced("delete", self.remove(name, &params)).await {
             Ok(_) => DeleteAnswer::Accepted,
             Err(Refusal::Final { code: 404, .. }) => DeleteAnswer::Absent,
             Err(Refusal::Final { code: 409, .. }) => DeleteAnswer::Changed,
             Err(_) => DeleteAnswer::Unanswered,
         }
+    }
+
+    /// The answer is the whole Job, of which nobody needs more than the uid.
+    async fn post(&self, job: &Job) -> kube::Result<LeanJob> {
+        let body = serde_json::to_vec(job).map_err(kube::Error::SerdeError)?;
+        let request = self.requesting().create(&PostParams::default(), body);
+        self.cluster.client.request(self.carrying_the_fence(request)?).await
+    }
+
+    /// The answer is a Job or a status, and nobody needs either.
+    async fn remove(&self, name: &JobName, params: &DeleteParams) -> kube::Result<String> {
+        let request = self.requesting().delete(&name.0, params);
+        self.cluster.client.request_text(self.carrying_the_fence(request)?).await
+    }
+
+    fn requesting(&self) -> Request {
+        Request::new(self.cluster.jobs.resource_url())
+    }
+
+    fn carrying_the_fence(
+        &self,
+        request: Result<HttpRequest, kube::core::request::Error>,
+    ) -> kube::Result<HttpRequest> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        request.extensions_mut().insert(self.fence.clone());
+        Ok(request)
+    }
+
+    /// A request that changes something: it waits for a lease that has lapsed, and is dropped without one.
+    async fn fenced<T>(&self, verb: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
+        if tokio::time::timeout(REQUEST_TIMEOUT, self.fence.opened()).await.is_err() {
+            self.cluster.metrics.note_kube_request(verb, "dropped", REQUEST_TIMEOUT);
+            return Err(Refusal::Later { retry_after: None });
+        }
+        self.bounded(verb, request).await
     }
 
     async fn bounded<T>(&self, verb: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {

@@ -1,8 +1,12 @@
 //! jobs.json: loaded whole, with every problem at once, or not at all.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Map, Value};
+use thiserror::Error;
 
 use crate::config::{
     job_config::JobConfig,
@@ -22,6 +26,34 @@ pub struct JobsFile {
     pub jobs: Vec<JobConfig>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
+}
+
+/// Why there is no [`JobsFile`].
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The file can't be read.
+    #[error("jobs.json can't be read from {0} (app.jobsConfigPath, APP_JOBS_CONFIG_PATH)")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// It is larger than a ConfigMap can be.
+    #[error("{0} has {1} bytes, allowed are {BYTES_MAX}")]
+    TooLarge(PathBuf, u64),
+    /// Everything that is wrong with it.
+    #[error("{0} is wrong")]
+    Wrong(PathBuf, #[source] Problems),
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read(path: &Path) -> Result<JobsFile, ReadError> {
+    let unreadable = |error| ReadError::Unreadable(path.to_owned(), error);
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > BYTES_MAX {
+        return Err(ReadError::TooLarge(path.to_owned(), size));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    load(&path.display().to_string(), &text).map_err(|problems| ReadError::Wrong(path.to_owned(), problems))
 }
 
 /// Loads a text; `file` is its name in messages.

@@ -161,11 +161,14 @@ pub struct ServerSettings {
     pub port: u16,
     /// Default: `0.0.0.0`, so that the probes of the Deployment reach it.
     pub host: std::net::IpAddr,
+    /// A file of bearer tokens, one a line, read anew for each request that changes something; without it there are
+    /// none of these.
+    pub token_file: Option<PathBuf>,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { port: 8080, host: std::net::Ipv4Addr::UNSPECIFIED.into() }
+        Self { port: 8080, host: std::net::Ipv4Addr::UNSPECIFIED.into(), token_file: None }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Loaded {
 }
 
 /// The environment names, what they set, and what kind of value they hold.
-const ENVIRONMENT: [(&str, &str, Kind); 25] = [
+const ENVIRONMENT: [(&str, &str, Kind); 26] = [
     ("DB_HOST", "db.host", Kind::Text),
     ("DB_PORT", "db.port", Kind::Number),
     ("DB_USERNAME", "db.user", Kind::Text),
@@ -44,6 +44,7 @@ const ENVIRONMENT: [(&str, &str, Kind); 25] = [
     ("K8S_PULL_SECRET", "kubernetes.pullSecret", Kind::Text),
     ("K8S_LOAD_CONFIG_FROM_CLUSTER", "kubernetes.loadConfigFromCluster", Kind::Flag),
     ("SERVER_PORT", "server.port", Kind::Number),
+    ("SERVER_TOKEN_FILE", "server.tokenFile", Kind::Text),
     ("LOG_LEVEL", "telemetry.logger.level", Kind::Text),
     ("LOG_PRETTY_PRINT_ENABLED", "telemetry.logger.prettyPrint", Kind::Flag),
     ("TELEMETRY_TRACING_ENABLED", "telemetry.tracing.enabled", Kind::Flag),

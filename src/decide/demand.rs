@@ -56,6 +56,15 @@ impl LookState {
     }
 }
 
+/// Jobs that people asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct ByHand {
+    /// How many, ever.
+    pub(super) asked: u64,
+    /// How many of them are wished, or on record.
+    pub(super) served: u64,
+}
+
 /// A success of which it is not known yet whether it took anything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Unjudged {
@@ -85,9 +94,9 @@ impl Lifecycle {
         let free = max.saturating_sub(live);
         let tighter = |room: (u64, Why), limit: (u64, Why)| if limit.0 < room.0 { limit } else { room };
         let mut room = (free.saturating_sub(cooling), if free == 0 { Why::Full } else { Why::Cooling });
-        let running = self.runs.values().filter(|run| run.is_running()).count() as u64;
-        if running > 0 && self.runs.values().any(Run::is_unschedulable) {
-            room = tighter(room, ((running + 1).saturating_sub(live), Why::ClusterFull));
+        // As many as have started, and one: and that one waits for its node already.
+        if self.runs.values().any(Run::is_running) && self.runs.values().any(Run::is_unschedulable) {
+            room = tighter(room, (0, Why::ClusterFull));
         }
         if self.backoff.is_active() {
             let trial = self.runs.values().any(|run| run.trial);
@@ -246,14 +255,50 @@ impl Lifecycle {
         }
     }
 
+    /// The slot in which the next Job is due that was asked for by hand: neither a pause nor a back-off nor a slot that
+    /// cools keeps it, but there are never more than `maxConcurrentJobs`.
+    pub(super) fn next_asked(&self) -> Option<Slot> {
+        // One after another: were a later one on record before an earlier one, the earlier would count as served.
+        let in_turn = !self.runs.values().any(Run::is_asked_and_unwritten);
+        if self.by_hand.asked <= self.by_hand.served || !in_turn || !self.may_create_at_all() {
+            return None;
+        }
+        let is_free = |slot: &Slot| !self.runs.values().any(|run| run.slot == *slot);
+        (0..self.policy.jobs_max).find(is_free).filter(|_| self.live() < u64::from(self.policy.jobs_max))
+    }
+
+    /// The next Job that was asked for by hand, if there is room for it.
+    pub(super) fn wish_asked(&mut self, now: Duration) {
+        if let Some(slot) = self.next_asked() {
+            let decision = Decision {
+                why: Why::Asked,
+                live: self.live(),
+                starting: self.starting(now),
+                max: self.policy.jobs_max.into(),
+                room: u64::from(self.policy.jobs_max).saturating_sub(self.live()),
+                jobs: 1,
+                ..Decision::default()
+            };
+            self.by_hand.served += 1;
+            self.cooling.remove(&slot);
+            self.notes.note_decision(now, decision);
+            let name = self.next_name();
+            self.runs.insert(name.clone(), Run::asked(name, slot, decision, self.by_hand.served, now));
+        }
+    }
+
+    fn next_name(&mut self) -> JobName {
+        self.names_given += 1;
+        job_name(&self.policy.instance, &self.policy.name, self.seed, self.names_given)
+    }
+
     fn wish(&mut self, now: Duration, jobs: u64, decision: Decision, mut waited: Option<Duration>) {
         self.messages_at.retain(|name, _| self.runs.contains_key(name));
         let taken = self.slots_taken();
         let free: Vec<Slot> =
             (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
         for slot in free {
-            self.names_given += 1;
-            let name = job_name(&self.policy.instance, &self.policy.name, self.seed, self.names_given);
+            let name = self.next_name();
             let run = Run::decided(name.clone(), slot, (decision, self.claims.tally), now);
             if let Some(waited) = waited.take() {
                 self.messages_at.insert(name.clone(), now.saturating_sub(waited));

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::decide::{
     notes::Note,
     observation::{Observed, SeenJob},
+    policy::Policy,
     run::{End, JobName, Slot},
     scale::Look,
 };
@@ -40,10 +41,20 @@ pub enum Event {
     Hinted,
     /// [`crate::decide::lifecycle::Lifecycle::deadline`] has passed.
     DeadlineReached,
-    /// Create nothing until resumed.
-    Pause,
-    /// Create again.
-    Resume,
+    /// What people and jobs.json say now.
+    Switched {
+        /// Create nothing until this is false again.
+        paused: bool,
+        /// How many Jobs were asked for by hand, ever; each is created once, whatever the queue holds.
+        asked: u64,
+    },
+    /// jobs.json says something else of this JobConfig, or has it again.
+    Configured {
+        /// What it says.
+        policy: Box<Policy>,
+        /// The queue is another than before: nothing that was known of its messages counts.
+        other_queue: bool,
+    },
     /// The JobConfig has left the file: create nothing any more, and see what lives to its end.
     Drain,
     /// The process ends: begin nothing any more; running Jobs go on.
@@ -157,6 +168,8 @@ pub struct Wish {
     pub decision: Decision,
     /// It exists already and is taken over.
     pub adopted: Option<Box<str>>,
+    /// Which of the Jobs that were asked for by hand it is, from 1.
+    pub serves: Option<u64>,
 }
 
 /// A decision with its inputs.
@@ -207,6 +220,8 @@ pub enum Why {
     BackingOff,
     /// Nothing may be created: paused, drained, or the view of the cluster is too old.
     Held,
+    /// Somebody asked for a Job by hand.
+    Asked,
 }
 
 impl Why {
@@ -221,6 +236,7 @@ impl Why {
             Self::ClusterFull => "cluster_full",
             Self::BackingOff => "backing_off",
             Self::Held => "held",
+            Self::Asked => "asked",
         }
     }
 }
@@ -247,6 +263,8 @@ pub struct LoadedRuns {
     pub unfinished: Vec<LoadedRun>,
     /// How many of the last runs failed, or took nothing, without a success between them.
     pub failed_in_a_row: u32,
+    /// How many of the Jobs that were asked for by hand are on record.
+    pub served: u64,
 }
 
 /// One of them.

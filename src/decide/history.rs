@@ -123,3 +123,92 @@ fn finished(job: &SeenJob, now: Duration) -> Option<FinishedJob> {
         finished_at: now.saturating_sub(*age),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        config::job_config::JobConfig,
+        decide::run::{End, Reason},
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy() -> Policy {
+        Policy { succeeded_kept: 1, ..Policy::of(&JobConfig::left("q"), "i") }
+    }
+
+    fn name(number: usize) -> JobName {
+        JobName(number.to_string())
+    }
+
+    /// Finished so long ago.
+    fn view(ages: &[Duration]) -> Observed {
+        let job = |age: &Duration| SeenJob {
+            uid: "u".into(),
+            resource_version: "1".into(),
+            slot: Some(0),
+            age: *age,
+            ran: None,
+            terminating: None,
+            node: None,
+            phase: Phase::Ended {
+                end: End::new(Outcome::Succeeded, Reason::Completed),
+                terminal: true,
+                explained: true,
+                age: *age,
+            },
+        };
+        let jobs: BTreeMap<JobName, SeenJob> = ages.iter().enumerate().map(|(at, age)| (name(at), job(age))).collect();
+        Observed { jobs }
+    }
+
+    fn settled(count: usize, now: Duration) -> History {
+        let mut history = History::default();
+        (0..count).for_each(|at| history.settle(name(at), now));
+        history
+    }
+
+    #[test]
+    fn a_name_is_remembered_for_a_while_and_as_long_as_a_view_shows_it() {
+        let now = 10_000 * SECOND;
+        let mut history = settled(1, now);
+        history.note_view(&view(&[]), now + SETTLED_KEPT - SECOND);
+        assert!(history.contains(&name(0)));
+        history.note_view(&view(&[SECOND]), now + SETTLED_KEPT);
+        assert!(history.contains(&name(0)), "it is shown");
+        history.note_view(&view(&[]), now + SETTLED_KEPT);
+        assert!(!history.contains(&name(0)));
+    }
+
+    #[test]
+    fn the_oldest_beyond_the_limit_goes_in_its_time_and_its_delete_is_waited_for() {
+        let (now, policy) = (10_000 * SECOND, policy());
+        let mut history = settled(2, now);
+        history.note_view(&view(&[SECOND, Duration::ZERO]), now);
+        assert_eq!(history.deadline(&policy), Some(now - SECOND + FINISHED_KEPT_MIN));
+        assert_eq!(history.cleanups(now, &policy), []);
+        let due = now - SECOND + FINISHED_KEPT_MIN;
+        let effects = history.cleanups(due, &policy);
+        assert!(
+            matches!(&effects[..], [Effect::DeleteJob { name: deleted, .. }] if *deleted == name(0)),
+            "{effects:?}"
+        );
+        assert!(!history.is_quiet() && history.is_deleting(&name(0)));
+        history.note_view(&view(&[]), due + SETTLED_KEPT);
+        assert!(history.contains(&name(0)) && !history.contains(&name(1)), "its answer is still to come");
+        assert!(history.note_delete(&name(0), DeleteAnswer::Unanswered, due));
+        assert!(history.is_quiet());
+        assert!(!history.note_delete(&name(0), DeleteAnswer::Accepted, due), "there was one delete");
+    }
+
+    #[test]
+    fn as_many_as_the_limit_are_kept() {
+        let (now, policy) = (10_000 * SECOND, policy());
+        let mut history = settled(1, now);
+        history.note_view(&view(&[9_000 * SECOND]), now);
+        assert_eq!(history.deadline(&policy), None);
+    }
+}

@@ -15,7 +15,7 @@ use std::{
 
 use crate::decide::{
     backoff::Backoff,
-    demand::{LookState, Unjudged},
+    demand::{ByHand, LookState, Unjudged},
     event::{Decision, DeleteAnswer, Effect, Event, LoadedRuns, Wish, WishAnswer},
     history::History,
     notes::Notes,
@@ -37,6 +37,7 @@ pub struct Lifecycle {
     /// The newest view, kept until the runs are loaded.
     waiting_view: Option<Arc<Observed>>,
     pub(super) paused: bool,
+    pub(super) by_hand: ByHand,
     /// The JobConfig has left the file.
     pub(super) draining: bool,
     /// The process ends.
@@ -101,6 +102,7 @@ impl Lifecycle {
     pub fn new(policy: Policy, seed: u64, now: Duration) -> Self {
         Self {
             paused: policy.paused,
+            by_hand: ByHand::default(),
             policy,
             seed,
             names_given: 0,
@@ -145,7 +147,8 @@ impl Lifecycle {
         let due = self.runs.values().filter(|run| seeing && (run.wished || !self.stopping));
         let runs = due.filter_map(|run| run.deadline(&self.policy)).min();
         let cleanup = self.history.deadline(&self.policy);
-        [load, runs, cleanup, self.look_deadline(), self.notes.deadline()].into_iter().flatten().min()
+        let asked = self.next_asked().map(|_| Duration::ZERO);
+        [load, runs, cleanup, asked, self.look_deadline(), self.notes.deadline()].into_iter().flatten().min()
     }
 
     /// Nothing is in flight, and nothing new will be: stopped, or drained to the last run.
@@ -157,10 +160,14 @@ impl Lifecycle {
         at_rest && (self.stopping || drained)
     }
 
-    /// Whether a message may become a Job at all.
+    /// Whether a message may become a Job.
     pub(super) fn may_create(&self) -> bool {
-        let held = self.paused || self.draining || self.stopping;
-        !held && self.loading == Loading::Done && self.view == ViewState::Fresh
+        !self.paused && self.may_create_at_all()
+    }
+
+    /// Whether anything may, also what people ask for by hand.
+    pub(super) fn may_create_at_all(&self) -> bool {
+        !self.draining && !self.stopping && self.loading == Loading::Done && self.view == ViewState::Fresh
     }
 
     /// What is to be counted since the last call.
@@ -187,8 +194,11 @@ impl Lifecycle {
             Event::EndWritten(name, written) => self.on_end_written(now, &name, written),
             Event::NotesWritten(written) => self.notes.note_written(written, now),
             Event::Hinted => self.on_hint(now),
-            Event::Pause => self.paused = true,
-            Event::Resume => self.paused = false,
+            Event::Switched { paused, asked } => {
+                self.paused = paused;
+                self.by_hand.asked = self.by_hand.asked.max(asked);
+            }
+            Event::Configured { policy, other_queue } => self.on_configured(now, *policy, other_queue),
             Event::Drain => self.draining = true,
             Event::Stop => self.stopping = true,
             Event::DeadlineReached | Event::ViewStale => {}
@@ -201,6 +211,16 @@ impl Lifecycle {
         }
     }
 
+    /// Runs go on as they are; what is created from here on is created by this policy.
+    fn on_configured(&mut self, now: Duration, policy: Policy, other_queue: bool) {
+        self.draining = false;
+        self.policy = policy;
+        if other_queue {
+            (self.claims, self.unjudged) = (Claims::default(), vec![]);
+        }
+        self.on_hint(now);
+    }
+
     // --- what is there
 
     fn on_loaded(&mut self, now: Duration, loaded: Option<LoadedRuns>) {
@@ -210,6 +230,7 @@ impl Lifecycle {
             return;
         };
         self.loading = Loading::Done;
+        self.by_hand.served = loaded.served;
         if self.runs.is_empty() {
             self.backoff = Backoff::after_restart(loaded.failed_in_a_row);
         }
@@ -358,6 +379,7 @@ impl Lifecycle {
             self.loading = Loading::InFlight { tries };
             effects.push(Effect::LoadRuns);
         }
+        self.wish_asked(now);
         let may_wish = !self.stopping;
         let wishes: Vec<Wish> =
             self.runs.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();

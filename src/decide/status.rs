@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::decide::{
+    digest::StartProblem,
     event::Decision,
     lifecycle::Lifecycle,
+    observation::{Observed, Phase, SeenJob},
     progress::Progress,
     run::{JobName, Slot},
-    tracking::Run,
+    tracking::{OVERFLOW_SLOT, Run},
 };
 
 /// The state of one queue JobConfig at one moment; times are in the lifecycle's time.
@@ -66,13 +68,18 @@ pub struct LiveJob {
     pub terminating_seconds: Option<u64>,
 }
 
-impl Lifecycle {
-    /// The state as of `now`.
-    pub fn status(&self, now: Duration) -> Status {
-        let live: Vec<LiveJob> =
-            self.runs.values().filter(|run| !run.is_finished()).map(|run| live_job(run, now)).collect();
-        let mut phases = Phases::default();
-        for job in &live {
+impl Status {
+    /// What a process tells that does not lead: no more than what the watches show.
+    pub fn of_view(view: &Observed) -> Self {
+        let live: Vec<LiveJob> = view.jobs.iter().filter_map(|(name, job)| seen_job(name, job)).collect();
+        Self { phases: Phases::of(&live), live, ..Self::default() }
+    }
+}
+
+impl Phases {
+    fn of(live: &[LiveJob]) -> Self {
+        let mut phases = Self::default();
+        for job in live {
             *match job.phase {
                 "terminating" => &mut phases.terminating,
                 "running" => &mut phases.running,
@@ -80,8 +87,39 @@ impl Lifecycle {
                 _ => &mut phases.queued,
             } += 1;
         }
+        phases
+    }
+}
+
+fn seen_job(name: &JobName, job: &SeenJob) -> Option<LiveJob> {
+    let (phase, problem) = match &job.phase {
+        Phase::Ended { terminal: true, .. } => return None,
+        _ if job.terminating.is_some() => ("terminating", None),
+        Phase::Ended { .. } | Phase::Running { .. } => ("running", None),
+        Phase::Starting { problem, .. } => ("starting", problem.as_ref()),
+        Phase::Queued | Phase::Suspended => ("queued", None),
+    };
+    Some(LiveJob {
+        job: name.clone(),
+        slot: job.slot.unwrap_or(OVERFLOW_SLOT),
+        phase,
+        problem: problem.map(told),
+        node: job.node.as_deref().filter(|_| job.terminating.is_some()).map(String::from),
+        terminating_seconds: job.terminating.map(|age| age.as_secs()),
+    })
+}
+
+fn told(problem: &StartProblem) -> String {
+    format!("{}: {} {}", problem.reason.as_str(), problem.word, problem.message).trim().to_owned()
+}
+
+impl Lifecycle {
+    /// The state as of `now`.
+    pub fn status(&self, now: Duration) -> Status {
+        let live: Vec<LiveJob> =
+            self.runs.values().filter(|run| !run.is_finished()).map(|run| live_job(run, now)).collect();
         Status {
-            phases,
+            phases: Phases::of(&live),
             live,
             decided: self.decided,
             backoff_until: self.backoff.until().filter(|until| *until > now),
@@ -106,7 +144,7 @@ fn live_job(run: &Run, now: Duration) -> LiveJob {
         job: run.name.clone(),
         slot: run.slot,
         phase,
-        problem: problem.map(|p| format!("{}: {} {}", p.reason.as_str(), p.word, p.message).trim().to_owned()),
+        problem: problem.map(told),
         node: hanging.as_ref().and_then(|it| it.node.clone()).map(String::from),
         terminating_seconds: hanging.map(|it| now.saturating_sub(it.since).as_secs()),
     }

@@ -41,6 +41,8 @@ pub struct Run {
     /// When its first container began to run.
     ran_at: Option<Duration>,
     decision: Decision,
+    /// Which of the Jobs that were asked for by hand it is.
+    serves: Option<u64>,
     confirmed_at: Duration,
     pub(super) progress: Progress,
     problem_since: Option<Duration>,
@@ -84,6 +86,11 @@ impl Run {
         Self { trial: decision.backing_off, tally: Some(tally), ..Self::wish(name, slot, decision, now) }
     }
 
+    /// A run that somebody asked for by hand.
+    pub(super) fn asked(name: JobName, slot: Slot, decision: Decision, serves: u64, now: Duration) -> Self {
+        Self { serves: Some(serves), ..Self::wish(name, slot, decision, now) }
+    }
+
     /// A run that nobody has heard of yet.
     fn wish(name: JobName, slot: Slot, decision: Decision, now: Duration) -> Self {
         Self {
@@ -102,6 +109,7 @@ impl Run {
             born_at: now,
             ran_at: None,
             decision,
+            serves: None,
             confirmed_at: now,
             progress: Progress::Queued,
             problem_since: None,
@@ -163,6 +171,11 @@ impl Run {
     /// Nothing of it is on its way to an answer.
     pub(super) fn is_quiet(&self) -> bool {
         self.flight.is_none() && (self.end.is_none() || self.end_written)
+    }
+
+    /// Somebody asked for it by hand, and it is not on record yet.
+    pub(super) fn is_asked_and_unwritten(&self) -> bool {
+        self.serves.is_some() && !self.wished
     }
 
     /// It may still take its first message.
@@ -448,7 +461,7 @@ impl Run {
 
     fn to_wish(&self) -> Wish {
         let adopted = self.uid.clone().filter(|_| self.created);
-        Wish { name: self.name.clone(), slot: self.slot, decision: self.decision, adopted }
+        Wish { name: self.name.clone(), slot: self.slot, decision: self.decision, adopted, serves: self.serves }
     }
 
     /// When something is due that no event brings.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, to_bytes},
-    http::{Request, Uri, uri::InvalidUri},
+    http::{Request, Uri, header::AUTHORIZATION, uri::InvalidUri},
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -23,6 +23,9 @@ pub enum AskError {
     /// Not a URL that we speak.
     #[error("--url {0} is not of the form http://HOST:PORT")]
     Url(String),
+    /// The token can't stand in a header.
+    #[error("the token holds characters that no token has")]
+    Request(#[source] axum::http::Error),
     /// Nobody listens there, or not for long.
     #[error("job-chief at {url} does not answer; is it running, and is --url right?")]
     Unreached {
@@ -48,13 +51,33 @@ pub enum AskError {
 /// # Errors
 /// See [`AskError`].
 pub async fn ask(base: &str, path: &[&str]) -> Result<Value, AskError> {
+    send(base, path, |uri| Request::get(uri).body(Body::empty())).await
+}
+
+/// POSTs to a path of the job-chief at `base`.
+///
+/// # Errors
+/// See [`AskError`].
+pub async fn tell(base: &str, path: &[&str], token: &str, words: &Value) -> Result<Value, AskError> {
+    let request = |uri| {
+        let authorized = Request::post(uri).header(AUTHORIZATION, format!("Bearer {token}"));
+        authorized.body(Body::from(words.to_string()))
+    };
+    send(base, path, request).await
+}
+
+async fn send(
+    base: &str,
+    path: &[&str],
+    request: impl FnOnce(Uri) -> Result<Request<Body>, axum::http::Error>,
+) -> Result<Value, AskError> {
     let escaped = path.iter().map(|part| format!("/{}", utf8_percent_encode(part, NON_ALPHANUMERIC)));
     let url = format!("{}{}", base.trim_end_matches('/'), escaped.collect::<String>());
     let uri: Uri = url.parse().map_err(|_: InvalidUri| AskError::Url(base.to_owned()))?;
     if uri.scheme_str() != Some("http") {
         return Err(AskError::Url(base.to_owned()));
     }
-    let request = Request::get(uri).body(Body::empty()).map_err(|_| AskError::Url(base.to_owned()))?;
+    let request = request(uri).map_err(AskError::Request)?;
     tokio::time::timeout(TIMEOUT, answer(&url, request)).await.unwrap_or_else(|_| Err(AskError::Timeout(url.clone())))
 }
 

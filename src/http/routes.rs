@@ -1,7 +1,5 @@
 //! Every route with its answer.
 
-use std::sync::Arc;
-
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -10,21 +8,20 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
-use serde_json::json;
-use tokio::sync::watch;
+use serde_json::{Value, json};
 
 use crate::{
-    actors::{monitor::Totals, supervisor::Roster},
-    clock::Clock,
+    actors::{spawner::Orders, supervisor::Handle},
     cluster::index::STUCK_AFTER,
     config::problems::nearest,
     decide::{
         event::Decision,
         status::{LiveJob, Phases, Status},
+        switches::Said,
     },
-    health::Health,
-    metrics::Metrics,
-    store::{decisions::Decisions, runs::Runs},
+    http::{desk::Desk, writes},
+    tables,
+    telemetry::with_causes,
 };
 
 /// Runs that `/jobs/{name}` shows.
@@ -33,34 +30,18 @@ const RUNS_SHOWN: i64 = 20;
 /// Decisions that `/jobs/{name}` shows.
 const DECISIONS_SHOWN: i64 = 20;
 
-/// What the routes answer from.
-#[derive(Clone)]
-pub struct Desk {
-    /// The actors.
-    pub roster: watch::Receiver<Arc<Roster>>,
-    /// The totals of the queues.
-    pub totals: watch::Receiver<Totals>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// What works and what does not.
-    pub health: Health,
-    /// Our table of runs.
-    pub runs: Runs,
-    /// Our table of decisions.
-    pub decisions: Decisions,
-    /// The time.
-    pub clock: Clock,
-}
-
 /// One JobConfig as `/jobs` shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct JobView<'a> {
-    name: &'a str,
-    queue: &'a str,
+struct JobView {
+    name: String,
+    queue: String,
     max_concurrent_jobs: u32,
     phase: Phases,
     paused: bool,
+    /// Who said last whether it is paused; absent where nobody did since jobs.json did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
     draining: bool,
     /// It has left jobs.json.
     left: bool,
@@ -89,11 +70,14 @@ pub fn router(desk: Desk) -> Router {
         .route("/states", get(states))
         .route("/jobs", get(jobs))
         .route("/jobs/{name}", get(job))
+        .route("/jobs/{name}/why", get(why))
+        .route("/members", get(members))
+        .merge(writes::router())
         .with_state(desk)
 }
 
 async fn metrics(State(desk): State<Desk>) -> Response {
-    match desk.metrics.page() {
+    match desk.shared.metrics.page() {
         Ok(page) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -101,14 +85,14 @@ async fn metrics(State(desk): State<Desk>) -> Response {
 
 /// Fails when a watch has been stuck for so long that only a restart helps.
 async fn liveness(State(desk): State<Desk>) -> Response {
-    let age = desk.health.view_age();
+    let age = desk.shared.health.view_age();
     let code = if age > STUCK_AFTER { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(json!({"viewAgeSeconds": age.as_secs()}))).into_response()
 }
 
 /// 200 when every part works; else 503, and which does not.
 async fn readiness(State(desk): State<Desk>) -> Response {
-    let parts = desk.health.parts();
+    let parts = desk.shared.health.parts();
     let code = if parts.values().all(Result::is_ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told: serde_json::Map<String, serde_json::Value> = parts
         .into_iter()
@@ -127,36 +111,71 @@ async fn states(State(desk): State<Desk>) -> Response {
 
 async fn jobs(State(desk): State<Desk>) -> Response {
     let roster = desk.roster.borrow().clone();
-    let views: Vec<_> = roster.values().map(|handle| view(&handle.config.name, handle, &desk)).collect();
+    let views: Vec<_> = roster.iter().map(|(name, handle)| view(name, handle, &desk)).collect();
     Json(json!(views)).into_response()
 }
 
 async fn job(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    let roster = desk.roster.borrow().clone();
-    let Some(handle) = roster.get(&name) else {
-        let hint = nearest(&name, roster.keys().map(String::as_str));
-        return (StatusCode::NOT_FOUND, Json(json!({"error": format!("there is no JobConfig \"{name}\"{hint}")})))
-            .into_response();
-    };
-    let mut told = json!(view(&name, handle, &desk));
-    match (desk.runs.recent(&name, RUNS_SHOWN).await, desk.decisions.recent(&name, DECISIONS_SHOWN).await) {
-        (Ok(runs), Ok(decisions)) => (told["runs"], told["decisions"]) = (json!(runs), json!(decisions)),
-        (Err(error), _) | (_, Err(error)) => told["runsError"] = json!(crate::telemetry::with_causes(&error)),
+    match details(&desk, &name).await {
+        Ok(told) => Json(told).into_response(),
+        Err(unknown) => unknown.into_response(),
     }
-    Json(told).into_response()
 }
 
-fn view<'a>(name: &'a str, handle: &'a crate::actors::supervisor::Handle, desk: &Desk) -> JobView<'a> {
-    let status: Status = handle.status.borrow().clone();
-    let now = desk.clock.now();
+/// The last decisions and ends, a readable line each.
+async fn why(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    match details(&desk, &name).await {
+        Ok(told) => Json(json!({ "name": name, "lines": tables::why(&told) })).into_response(),
+        Err(unknown) => unknown.into_response(),
+    }
+}
+
+/// Everything that is known of one JobConfig.
+async fn details(desk: &Desk, name: &str) -> Result<Value, (StatusCode, Json<Value>)> {
+    let roster = desk.roster.borrow().clone();
+    let Some(handle) = roster.get(name) else {
+        let hint = nearest(name, roster.keys().map(String::as_str));
+        return Err((StatusCode::NOT_FOUND, Json(json!({"error": format!("there is no JobConfig \"{name}\"{hint}")}))));
+    };
+    let mut told = json!(view(name, handle, desk));
+    match (
+        desk.shared.stored.runs.recent(name, RUNS_SHOWN).await,
+        desk.shared.stored.decisions.recent(name, DECISIONS_SHOWN).await,
+    ) {
+        (Ok(runs), Ok(decisions)) => (told["runs"], told["decisions"]) = (json!(runs), json!(decisions)),
+        (Err(error), _) | (_, Err(error)) => told["runsError"] = json!(with_causes(&error)),
+    }
+    Ok(told)
+}
+
+/// The processes of this Instance, and which of them answers.
+async fn members(State(desk): State<Desk>) -> Response {
+    let leads = desk.standing.borrow().term.is_some();
+    match desk.shared.stored.leadership.members().await {
+        Ok(members) => Json(json!({ "me": &*desk.me, "leads": leads, "members": members })).into_response(),
+        Err(error) => {
+            Json(json!({ "me": &*desk.me, "leads": leads, "membersError": with_causes(&error) })).into_response()
+        }
+    }
+}
+
+fn view(name: &str, handle: &Handle, desk: &Desk) -> JobView {
+    let now = desk.shared.clock.now();
+    // Who does not lead tells what the watches show.
+    let status = match (desk.standing.borrow().term.is_some(), &handle.views.borrow().observed) {
+        (false, Some(observed)) => Status::of_view(observed),
+        _ => handle.status.borrow().clone(),
+    };
+    let Orders { config, left, paused, .. } = handle.orders.borrow().clone();
     JobView {
-        name,
-        queue: &handle.config.queue_name,
-        max_concurrent_jobs: handle.config.max_concurrent_jobs,
+        name: name.to_owned(),
+        queue: config.queue_name.clone(),
+        max_concurrent_jobs: config.max_concurrent_jobs,
         phase: status.phases,
-        paused: status.paused,
+        paused: paused.paused,
+        said: paused.said,
         draining: status.draining,
-        left: handle.left,
+        left,
         backoff_seconds: status.backoff_until.map_or(0.0, |until| until.saturating_sub(now).as_secs_f64()),
         failed_in_a_row: status.failed_in_a_row,
         cooling_slots: status.cooling,

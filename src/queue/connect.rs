@@ -28,7 +28,7 @@ pub fn options(db: &DbSettings) -> PgConnectOptions {
         .password(db.password.expose_secret())
         .database(&db.database)
         .application_name("job-chief")
-        // Named statements do not survive a pooler in transaction mode.
+        // Named statements do not survive a pooler in transaction mode; ours have no names.
         .statement_cache_capacity(0)
         // Nor does it take start-up options.
         .extra_float_digits(None);

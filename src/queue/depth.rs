@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use thiserror::Error;
 use tokio::sync::RwLock;
 
 use crate::{
     decide::{event::DepthRequest, scale::Look},
     queue::shape::Shape,
+    sql::Statement,
 };
 
 /// How long a look may take. Past it the connection is closed, for nothing is known of its state.
@@ -89,12 +90,11 @@ impl DepthReader {
     async fn read(&self, shape: &Shape, asked: &[(Arc<str>, DepthRequest)]) -> Result<Vec<Look>, QueueError> {
         let requests = asked.iter().map(|(_, request)| request);
         let number = |value: u128| i64::try_from(value).unwrap_or(i64::MAX);
-        let query = sqlx::query(AssertSqlSafe(statement(shape)))
+        let query = Statement::new(statement(shape))
             .bind(asked.iter().map(|(queue, _)| queue.to_string()).collect::<Vec<String>>())
             .bind(requests.clone().map(|request| request.since_us).collect::<Vec<Option<i64>>>())
             .bind(requests.clone().map(|request| number(request.younger_left.as_micros())).collect::<Vec<i64>>())
-            .bind(requests.clone().map(|request| number(request.limit.into())).collect::<Vec<i64>>())
-            .persistent(false);
+            .bind(requests.clone().map(|request| number(request.limit.into())).collect::<Vec<i64>>());
         let rows = bounded(query.fetch_all(&self.pool)).await?;
         if rows.len() != asked.len() {
             return Err(QueueError::Incomplete);

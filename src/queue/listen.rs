@@ -1,4 +1,5 @@
 //! pg-boss 12 says that there is a message: a reason to look at once, for queues that were made with `notify: true`.
+//! And the processes of an Instance tell one another that there is something to be read.
 //!
 //! A hint and no more: what a notification says is looked up, never believed, and polling goes on.
 
@@ -36,6 +37,7 @@ type Waiting = HashMap<Arc<str>, Vec<Weak<Notify>>>;
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
     waiting: Arc<watch::Sender<Waiting>>,
+    own: Arc<Notify>,
 }
 
 impl Hints {
@@ -48,6 +50,11 @@ impl Hints {
             told.push(Arc::downgrade(&hint));
         });
         hint
+    }
+
+    /// Is told when a lease was given back or a switch has changed.
+    pub fn own(&self) -> Arc<Notify> {
+        self.own.clone()
     }
 
     /// A notification came; one of a queue that nobody asked about is nobody's.
@@ -63,6 +70,7 @@ impl Hints {
 
     /// Notifications may have been missed.
     fn tell_all(&self) {
+        self.own.notify_one();
         self.waiting.borrow().values().flatten().filter_map(Weak::upgrade).for_each(|hint| hint.notify_one());
     }
 }
@@ -72,13 +80,15 @@ impl Hints {
 pub struct Listener {
     options: PgConnectOptions,
     channel: String,
+    /// Our own channel, which says that a lease was given back or a switch has changed.
+    own: String,
     hints: Hints,
 }
 
 impl Listener {
     /// A listener that has not connected yet.
-    pub fn new(options: PgConnectOptions, schema: &str, hints: Hints) -> Self {
-        Self { options, channel: channel(schema), hints }
+    pub fn new(options: PgConnectOptions, schema: &str, own: String, hints: Hints) -> Self {
+        Self { options, channel: channel(schema), own, hints }
     }
 
     /// Listens for ever. Postgres being away is told by those who read; here it is only tried again.
@@ -105,7 +115,7 @@ impl Listener {
     async fn connect(&self) -> Result<(PgPool, PgListener), sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(&self.channel).await?;
+        listener.listen_all([self.channel.as_str(), &self.own]).await?;
         Ok((pool, listener))
     }
 
@@ -113,6 +123,7 @@ impl Listener {
     async fn follow(&self, mut listener: PgListener) -> sqlx::Error {
         loop {
             match tokio::time::timeout(SILENCE_MAX, listener.try_recv()).await {
+                Ok(Ok(Some(notification))) if notification.channel() == self.own => self.hints.own.notify_one(),
                 Ok(Ok(Some(notification))) => self.hints.tell(notification.payload()),
                 Ok(Ok(None)) => return sqlx::Error::WorkerCrashed,
                 Ok(Err(error)) => return error,

@@ -1,10 +1,10 @@
 //! What pg-boss's `job` table looks like: read from the catalogue, never from a version number.
 
-use sqlx::PgPool;
+use sqlx::{PgPool, Row};
 
 use crate::{
     queue::depth::{QueueError, bounded},
-    sql::quoted,
+    sql::{Statement, quoted},
 };
 
 /// The columns that decisions need, under the names they have here.
@@ -64,13 +64,8 @@ impl Shape {
 
 /// The columns of a table; none where there is no such table.
 async fn columns(pool: &PgPool, table: &str) -> Result<Vec<String>, QueueError> {
-    bounded(
-        sqlx::query_scalar(
-            "select attname::text from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped",
-        )
-        .bind(table)
-        .persistent(false)
-        .fetch_all(pool),
-    )
-    .await
+    let select = "select attname::text as name from pg_attribute
+        where attrelid = to_regclass($1) and attnum > 0 and not attisdropped";
+    let rows = bounded(Statement::new(select).bind(table).fetch_all(pool)).await?;
+    Ok(rows.iter().map(|row| row.get("name")).collect())
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow};
+use sqlx::{PgPool, Row, postgres::PgRow};
 
-use crate::queue::{
-    depth::{DepthReader, QueueError, bounded},
-    shape::Shape,
+use crate::{
+    queue::{
+        depth::{DepthReader, QueueError, bounded},
+        shape::Shape,
+    },
+    sql::Statement,
 };
 
 /// The messages of one queue by state, in the original's words.
@@ -60,9 +63,9 @@ async fn cached(shape: &Shape, pool: &PgPool, queues: &[String]) -> Result<BTree
     let sql = format!(
         "select name, queued_count::bigint as queued, active_count::bigint as active, {failed}::bigint as failed,
             total_count::bigint as total, least(deferred_count, queued_count)::bigint as deferred
-        from {table} where name = any($1) and monitor_on > now() - interval '{CACHED_MINUTES} minutes'"
+        from {table} where name = any($1::text[]) and monitor_on > now() - interval '{CACHED_MINUTES} minutes'"
     );
-    let rows = bounded(sqlx::query(AssertSqlSafe(sql)).bind(queues).persistent(false).fetch_all(pool)).await?;
+    let rows = bounded(Statement::new(sql).bind(queues).fetch_all(pool)).await?;
     let states = |row: &PgRow| {
         let count = |name| row.get::<i64, _>(name);
         let (created, active, failed, all) = (count("queued"), count("active"), count("failed"), count("total"));
@@ -83,10 +86,10 @@ async fn cached(shape: &Shape, pool: &PgPool, queues: &[String]) -> Result<BTree
 async fn counted(shape: &Shape, pool: &PgPool, queues: &[String]) -> Result<BTreeMap<String, States>, QueueError> {
     let sql = format!(
         "select name, state::text as state, count(*) as count, count(*) filter (where {} > now()) as deferred
-        from {} where name = any($1) group by 1, 2",
+        from {} where name = any($1::text[]) group by 1, 2",
         shape.start_after, shape.table
     );
-    let rows = bounded(sqlx::query(AssertSqlSafe(sql)).bind(queues).persistent(false).fetch_all(pool)).await?;
+    let rows = bounded(Statement::new(sql).bind(queues).fetch_all(pool)).await?;
     let mut totals: BTreeMap<String, States> = queues.iter().map(|queue| (queue.clone(), States::default())).collect();
     for row in rows {
         let states = totals.entry(row.get("name")).or_default();

@@ -1,11 +1,11 @@
 //! The table of decisions, and the mark on runs that took nothing: all SQL over them, one function a statement.
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{PgPool, Row};
 
 use crate::{
     decide::notes::Note,
-    sql::quoted,
+    sql::{Statement, quoted},
     store::{
         runs::{StoreError, bounded},
         writer::NoteRow,
@@ -41,8 +41,8 @@ impl Decisions {
     }
 
     /// `{}` stands for the schema. The only dynamic part is its quoted name.
-    fn sql(&self, text: &str) -> AssertSqlSafe<String> {
-        AssertSqlSafe(text.replace("{}", &self.schema))
+    fn sql(&self, text: &str) -> Statement {
+        Statement::new(text.replace("{}", &self.schema))
     }
 
     /// Writes notes, all in one statement.
@@ -68,14 +68,8 @@ impl Decisions {
                 }
             }
         }
-        let query = sqlx::query(self.sql(write))
-            .bind(&self.instance)
-            .bind(configs)
-            .bind(ages)
-            .bind(whys)
-            .bind(decisions)
-            .bind(marked)
-            .persistent(false);
+        let query =
+            self.sql(write).bind(&self.instance).bind(configs).bind(ages).bind(whys).bind(decisions).bind(marked);
         bounded(query.execute(&self.pool)).await.map(|_| ())
     }
 
@@ -87,7 +81,7 @@ impl Decisions {
         let select = "select decision::text as decision,
                 to_char(decided_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as at
             from {}.decisions where instance = $1 and job_config = $2 order by decisions.decided_at desc limit $3";
-        let query = sqlx::query(self.sql(select)).bind(&self.instance).bind(config).bind(limit).persistent(false);
+        let query = self.sql(select).bind(&self.instance).bind(config).bind(limit);
         let rows = bounded(query.fetch_all(&self.pool)).await?;
         let shown = |row: &sqlx::postgres::PgRow| DecisionRow {
             at: row.get("at"),
@@ -107,8 +101,7 @@ impl Decisions {
                     from {}.decisions where instance = $1) as kept
                 where place > $2 or decided_at < now() - make_interval(days => $3::int)
                 limit 10000)";
-        let query =
-            sqlx::query(self.sql(delete)).bind(&self.instance).bind(DECISIONS_KEPT).bind(days_kept).persistent(false);
+        let query = self.sql(delete).bind(&self.instance).bind(DECISIONS_KEPT).bind(days_kept);
         bounded(query.execute(&self.pool)).await.map(|done| done.rows_affected())
     }
 }

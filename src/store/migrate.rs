@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    Connection, PgConnection,
+    Connection, PgConnection, Row,
     migrate::{Migrate, MigrateError, Migrator},
 };
 use thiserror::Error;
 
-use crate::sql::quoted;
+use crate::sql::{Statement, quoted};
 
 /// The migrations that this binary knows; `{{schema}}` in them stands for the quoted name.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -41,16 +41,12 @@ pub enum SchemaError {
 /// See [`SchemaError`].
 pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), SchemaError> {
     let table = format!("{}._sqlx_migrations", quoted(schema));
-    if is_current(connection, schema, &table).await? {
-        return Ok(());
-    }
     let mut transaction = connection.begin().await.map_err(SchemaError::Connection)?;
-    sqlx::query("select pg_advisory_xact_lock($1)")
-        .bind(LOCK)
-        .persistent(false)
-        .execute(&mut *transaction)
-        .await
-        .map_err(SchemaError::Connection)?;
+    if is_current(&mut transaction, &table).await? {
+        return transaction.rollback().await.map_err(SchemaError::Connection);
+    }
+    let lock = Statement::new("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction);
+    lock.await.map_err(SchemaError::Connection)?;
     let mut migrator = Migrator::with_migrations(migrations(schema));
     migrator.dangerous_set_table_name(table);
     migrator.create_schema(Cow::Owned(quoted(schema)));
@@ -60,15 +56,10 @@ pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), 
 }
 
 /// Whether nothing is to be done, which needs no right but to read.
-async fn is_current(connection: &mut PgConnection, schema: &str, table: &str) -> Result<bool, SchemaError> {
+async fn is_current(connection: &mut PgConnection, table: &str) -> Result<bool, SchemaError> {
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-    let exists: bool = sqlx::query_scalar("select to_regclass($1) is not null")
-        .bind(format!("{}._sqlx_migrations", quoted(schema)))
-        .persistent(false)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(SchemaError::Connection)?;
-    if !exists {
+    let there = Statement::new("select to_regclass($1) is not null as there").bind(table).fetch_one(&mut *connection);
+    if !there.await.map_err(SchemaError::Connection)?.get::<bool, _>("there") {
         return Ok(false);
     }
     let applied = connection.list_applied_migrations(table).await.map_err(SchemaError::Migrate)?;

@@ -3,17 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::{
     decide::{
-        event::{Ended, LoadedRun, LoadedRuns, WishAnswer},
+        event::{LoadedRun, LoadedRuns, WishAnswer},
         run::JobName,
     },
-    sql::quoted,
-    store::writer::WishRow,
+    sql::{Statement, quoted},
+    store::writer::{EndRow, WishRow},
 };
 
 /// How long a statement may take. Past it the connection is closed, for nothing is known of its state.
@@ -37,6 +37,9 @@ pub enum StoreError {
     /// No answer within [`STATEMENT_TIMEOUT`].
     #[error("the statement on the table of runs took longer than {STATEMENT_TIMEOUT:?}")]
     Timeout,
+    /// Another process leads.
+    #[error("the term is over: another process leads")]
+    TermOver,
     /// The process is about to end.
     #[error("the writer of our tables has ended")]
     WriterGone,
@@ -53,7 +56,7 @@ impl StoreError {
 #[derive(Clone, Debug)]
 pub struct Runs {
     pool: PgPool,
-    table: String,
+    schema: String,
     instance: String,
     /// Places for loading: a start loads the runs of every JobConfig, and each takes kilobytes while it is under way.
     loads: Arc<Semaphore>,
@@ -96,12 +99,12 @@ impl Runs {
     /// The runs of an Instance in a schema.
     pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
         let loads = Arc::new(Semaphore::new(LOADS_MAX));
-        Self { pool, table: format!("{}.runs", quoted(schema)), instance: instance.to_owned(), loads }
+        Self { pool, schema: quoted(schema), instance: instance.to_owned(), loads }
     }
 
-    /// `{}` stands for the table. The only dynamic part is its quoted name.
-    fn sql(&self, text: &str) -> AssertSqlSafe<String> {
-        AssertSqlSafe(text.replace("{}", &self.table))
+    /// `{}` stands for the schema. The only dynamic part is its quoted name.
+    fn sql(&self, text: &str) -> Statement {
+        Statement::new(text.replace("{}", &self.schema))
     }
 
     /// The unfinished runs of a JobConfig, and how many of its last ones failed in a row.
@@ -115,29 +118,26 @@ impl Runs {
 
     async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
         let unfinished = "select job, slot, uid, extract(epoch from now() - wished_at)::float8 as age
-            from {} where instance = $1 and job_config = $2 and ended_at is null order by id";
+            from {}.runs where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
-                select 1 from {} where instance = $1 and job_config = $2 and ended_at is not null
+                select 1 from {}.runs where instance = $1 and job_config = $2 and ended_at is not null
                     and (outcome = 'failed' and reason <> 'disrupted' or took_nothing)
-                    and ended_at > coalesce((select max(ended_at) from {}
+                    and ended_at > coalesce((select max(ended_at) from {}.runs
                         where instance = $1 and job_config = $2 and outcome = 'succeeded' and not took_nothing), '-infinity')
                 limit $3) as since";
-        let rows = bounded(
-            sqlx::query(self.sql(unfinished)).bind(&self.instance).bind(config).persistent(false).fetch_all(&self.pool),
-        )
-        .await?;
-        let failed: i64 = bounded(
-            sqlx::query_scalar(self.sql(failed))
-                .bind(&self.instance)
-                .bind(config)
-                .bind(FAILED_MAX)
-                .persistent(false)
-                .fetch_one(&self.pool),
-        )
-        .await?;
+        let both = format!(
+            "select ({failed}) as failed,
+                coalesce((select run_served from {{}}.switches where instance = $1 and job_config = $2), 0) as served"
+        );
+        let query = self.sql(unfinished).bind(&self.instance).bind(config);
+        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        let query = self.sql(&both).bind(&self.instance).bind(config).bind(FAILED_MAX);
+        let row = bounded(query.fetch_one(&self.pool)).await?;
+        let (failed, served): (i64, i64) = (row.get("failed"), row.get("served"));
         Ok(LoadedRuns {
             unfinished: rows.iter().map(loaded_run).collect(),
             failed_in_a_row: u32::try_from(failed).unwrap_or_default(),
+            served: u64::try_from(served).unwrap_or_default(),
         })
     }
 
@@ -146,9 +146,9 @@ impl Runs {
     /// # Errors
     /// See [`StoreError`].
     pub async fn unfinished_configs(&self) -> Result<Vec<String>, StoreError> {
-        let select = "select distinct job_config from {} where instance = $1 and ended_at is null";
-        let query = sqlx::query_scalar(self.sql(select)).bind(&self.instance).persistent(false);
-        bounded(query.fetch_all(&self.pool)).await
+        let select = "select distinct job_config from {}.runs where instance = $1 and ended_at is null";
+        let rows = bounded(self.sql(select).bind(&self.instance).fetch_all(&self.pool)).await?;
+        Ok(rows.iter().map(|row| row.get("job_config")).collect())
     }
 
     /// Writes wishes, all in one statement, and tells of each what became of it.
@@ -157,17 +157,23 @@ impl Runs {
     /// See [`StoreError`].
     pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
         let write = "with wish as (
-                select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[])
-                    as w (job_config, config_hash, job, slot, uid, decision, adopted)
+                select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
+                    $9::bigint[], $10::bigint[]) as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term)
             ), written as (
-                insert into {} (instance, job_config, config_hash, job, slot, uid, decision, adopted)
-                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted from wish
-                on conflict do nothing returning job
+                insert into {}.runs (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves)
+                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves
+                from wish join {}.leadership as lead on lead.instance = $1 and lead.term = wish.term
+                on conflict do nothing returning job, job_config, serves
+            ), served as (
+                update {}.switches as it set run_served = greatest(it.run_served, done.serves)
+                from (select job_config, max(serves) as serves from written group by job_config) as done
+                where it.instance = $1 and it.job_config = done.job_config and done.serves is not null
             )
             select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
-            from wish left join written using (job) left join {} as known on known.instance = $1 and known.job = wish.job";
+            from wish left join written using (job) left join {}.runs as known on known.instance = $1 and known.job = wish.job";
         let column = |of: fn(&WishRow) -> String| rows.iter().map(of).collect::<Vec<_>>();
-        let query = sqlx::query(self.sql(write))
+        let query = self
+            .sql(write)
             .bind(&self.instance)
             .bind(column(|row| row.config.to_string()))
             .bind(column(|row| row.config_hash.to_string()))
@@ -176,7 +182,8 @@ impl Runs {
             .bind(rows.iter().map(|row| row.wish.adopted.as_deref()).collect::<Vec<_>>())
             .bind(column(|row| serde_json::to_string(&row.wish.decision).unwrap_or_default()))
             .bind(rows.iter().map(|row| row.wish.adopted.is_some()).collect::<Vec<_>>())
-            .persistent(false);
+            .bind(rows.iter().map(|row| row.wish.serves.map(number)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>());
         let rows = bounded(query.fetch_all(&self.pool)).await?;
         Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
@@ -184,26 +191,32 @@ impl Runs {
     /// Records how runs ended, all in one statement. A run that has ended keeps its first end.
     ///
     /// # Errors
-    /// See [`StoreError`].
-    pub async fn write_ends(&self, rows: &[Ended]) -> Result<(), StoreError> {
-        let write = "update {} as run set
-                ended_at = now() - make_interval(secs => e.age), started_at = now() - make_interval(secs => e.started_age),
-                uid = coalesce(e.uid, run.uid), outcome = e.outcome, reason = e.reason, exit_code = e.exit_code, message = e.message
-            from unnest($2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[])
-                as e (job, age, started_age, uid, outcome, reason, exit_code, message)
-            where run.instance = $1 and run.job = e.job and run.ended_at is null";
-        let query = sqlx::query(self.sql(write))
+    /// See [`StoreError`]; nothing is written of a term that is over.
+    pub async fn write_ends(&self, rows: &[EndRow]) -> Result<(), StoreError> {
+        let write = "with written as (
+                update {}.runs as run set
+                    ended_at = now() - make_interval(secs => e.age), started_at = now() - make_interval(secs => e.started_age),
+                    uid = coalesce(e.uid, run.uid), outcome = e.outcome, reason = e.reason, exit_code = e.exit_code, message = e.message
+                from unnest($2::text[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bigint[])
+                    as e (job, age, started_age, uid, outcome, reason, exit_code, message, term)
+                join {}.leadership as lead on lead.instance = $1 and lead.term = e.term
+                where run.instance = $1 and run.job = e.job and run.ended_at is null
+            )
+            select exists (select from {}.leadership where instance = $1 and term = all ($10::bigint[])) as current";
+        let ended = || rows.iter().map(|row| &row.ended);
+        let query = self
+            .sql(write)
             .bind(&self.instance)
-            .bind(rows.iter().map(|row| row.name.0.as_str()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.age.as_secs_f64()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.started_age.map(|age| age.as_secs_f64())).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.uid.as_deref()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.end.outcome.as_str()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.end.reason.as_str()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.end.exit_code).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.end.message.as_deref()).collect::<Vec<_>>())
-            .persistent(false);
-        bounded(query.execute(&self.pool)).await.map(|_| ())
+            .bind(ended().map(|row| row.name.0.as_str()).collect::<Vec<_>>())
+            .bind(ended().map(|row| row.age.as_secs_f64()).collect::<Vec<_>>())
+            .bind(ended().map(|row| row.started_age.map(|age| age.as_secs_f64())).collect::<Vec<_>>())
+            .bind(ended().map(|row| row.uid.as_deref()).collect::<Vec<_>>())
+            .bind(ended().map(|row| row.end.outcome.as_str()).collect::<Vec<_>>())
+            .bind(ended().map(|row| row.end.reason.as_str()).collect::<Vec<_>>())
+            .bind(ended().map(|row| row.end.exit_code).collect::<Vec<_>>())
+            .bind(ended().map(|row| row.end.message.as_deref()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>());
+        if bounded(query.fetch_one(&self.pool)).await?.get("current") { Ok(()) } else { Err(StoreError::TermOver) }
     }
 
     /// The newest runs of a JobConfig, unfinished ones first.
@@ -215,8 +228,8 @@ impl Runs {
                 to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as started_at,
                 to_char(wished_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as wished_at,
                 to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as ended_at
-            from {} where instance = $1 and job_config = $2 order by runs.ended_at desc nulls first, id desc limit $3";
-        let query = sqlx::query(self.sql(select)).bind(&self.instance).bind(config).bind(limit).persistent(false);
+            from {}.runs where instance = $1 and job_config = $2 order by runs.ended_at desc nulls first, id desc limit $3";
+        let query = self.sql(select).bind(&self.instance).bind(config).bind(limit);
         let rows = bounded(query.fetch_all(&self.pool)).await?;
         Ok(rows.iter().map(run_row).collect())
     }
@@ -226,16 +239,20 @@ impl Runs {
     /// # Errors
     /// See [`StoreError`].
     pub async fn prune(&self) -> Result<u64, StoreError> {
-        let delete = "delete from {} where instance = $1 and id in (
+        let delete = "delete from {}.runs where instance = $1 and id in (
                 select id from (
                     select id, ended_at, row_number() over (partition by job_config order by ended_at desc) as place
-                    from {} where instance = $1 and ended_at is not null) as ended
+                    from {}.runs where instance = $1 and ended_at is not null) as ended
                 where place > $2 or ended_at < now() - make_interval(days => $3::int)
                 limit 10000)";
-        let query =
-            sqlx::query(self.sql(delete)).bind(&self.instance).bind(RUNS_KEPT).bind(DAYS_KEPT).persistent(false);
+        let query = self.sql(delete).bind(&self.instance).bind(RUNS_KEPT).bind(DAYS_KEPT);
         bounded(query.execute(&self.pool)).await.map(|done| done.rows_affected())
     }
+}
+
+/// Postgres has no unsigned numbers; none of ours comes near the bound.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A statement with its time limit.

@@ -13,10 +13,7 @@ use crate::{
         notes::Note,
         run::JobName,
     },
-    store::{
-        decisions::Decisions,
-        runs::{Runs, StoreError},
-    },
+    store::{runs::StoreError, stored::Stored},
 };
 
 /// Orders of one kind that wait; who brings more waits.
@@ -35,8 +32,19 @@ pub struct WishRow {
     pub config: Arc<str>,
     /// The hash of what its Job is rendered from.
     pub config_hash: Arc<str>,
+    /// The term it was decided in; the wish of another than the current one is not written.
+    pub term: u64,
     /// The wish.
     pub wish: Wish,
+}
+
+/// An end with the term in which it was seen: who leads no longer records nothing.
+#[derive(Clone, Debug)]
+pub struct EndRow {
+    /// The term.
+    pub term: u64,
+    /// The end.
+    pub ended: Ended,
 }
 
 /// A note with what it belongs to.
@@ -64,36 +72,29 @@ type WishAnswers = BTreeMap<JobName, WishAnswer>;
 #[derive(Clone, Debug)]
 pub struct Writer {
     wishes: mpsc::Sender<Order<WishRow>>,
-    ends: mpsc::Sender<Order<Ended>>,
+    ends: mpsc::Sender<Order<EndRow>>,
     notes: mpsc::Sender<Order<NoteRow>>,
-}
-
-/// What is written.
-#[derive(Clone, Debug)]
-struct Tables {
-    runs: Runs,
-    decisions: Decisions,
 }
 
 /// Rows of one kind, written in one statement.
 trait Written: Clone + Send + Sync {
     type Answer: Send + Sync;
 
-    fn write(tables: &Tables, rows: &[Self]) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
+    fn write(tables: &Stored, rows: &[Self]) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }
 
 impl Written for WishRow {
     type Answer = WishAnswers;
 
-    async fn write(tables: &Tables, rows: &[Self]) -> Result<WishAnswers, StoreError> {
+    async fn write(tables: &Stored, rows: &[Self]) -> Result<WishAnswers, StoreError> {
         tables.runs.write_wishes(rows).await
     }
 }
 
-impl Written for Ended {
+impl Written for EndRow {
     type Answer = ();
 
-    async fn write(tables: &Tables, rows: &[Self]) -> Result<(), StoreError> {
+    async fn write(tables: &Stored, rows: &[Self]) -> Result<(), StoreError> {
         tables.runs.write_ends(rows).await
     }
 }
@@ -101,27 +102,26 @@ impl Written for Ended {
 impl Written for NoteRow {
     type Answer = ();
 
-    async fn write(tables: &Tables, rows: &[Self]) -> Result<(), StoreError> {
+    async fn write(tables: &Stored, rows: &[Self]) -> Result<(), StoreError> {
         tables.decisions.write_notes(rows).await
     }
 }
 
 /// The task behind [`Writer`].
 pub struct Desk {
-    tables: Tables,
+    tables: Stored,
     wishes: mpsc::Receiver<Order<WishRow>>,
-    ends: mpsc::Receiver<Order<Ended>>,
+    ends: mpsc::Receiver<Order<EndRow>>,
     notes: mpsc::Receiver<Order<NoteRow>>,
 }
 
 impl Writer {
     /// A writer, and the task that it needs to be run.
-    pub fn new(runs: Runs, decisions: Decisions) -> (Self, Desk) {
+    pub fn new(tables: Stored) -> (Self, Desk) {
         let (wishes, wishes_behind) = mpsc::channel(ORDERS_MAX);
         let (ends, ends_behind) = mpsc::channel(ORDERS_MAX);
         let (notes, notes_behind) = mpsc::channel(ORDERS_MAX);
-        let desk =
-            Desk { tables: Tables { runs, decisions }, wishes: wishes_behind, ends: ends_behind, notes: notes_behind };
+        let desk = Desk { tables, wishes: wishes_behind, ends: ends_behind, notes: notes_behind };
         (Self { wishes, ends, notes }, desk)
     }
 
@@ -137,8 +137,8 @@ impl Writer {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn end(&self, ended: Ended) -> Answer<()> {
-        ordered(&self.ends, vec![ended]).await
+    pub async fn end(&self, row: EndRow) -> Answer<()> {
+        ordered(&self.ends, vec![row]).await
     }
 
     /// Writes notes.
@@ -175,7 +175,7 @@ impl Desk {
 }
 
 /// All orders, in as few statements as they fill.
-async fn write_all<R: Written>(tables: &Tables, orders: &mut Vec<Order<R>>) {
+async fn write_all<R: Written>(tables: &Stored, orders: &mut Vec<Order<R>>) {
     let mut together: Vec<Order<R>> = vec![];
     for order in orders.drain(..) {
         let rows: usize = together.iter().map(|order| order.rows.len()).sum();
@@ -188,7 +188,7 @@ async fn write_all<R: Written>(tables: &Tables, orders: &mut Vec<Order<R>>) {
 }
 
 /// Orders in one statement; if Postgres refuses that, each in one of its own, so that none spoils the others.
-async fn write_together<R: Written>(tables: &Tables, orders: Vec<Order<R>>) {
+async fn write_together<R: Written>(tables: &Stored, orders: Vec<Order<R>>) {
     let rows: Vec<R> = orders.iter().flat_map(|order| order.rows.iter().cloned()).collect();
     let result = R::write(tables, &rows).await.map(Arc::new).map_err(Arc::new);
     let refused = orders.len() > 1 && result.as_ref().is_err_and(|error| error.is_refusal());

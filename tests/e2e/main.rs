@@ -11,4 +11,7 @@ mod outages;
 mod path;
 mod proxy;
 mod recording;
+mod reload;
+mod replicas;
 mod stage;
+mod switching;

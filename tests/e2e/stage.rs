@@ -105,6 +105,20 @@ impl Stage {
         stage
     }
 
+    /// Another process of the same Instance, with a folder and a port of its own.
+    pub(crate) async fn beside(&self) -> Self {
+        Self {
+            site: self.site.clone(),
+            name: self.name.clone(),
+            client: self.site.client().await,
+            folder: tempfile::tempdir().unwrap(),
+            environment: self.environment.clone(),
+            chief: None,
+            port: free_port(),
+            recording: Recording::default(),
+        }
+    }
+
     async fn fresh_namespace(&self) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let labels = Some(BTreeMap::from([("job-chief.test/case".to_owned(), "yes".to_owned())]));
@@ -174,7 +188,7 @@ impl Stage {
 
     /// Starts job-chief with these JobConfigs, without waiting for anything.
     pub(crate) fn start(&mut self, jobs: &Value) {
-        std::fs::write(self.folder.path().join("jobs.json"), jobs.to_string()).unwrap();
+        self.write_jobs(&jobs.to_string());
         std::fs::write(self.folder.path().join("settings.toml"), "[server]\nhost = \"127.0.0.1\"\n").unwrap();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         // It ends with the case, also when the case is killed.
@@ -208,6 +222,11 @@ impl Stage {
         self.chief = Some(command.spawn().unwrap());
     }
 
+    /// Writes another jobs.json.
+    pub(crate) fn write_jobs(&self, text: &str) {
+        std::fs::write(self.folder.path().join("jobs.json"), text).unwrap();
+    }
+
     /// Starts job-chief and waits until it is ready.
     pub(crate) async fn run(&mut self, jobs: Value) {
         self.start(&jobs);
@@ -216,11 +235,45 @@ impl Stage {
 
     /// What a command that asks this job-chief prints.
     pub(crate) async fn command(&self, words: &[&str]) -> String {
-        let url = format!("http://127.0.0.1:{}", self.port);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
-        let output = command.args(words).args(["--url", &url]).output().await.unwrap();
+        let output = self.ask(words).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A command that asks this job-chief, however it ends.
+    pub(crate) async fn ask(&self, words: &[&str]) -> std::process::Output {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+        command.args(words).args(["--url", &url]).envs(&self.environment).output().await.unwrap()
+    }
+
+    /// Sends a signal to it.
+    pub(crate) async fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
+    }
+
+    /// Waits until it leads.
+    pub(crate) async fn leads(&self) {
+        eventually(&format!("it to lead\n{}", self.log()), || async {
+            (self.json("/members").await?["leads"] == true).then_some(())
+        })
+        .await;
+    }
+
+    /// POSTs to a page of job-chief: code and body.
+    pub(crate) async fn post(&self, path: &str, headers: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Who is refused need not be listened to.
+        drop(stream.write_all(body.as_bytes()).await);
+        let mut answer = vec![];
+        drop(stream.read_to_end(&mut answer).await);
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
     }
 
     pub(crate) fn log_path(&self) -> PathBuf {

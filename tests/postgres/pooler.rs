@@ -15,9 +15,9 @@ use job_chief::{
     },
     queue::{connect, depth::DepthReader, looks::Looks},
     store::{
-        decisions::Decisions,
         migrate::migrate,
         runs::Runs,
+        stored::Stored,
         writer::{WishRow, Writer},
     },
 };
@@ -128,8 +128,9 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
     let settings = bouncer.settings(&url, &[]);
     let pool = connect::pool(&settings);
     migrate(&mut connected(&settings).await, "chief").await.unwrap();
+    crate::store::lead(&pool, "i").await;
     let runs = Runs::new(pool.clone(), "chief", "i");
-    let (writer, desk) = Writer::new(runs.clone(), Decisions::new(pool.clone(), "chief", "i"));
+    let (writer, desk) = Writer::new(Stored::new(&pool, "chief", "i"));
     let (looks, reading) = Looks::new(DepthReader::new(pool, "pgboss"));
     let tasks = [tokio::spawn(desk.run()), tokio::spawn(reading.run(1))];
     // Several at once, so that statements of one connection go to different ones of the server.
@@ -142,8 +143,9 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
                 slot: number,
                 decision: Decision::default(),
                 adopted: None,
+                serves: None,
             };
-            let row = WishRow { config: "mail".into(), config_hash: "h".into(), wish };
+            let row = WishRow { config: "mail".into(), config_hash: "h".into(), term: 1, wish };
             let answers = writer.wishes(vec![row]).await.unwrap();
             assert!(answers.contains_key(&JobName(format!("job-{number}"))));
         }

@@ -5,17 +5,21 @@ use std::time::Duration;
 use job_chief::{
     decide::{
         event::{Decision, Ended, Why, Wish, WishAnswer},
+        lease::{Answer, Ask, Record},
         notes::Note,
         run::{End, JobName, Outcome, Reason},
     },
+    sql::Statement,
     store::{
         decisions::Decisions,
+        leadership::Leadership,
         migrate::{SchemaError, migrate},
         runs::Runs,
-        writer::{NoteRow, WishRow, Writer},
+        stored::Stored,
+        writer::{EndRow, NoteRow, WishRow, Writer},
     },
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, Row};
 use tokio_util::task::TaskTracker;
 
 use crate::server::{database, pool};
@@ -23,20 +27,38 @@ use crate::server::{database, pool};
 async fn runs(name: &str) -> (PgPool, Runs) {
     let pool = pool(&database(name).await).await;
     migrate(&mut pool.acquire().await.unwrap(), "chief").await.unwrap();
+    lead(&pool, "aaaaaa").await;
     (pool.clone(), Runs::new(pool, "chief", "aaaaaa"))
 }
 
-fn wish(name: &str, slot: u32) -> Wish {
-    Wish { name: JobName(name.into()), slot, decision: Decision { ready: 3, ..Decision::default() }, adopted: None }
+/// This process leads in the first term.
+pub(crate) async fn lead(pool: &PgPool, instance: &str) {
+    let taken = Leadership::new(pool.clone(), "chief", instance).carry_out("me", &Ask::Take(Record::default())).await;
+    assert!(matches!(taken.unwrap().answer, Answer::Done(Record { term: 1, .. })));
 }
 
-fn ended(name: &str, outcome: Outcome, reason: Reason) -> Ended {
+pub(crate) fn wish(name: &str, slot: u32) -> Wish {
+    Wish {
+        name: JobName(name.into()),
+        slot,
+        decision: Decision { ready: 3, ..Decision::default() },
+        adopted: None,
+        serves: None,
+    }
+}
+
+pub(crate) fn ended(name: &str, outcome: Outcome, reason: Reason) -> EndRow {
+    ended_before(name, outcome, reason, Duration::from_secs(5))
+}
+
+fn ended_before(name: &str, outcome: Outcome, reason: Reason, age: Duration) -> EndRow {
     let end = End { exit_code: Some(7), message: Some("why".into()), ..End::new(outcome, reason) };
-    Ended { name: JobName(name.into()), uid: Some("uid".into()), end, age: Duration::from_secs(5), started_age: None }
+    let ended = Ended { name: JobName(name.into()), uid: Some("uid".into()), end, age, started_age: None };
+    EndRow { term: 1, ended }
 }
 
-fn row(wish: Wish) -> WishRow {
-    WishRow { config: "mail".into(), config_hash: "hash".into(), wish }
+pub(crate) fn row(wish: Wish) -> WishRow {
+    WishRow { config: "mail".into(), config_hash: "hash".into(), term: 1, wish }
 }
 
 async fn answer(runs: &Runs, wish: Wish) -> WishAnswer {
@@ -90,9 +112,7 @@ async fn failures_since_the_last_success_are_counted() {
     for (at, (outcome, reason)) in history.into_iter().enumerate() {
         let name = format!("run-{at}");
         answer(&runs, wish(&name, 0)).await;
-        runs.write_ends(&[Ended { age: Duration::from_secs(100 - at as u64), ..ended(&name, outcome, reason) }])
-            .await
-            .unwrap();
+        runs.write_ends(&[ended_before(&name, outcome, reason, Duration::from_secs(100 - at as u64))]).await.unwrap();
     }
     assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 2, "evictions are nobody's fault");
 }
@@ -104,12 +124,9 @@ async fn successes_that_took_nothing_count_like_failures() {
     for at in 0..3 {
         let name = format!("run-{at}");
         answer(&runs, wish(&name, 0)).await;
-        runs.write_ends(&[Ended {
-            age: Duration::from_secs(10 - at),
-            ..ended(&name, Outcome::Succeeded, Reason::Completed)
-        }])
-        .await
-        .unwrap();
+        runs.write_ends(&[ended_before(&name, Outcome::Succeeded, Reason::Completed, Duration::from_secs(10 - at))])
+            .await
+            .unwrap();
     }
     assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 0);
     let marks = ["run-1", "run-2"].map(|name| note(Note::TookNothing(JobName(name.into()))));
@@ -125,9 +142,9 @@ fn note(note: Note) -> NoteRow {
 
 #[tokio::test]
 async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
-    let (pool, runs) = runs("store_writer").await;
+    let (pool, _) = runs("store_writer").await;
     let decisions = Decisions::new(pool.clone(), "chief", "aaaaaa");
-    let (writer, desk) = Writer::new(runs.clone(), decisions.clone());
+    let (writer, desk) = Writer::new(Stored::new(&pool, "chief", "aaaaaa"));
     sqlx::raw_sql(
         "create table chief.statements (n int); create function chief.count() returns trigger language plpgsql as
             $$ begin insert into chief.statements values (1); return null; end $$;
@@ -158,12 +175,14 @@ async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
 
 #[tokio::test]
 async fn a_row_that_postgres_refuses_spoils_no_other() {
-    let (pool, runs) = runs("store_refused").await;
-    let (writer, desk) = Writer::new(runs.clone(), Decisions::new(pool, "chief", "aaaaaa"));
+    let (pool, _) = runs("store_refused").await;
+    let (writer, desk) = Writer::new(Stored::new(&pool, "chief", "aaaaaa"));
     let behind = TaskTracker::new();
     behind.spawn(desk.run());
     behind.close();
-    let (good, bad) = (writer.wishes(vec![row(wish("good", 0))]), writer.wishes(vec![row(wish("b\0d", 1))]));
+    // Longer than an index takes, and of a kind that nothing makes shorter.
+    let long: String = (0..2_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+    let (good, bad) = (writer.wishes(vec![row(wish("good", 0))]), writer.wishes(vec![row(wish(&long, 1))]));
     let (good, bad) = tokio::join!(good, bad);
     assert_eq!(good.unwrap()[&JobName("good".into())], WishAnswer::Written);
     assert!(bad.unwrap_err().is_refusal());
@@ -177,12 +196,9 @@ async fn old_runs_are_pruned_and_unfinished_ones_stay() {
     for (slot, name) in ["old", "new", "unfinished"].into_iter().enumerate() {
         assert_eq!(answer(&runs, wish(name, u32::try_from(slot).unwrap())).await, WishAnswer::Written);
     }
-    runs.write_ends(&[Ended {
-        age: Duration::from_secs(15 * 24 * 3600),
-        ..ended("old", Outcome::Succeeded, Reason::Completed)
-    }])
-    .await
-    .unwrap();
+    runs.write_ends(&[ended_before("old", Outcome::Succeeded, Reason::Completed, Duration::from_secs(15 * 24 * 3600))])
+        .await
+        .unwrap();
     runs.write_ends(&[ended("new", Outcome::Succeeded, Reason::Completed)]).await.unwrap();
     sqlx::raw_sql("update chief.runs set wished_at = now() - interval '30 days'").execute(&pool).await.unwrap();
     assert_eq!(runs.prune().await.unwrap(), 1);
@@ -229,4 +245,22 @@ async fn a_role_without_rights_is_told_what_to_do() {
     let pool = pool(&limited).await;
     let error = migrate(&mut pool.acquire().await.unwrap(), "chief").await.unwrap_err();
     assert!(error.to_string().contains("job-chief migrate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_value_comes_back_as_it_was_and_ends_no_statement() {
+    let pool = pool(&database("store_values").await).await;
+    let nasty = ["", "'", "''", "\\", "\\'", "'; select 1; --", "$1", "\"$1\"", "é\u{1F600}\n\t", "{a,\"b\"}", "NULL"];
+    for value in nasty {
+        let query =
+            Statement::new("select $1 as it, ($2::text[])[1] as first, $3::float8 as number, $4::bigint as none");
+        let row =
+            query.bind(value).bind(vec![value, "x"]).bind(-1.5e300).bind(None::<i64>).fetch_one(&pool).await.unwrap();
+        assert_eq!(row.get::<String, _>("it"), value);
+        assert_eq!(row.get::<String, _>("first"), value);
+        assert_eq!((row.get::<f64, _>("number"), row.get::<Option<i64>, _>("none")), (-1.5e300, None));
+    }
+    let empty = Statement::new("select cardinality($1::text[]) as length, $2 as smallest").bind(Vec::<String>::new());
+    let row = empty.bind(i64::MIN).fetch_one(&pool).await.unwrap();
+    assert_eq!((row.get::<i32, _>("length"), row.get::<i64, _>("smallest")), (0, i64::MIN));
 }

@@ -13,7 +13,7 @@ use job_chief::{
 use serde_json::{Value, json};
 
 pub(crate) fn rendered(config: &JobConfig, settings: &Settings) -> Value {
-    let wish = Wish { name: JobName("x".into()), slot: 0, decision: Decision::default(), adopted: None };
+    let wish = Wish { name: JobName("x".into()), slot: 0, decision: Decision::default(), adopted: None, serves: None };
     json!(Template::of(config, &Instance::of(settings)).job(&wish))
 }
 

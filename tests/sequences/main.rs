@@ -1,6 +1,7 @@
 //! The README's table of worked sequences, and the waits: scripts of events with what they lead to.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod edges;
 mod effects;
 mod keys;
 mod objects;
@@ -222,7 +223,7 @@ fn a_jobconfig_that_left_is_seen_to_its_end_and_no_further() {
     after.jobs = jobs;
     after.pending_look = false;
     after.feed(Event::Drain);
-    after.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0 })));
+    after.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0, served: 0 })));
     after.show();
     assert!(!after.life.is_done());
     after.wait(120 * SECOND);
@@ -315,6 +316,28 @@ fn a_full_cluster_gets_one_more_job_than_has_started_and_the_waits_do_not_grow()
     script.looks_within(40 * SECOND);
     assert_eq!(script.ends.first().map(|end| end.reason), Some(Reason::Unschedulable));
     assert_eq!(script.life.status(script.now).backoff_until, None);
+}
+
+#[test]
+fn a_start_timeout_grows_the_wait_unless_it_is_for_want_of_a_node_while_others_run() {
+    for (reason, other_runs, grows) in [
+        (Reason::Unschedulable, true, false),
+        (Reason::Unschedulable, false, true),
+        (Reason::ContainerCreating, true, true),
+        (Reason::ContainerCreating, false, true),
+    ] {
+        let mut script = Script::begin(json!({"jobStartTimeout": "5s", "waitTimeAfterTimeout": "20s"}));
+        assert_eq!(script.look(1, 0), 1);
+        if other_runs {
+            script.become_once(&running());
+            assert_eq!(script.look(0, 1), 1);
+        }
+        script.become_once(&problem(reason, "Word"));
+        script.looks_within(6 * SECOND);
+        assert_eq!(script.ends.len(), 1, "{reason:?}");
+        let status = script.life.status(script.now);
+        assert_eq!(status.backoff_until.is_some(), grows, "{reason:?} {other_runs} {status:?}");
+    }
 }
 
 #[test]

@@ -15,25 +15,25 @@ use serde_json::json;
 use crate::script::{SECOND, Script, config, ended, problem, running, starting};
 
 /// A lifecycle whose every answer the case gives.
-struct Bare {
-    life: Lifecycle,
-    now: Duration,
+pub(crate) struct Bare {
+    pub(crate) life: Lifecycle,
+    pub(crate) now: Duration,
 }
 
 impl Bare {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let now = Duration::from_secs(1_700_000_000);
         Self { life: Lifecycle::new(Policy::of(&config(json!({"maxConcurrentJobs": 1})), "i"), 7, now), now }
     }
 
-    fn feed(&mut self, event: Event) -> Vec<Effect> {
+    pub(crate) fn feed(&mut self, event: Event) -> Vec<Effect> {
         self.life.step(self.now, [event])
     }
 
     /// Begun, looked, and the wish of the one Job is written: its name, asked for.
-    fn asked(&mut self) -> JobName {
+    pub(crate) fn asked(&mut self) -> JobName {
         self.feed(Event::DeadlineReached);
-        self.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished: vec![], failed_in_a_row: 0 })));
+        self.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished: vec![], failed_in_a_row: 0, served: 0 })));
         let effects = self.feed(Event::Observed(Arc::new(Observed::default())));
         assert!(matches!(effects[..], [Effect::ReadDepth(_)]), "{effects:?}");
         let look = Look { old: 1, limit: 100, at_us: 1, oldest_age: Some(3 * SECOND), ..Look::default() };

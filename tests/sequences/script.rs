@@ -91,7 +91,7 @@ impl Script {
             next_in: None,
         };
         script.feed(Event::DeadlineReached);
-        script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0 })));
+        script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0, served: 0 })));
         script.show();
         script
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use job_chief::decide::{
-    event::{Effect, Event},
+    event::{Effect, Event, Wish, WishAnswer},
     lifecycle::Lifecycle,
     policy::REQUEST_TIMEOUT,
     run::JobName,
@@ -35,7 +35,20 @@ impl World {
         }
         if self.strikes(Fault::Pause, 10) {
             self.paused = !self.paused;
-            self.feed(if self.paused { Event::Pause } else { Event::Resume });
+            self.tell_switches();
+        }
+        if !self.left && self.asked < self.store.served + 2 && self.strikes_later(Fault::AskedByHand, 12) {
+            self.asked += 1;
+            self.tell_switches();
+        }
+        if !self.left && self.strikes_later(Fault::Reconfigured, 12) {
+            self.policy.messages_per_job = 1 + self.later_dice.roll(3);
+            self.policy.wait_after_failure = secs(self.later_dice.roll(9));
+            let other_queue = self.later_dice.once_in(3);
+            self.feed(Event::Configured { policy: Box::new(self.policy.clone()), other_queue });
+        }
+        if self.strikes_later(Fault::Frozen, 12) {
+            self.freeze();
         }
         if self.strikes(Fault::ViewStale, 8) {
             self.feed(Event::ViewStale);
@@ -60,6 +73,47 @@ impl World {
         }
     }
 
+    /// The process is frozen for longer than its lease lasts, and another takes over. When it goes on, it believes for a
+    /// while that it still leads; what it sends is dropped, and Postgres refuses what it writes.
+    fn freeze(&mut self) {
+        let seed = self.later_dice.roll(u64::MAX);
+        let other = Lifecycle::new(self.policy.clone(), seed, self.now);
+        let in_flight = std::mem::take(&mut self.in_flight);
+        // What had been sent when it froze is on its way.
+        for effect in &in_flight {
+            if let (Effect::CreateJob(wish), true) = (effect, self.later_dice.once_in(3)) {
+                self.late.push((wish.clone(), self.now + REQUEST_TIMEOUT));
+            }
+        }
+        self.frozen = Some((std::mem::replace(&mut self.life, other), in_flight));
+        self.begin_anew();
+    }
+
+    /// A little of what a process does that has lost its lease and does not know it.
+    pub(crate) fn thaw(&mut self) {
+        let Some((mut life, mut in_flight)) = self.frozen.take() else { return };
+        let effect = (!in_flight.is_empty()).then(|| {
+            let at = self.later_dice.roll(in_flight.len() as u64) as usize;
+            in_flight.swap_remove(at)
+        });
+        let now = self.now;
+        let events = match effect {
+            None => vec![Event::DeadlineReached],
+            Some(effect) => match effect {
+                Effect::LoadRuns | Effect::CheckJob(_) => self.perform(&effect),
+                Effect::ReadDepth(request) => vec![Event::DepthRead(Some(self.look(&request)))],
+                Effect::WriteWishes(wishes) => {
+                    let refused = |wish: &Wish| Event::WishWritten(wish.name.clone(), Some(WishAnswer::SlotTaken));
+                    wishes.iter().map(refused).collect()
+                }
+                held => Self::unanswered(&held),
+            },
+        };
+        in_flight.extend(life.step(now, events));
+        // It learns sooner or later that it leads no longer.
+        self.frozen = (!self.later_dice.once_in(30)).then_some((life, in_flight));
+    }
+
     /// The process is killed and started again: what was on its way may still arrive.
     fn restart(&mut self) {
         let seed = self.dice.roll(u64::MAX);
@@ -68,12 +122,18 @@ impl World {
                 self.late.push((wish, self.now + REQUEST_TIMEOUT));
             }
         }
+        self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
+        self.begin_anew();
+    }
+
+    /// Another process knows what is on record, and what people say.
+    fn begin_anew(&mut self) {
         self.answers.clear();
         self.waiting.clear();
         self.views.clear();
         self.old_views.clear();
         (self.view_delivered, self.last_look, self.paused, self.stopped) = (false, None, false, false);
-        self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
+        self.tell_switches();
         // The file may have changed back meanwhile.
         self.left = self.left && self.later_dice.once_in(2);
         if self.left {
@@ -94,7 +154,13 @@ impl World {
         if self.left {
             self.see_to_the_end();
         }
-        self.feed(Event::Resume);
+        self.paused = false;
+        self.tell_switches();
+    }
+
+    /// What people say, whole.
+    pub(crate) fn tell_switches(&mut self) {
+        self.feed(Event::Switched { paused: self.paused, asked: self.asked });
     }
 
     /// What has left the file is done when its last run is; then it comes back.

@@ -24,10 +24,13 @@ pub(crate) enum Fault {
     Pause,
     ViewStale,
     LeavesTheFile,
+    AskedByHand,
+    Reconfigured,
+    Frozen,
 }
 
 /// Every kind.
-pub(crate) const FAULTS: [Fault; 20] = [
+pub(crate) const FAULTS: [Fault; 23] = [
     Fault::RequestLost,
     Fault::AnswerLost,
     Fault::RequestLate,
@@ -48,13 +51,16 @@ pub(crate) const FAULTS: [Fault; 20] = [
     Fault::Pause,
     Fault::ViewStale,
     Fault::LeavesTheFile,
+    Fault::AskedByHand,
+    Fault::Reconfigured,
+    Fault::Frozen,
 ];
 
 /// How often each kind struck, and how often while a create or delete was in flight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
-    pub struck: [u64; 20],
-    pub in_flight: [u64; 20],
+    pub struck: [u64; 23],
+    pub in_flight: [u64; 23],
 }
 
 impl Counters {

@@ -42,7 +42,8 @@ fn liveness_fetchable_work_and_room_lead_to_a_job(world: &mut World) {
     for _ in 0..2000 {
         world.calm_step();
         let idle = world.cluster.jobs.values().all(|it| !it.is_live());
-        if world.messages.is_empty() && idle && world.store.rows.values().all(|row| row.end.is_some()) {
+        let served = world.store.served == world.asked;
+        if world.messages.is_empty() && idle && served && world.store.rows.values().all(|row| row.end.is_some()) {
             return;
         }
     }

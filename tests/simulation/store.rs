@@ -20,6 +20,8 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
     pub rows: BTreeMap<JobName, Row>,
+    /// How many of the Jobs that were asked for by hand are on record.
+    pub served: u64,
 }
 
 impl Store {
@@ -27,9 +29,15 @@ impl Store {
         if let Some(row) = self.rows.get(&wish.name) {
             return if row.end.is_some() { WishAnswer::Ended } else { WishAnswer::Written };
         }
-        if self.rows.values().any(|row| row.end.is_none() && row.slot == wish.slot) {
+        let taken = self.rows.values().any(|row| row.end.is_none() && row.slot == wish.slot);
+        if taken || wish.serves.is_some_and(|serves| serves <= self.served) {
             return WishAnswer::SlotTaken;
         }
+        assert!(
+            wish.serves.is_none_or(|serves| serves == self.served + 1),
+            "invariant: whoever_asks_is_served_in_turn"
+        );
+        self.served = self.served.max(wish.serves.unwrap_or_default());
         self.rows.insert(wish.name.clone(), Row { slot: wish.slot, wished_at: now, end: None });
         WishAnswer::Written
     }
@@ -64,6 +72,7 @@ impl Store {
                 })
                 .collect(),
             failed_in_a_row: 0,
+            served: self.served,
         }
     }
 }

@@ -38,6 +38,10 @@ pub(crate) struct World {
     pub(crate) old_views: VecDeque<Snapshot>,
     pub(crate) store_away: bool,
     pub(crate) paused: bool,
+    /// How many Jobs people have asked for by hand.
+    pub(crate) asked: u64,
+    /// A process that has lost its lease and does not know it, with what it has on its way.
+    pub(crate) frozen: Option<(Lifecycle, Vec<Effect>)>,
     pub(crate) stopped: bool,
     /// The JobConfig is not in the file any more.
     pub(crate) left: bool,
@@ -79,6 +83,8 @@ impl World {
             old_views: VecDeque::new(),
             store_away: false,
             paused: false,
+            asked: 0,
+            frozen: None,
             stopped: false,
             left: false,
             last_look: None,
@@ -135,6 +141,7 @@ impl World {
             14 => self.disturb(),
             _ => self.late_arrives(),
         }
+        self.thaw();
     }
 
     pub(crate) fn feed(&mut self, event: Event) {
@@ -142,7 +149,7 @@ impl World {
             self.last_look = Some(*look);
         }
         // Several events may come at once. What was decided just before a command stands.
-        if matches!(event, Event::Pause | Event::Drain | Event::Stop) {
+        if matches!(event, Event::Switched { .. } | Event::Drain | Event::Stop) {
             self.feed_waiting();
         }
         self.waiting.push(event);
@@ -170,7 +177,9 @@ impl World {
 
     fn check_wishes(&self, wishes: &[Wish]) {
         assert!(self.view_delivered, "invariant: nothing_is_created_before_the_first_view");
-        let fresh = wishes.iter().filter(|wish| wish.adopted.is_none()).count() as u64;
+        let by_hand = wishes.iter().filter_map(|wish| wish.serves);
+        assert!(by_hand.into_iter().all(|serves| serves <= self.asked), "invariant: nobody_is_served_who_did_not_ask");
+        let fresh = wishes.iter().filter(|wish| wish.adopted.is_none() && wish.serves.is_none()).count() as u64;
         let ready = self.last_look.map_or(0, |look| look.old + look.new);
         assert!(fresh == 0 || ready > 0, "invariant: an_empty_queue_creates_nothing");
         assert!(fresh <= ready.max(1), "invariant: no_more_jobs_than_messages");
@@ -263,7 +272,7 @@ impl World {
         }
     }
 
-    fn unanswered(effect: &Effect) -> Vec<Event> {
+    pub(crate) fn unanswered(effect: &Effect) -> Vec<Event> {
         match effect {
             Effect::LoadRuns => vec![Event::RunsLoaded(None)],
             Effect::ReadDepth(_) => vec![Event::DepthRead(None)],
@@ -366,7 +375,7 @@ impl World {
         }
     }
 
-    fn look(&self, request: &DepthRequest) -> Look {
+    pub(crate) fn look(&self, request: &DepthRequest) -> Look {
         let at_us = i64::try_from(self.now.as_micros()).expect("years");
         let since = request.since_us.map_or(self.now, |us| Duration::from_micros(us.unsigned_abs()));
         let ready = self.messages.iter().filter(|at| **at + request.younger_left <= self.now);

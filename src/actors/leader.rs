@@ -1,0 +1,176 @@
+//! Holds the lease, or waits for it, and knows what people have switched: the one task that asks who leads.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, sleep, sleep_until},
+    decide::{
+        lease::{Answer, Lease},
+        switches::Switches,
+    },
+    fence::{Fence, Gate},
+    health::{Health, Part},
+    metrics::Metrics,
+    store::{leadership::Leadership, stored::Stored},
+    telemetry::with_causes,
+};
+
+/// How often a process says that it is there.
+const MEMBER_EVERY: Duration = Duration::from_secs(15);
+
+/// A term in which this process leads.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// Raised by each take-over.
+    pub number: u64,
+    /// What requests are held against.
+    pub fence: Fence,
+}
+
+/// What a process knows of itself and of the switches.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// It leads, and the switches below were read since it does.
+    pub term: Option<Term>,
+    /// What people have said; `None` before they were read.
+    pub switches: Option<Arc<Switches>>,
+}
+
+/// The task that holds the lease.
+pub struct Leader {
+    me: Arc<str>,
+    lease: Lease,
+    gate: Option<(u64, Gate)>,
+    stored: Stored,
+    /// How often the switches had changed when they were read last.
+    switches_read: Option<i64>,
+    told: watch::Sender<Standing>,
+    clock: Clock,
+    health: Health,
+    metrics: Arc<Metrics>,
+}
+
+impl Leader {
+    /// A process that does not lead yet; `me` is its own name and nobody else's.
+    pub fn new(me: Arc<str>, stored: Stored, clock: Clock, (health, metrics): (Health, Arc<Metrics>)) -> Self {
+        Self {
+            lease: Lease::new(me.clone(), clock.now()),
+            me,
+            gate: None,
+            stored,
+            switches_read: None,
+            told: watch::Sender::default(),
+            clock,
+            health,
+            metrics,
+        }
+    }
+
+    /// Follows what this process is.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.told.subscribe()
+    }
+
+    /// Runs until the lease is given back, which begins with `resign`; `hint` tells that something has changed.
+    pub async fn run(mut self, hint: Arc<Notify>, resign: CancellationToken) {
+        let mut resigned = false;
+        while !self.lease.has_ended() {
+            let due = self.lease.deadline();
+            tokio::select! {
+                () = resign.cancelled(), if !resigned => {
+                    resigned = true;
+                    self.lease.end(self.clock.now());
+                }
+                () = hint.notified() => self.lease.hint(self.clock.now()),
+                () = sleep_until(self.clock, due.unwrap_or_default()), if due.is_some() => self.turn().await,
+            }
+        }
+        self.note_term();
+        self.tell();
+    }
+
+    /// One statement, and what follows from its answer.
+    async fn turn(&mut self) {
+        let Some(ask) = self.lease.ask(self.clock.now()) else { return };
+        let result = self.stored.leadership.carry_out(&self.me, &ask).await;
+        let now = self.clock.now();
+        match result {
+            Ok(told) => {
+                self.health.set(Part::Schema, Ok(()));
+                self.lease.answered(told.answer, now);
+                self.note_term();
+                self.read_switches(told.switched).await;
+            }
+            Err(error) => {
+                self.health.set(Part::Schema, Err(with_causes(&error)));
+                self.lease.answered(Answer::Unanswered, now);
+            }
+        }
+        self.tell();
+    }
+
+    /// The gate of this term is told its end; another term gets a gate of its own, and the old one is closed.
+    fn note_term(&mut self) {
+        let Some((number, until)) = self.lease.term() else {
+            if let Some((number, gate)) = self.gate.take() {
+                gate.set(Duration::ZERO);
+                tracing::info!(term = number, "leads no longer");
+            }
+            return;
+        };
+        match &self.gate {
+            Some((known, gate)) if *known == number => gate.set(until),
+            _ => {
+                if let Some((_, gate)) = self.gate.replace((number, Gate::until(until, self.clock))) {
+                    gate.set(Duration::ZERO);
+                }
+                // What was switched before this term must be known before anything is created in it.
+                self.switches_read = None;
+                tracing::info!(term = number, member = %self.me, "leads");
+            }
+        }
+    }
+
+    async fn read_switches(&mut self, switched: i64) {
+        if self.switches_read == Some(switched) {
+            return;
+        }
+        match self.stored.switches.load().await {
+            Ok(switches) => {
+                self.switches_read = Some(switched);
+                self.told.send_modify(|standing| standing.switches = Some(Arc::new(switches)));
+            }
+            Err(error) => self.health.set(Part::Schema, Err(with_causes(&error))),
+        }
+    }
+
+    fn tell(&self) {
+        let number = self.gate.as_ref().map(|(number, _)| *number).filter(|_| self.switches_read.is_some());
+        self.told.send_if_modified(|standing| {
+            let changed = standing.term.as_ref().map(|term| term.number) != number;
+            let fence = self.gate.as_ref().map(|(_, gate)| gate.fence());
+            standing.term = number.zip(fence).map(|(number, fence)| Term { number, fence });
+            changed
+        });
+        self.metrics.process.leader.set(number.is_some().into());
+    }
+}
+
+/// Says now and then that this process is there, until it goes; a word that is lost is said again.
+pub async fn attend(leadership: Leadership, me: Arc<str>, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = leadership.note_member(&me, env!("CARGO_PKG_VERSION")).await {
+            tracing::debug!(error = with_causes(&error), "could not say that this process is there");
+        }
+        tokio::select! {
+            () = sleep(MEMBER_EVERY) => {}
+            () = shutdown.cancelled() => break,
+        }
+    }
+    if let Err(error) = leadership.forget_member(&me).await {
+        tracing::debug!(error = with_causes(&error), "could not say that this process goes");
+    }
+}

@@ -1,0 +1,132 @@
+//! Follows jobs.json: a file that has changed is checked whole and then applied; a bad one leaves the last good one in
+//! force.
+
+use std::{
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    actors::supervisor::JobConfigs,
+    clock::sleep,
+    config::{changes::Changes, jobs_file},
+    metrics::Metrics,
+    telemetry::with_causes,
+};
+
+/// How often the file is asked whether it has changed: by what its path leads to, so that the symlinks of a
+/// ConfigMap count, and so does any editor's way of saving.
+const ASKED_EVERY: Duration = Duration::from_secs(2);
+
+/// What tells one state of the file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    size: u64,
+}
+
+impl Mark {
+    fn of(path: &Path) -> Option<Self> {
+        let of = |data: Metadata| Self {
+            device: data.dev(),
+            inode: data.ino(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+            size: data.len(),
+        };
+        std::fs::metadata(path).ok().map(of)
+    }
+}
+
+/// Follows one jobs.json.
+pub struct Reloader {
+    path: PathBuf,
+    mark: Option<Mark>,
+    jobs: watch::Sender<JobConfigs>,
+    metrics: Arc<Metrics>,
+    /// The last problem, told once.
+    problem: Option<String>,
+}
+
+impl Reloader {
+    /// Follows the file that these JobConfigs were read from.
+    pub fn new(path: PathBuf, jobs: JobConfigs, metrics: Arc<Metrics>) -> Self {
+        metrics.process.last_reload_successful.set(1);
+        // The first look compares what is there with what was read, so that no change is missed in between.
+        Self { path, mark: None, jobs: watch::Sender::new(jobs), metrics, problem: None }
+    }
+
+    /// Follows what is in force.
+    pub fn jobs(&self) -> watch::Receiver<JobConfigs> {
+        self.jobs.subscribe()
+    }
+
+    /// Follows the file for ever; SIGHUP reads it at once, whether it has changed or not.
+    ///
+    /// # Errors
+    /// If signals can't be listened for.
+    pub async fn run(mut self) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            let mark = Mark::of(&self.path);
+            if mark != self.mark {
+                self.mark = mark;
+                self.reload(false);
+            }
+            tokio::select! {
+                () = sleep(ASKED_EVERY) => {}
+                _ = hangup.recv() => self.reload(true),
+            }
+        }
+    }
+
+    fn reload(&mut self, asked: bool) {
+        match jobs_file::read(&self.path) {
+            Ok(file) => self.apply(file, asked),
+            Err(error) => {
+                let problem = with_causes(&error);
+                self.count("error", false);
+                if asked || self.problem.as_ref() != Some(&problem) {
+                    tracing::error!(problem, "the changed jobs.json is wrong; the last good one stays in force");
+                }
+                self.problem = Some(problem);
+            }
+        }
+    }
+
+    fn apply(&mut self, file: jobs_file::JobsFile, asked: bool) {
+        let mended = self.problem.take().is_some();
+        let before = self.jobs.borrow().clone();
+        let changes = Changes::between(before.iter().map(|job| &**job), &file.jobs);
+        if changes.by_name.is_empty() {
+            if mended || asked {
+                self.count("ok", true);
+                tracing::info!("jobs.json is as it is in force");
+            }
+            return;
+        }
+        for warning in &file.warnings {
+            tracing::warn!(%warning, "in jobs.json");
+        }
+        self.jobs.send_replace(file.jobs.into_iter().map(Arc::new).collect());
+        self.count("ok", true);
+        let (added, changed, removed) = changes.counts();
+        tracing::info!(added, changed, removed, unchanged = changes.unchanged, "jobs.json has changed and is applied");
+    }
+
+    fn count(&self, result: &str, successful: bool) {
+        self.metrics.process.reloads.with_label_values(&[result]).inc();
+        self.metrics.process.last_reload_successful.set(successful.into());
+    }
+}

@@ -1,0 +1,128 @@
+//! What people have said of JobConfigs: paused or not, and Jobs that they asked for by hand.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// What somebody said of pausing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Said {
+    /// Nothing is to be created.
+    pub paused: bool,
+    /// What `paused` was in jobs.json then.
+    #[serde(skip)]
+    pub file_paused: bool,
+    /// Who said it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+/// What was said of one JobConfig.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switch {
+    /// Of pausing; `None` where nobody said anything.
+    pub said: Option<Said>,
+    /// How many Jobs were asked for by hand, ever.
+    pub run_asked: u64,
+}
+
+/// What was said of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// Of every JobConfig at once.
+    pub all: Option<Said>,
+    /// By name.
+    pub by_config: BTreeMap<String, Switch>,
+}
+
+/// Whether a JobConfig is paused, and by whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paused {
+    /// Nothing is created.
+    pub paused: bool,
+    /// Who said so; `None` where it is jobs.json.
+    pub said: Option<Said>,
+}
+
+impl Switches {
+    /// Whether a JobConfig is paused whose `paused` in jobs.json is `file`. All paused is paused; else what a person
+    /// said last counts, until the file's value is another than it was then.
+    pub fn paused(&self, config: &str, file: bool) -> Paused {
+        if let Some(all) = self.all.as_ref().filter(|all| all.paused) {
+            return Paused { paused: true, said: Some(all.clone()) };
+        }
+        let said = self.by_config.get(config).and_then(|switch| switch.said.as_ref());
+        match said.filter(|said| said.file_paused == file) {
+            Some(said) => Paused { paused: said.paused, said: Some(said.clone()) },
+            None => Paused { paused: file, said: None },
+        }
+    }
+
+    /// How many Jobs were asked for by hand, ever.
+    pub fn run_asked(&self, config: &str) -> u64 {
+        self.by_config.get(config).map_or(0, |switch| switch.run_asked)
+    }
+
+    /// JobConfigs of which a person said something when the file's value was another than it is now. That is over,
+    /// also if the value changes back.
+    pub fn overtaken<'a>(&'a self, file: impl Fn(&str) -> Option<bool> + 'a) -> impl Iterator<Item = &'a str> {
+        self.by_config.iter().filter_map(move |(name, switch)| {
+            let said = switch.said.as_ref()?;
+            file(name).is_some_and(|file| file != said.file_paused).then_some(name.as_str())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(paused: bool, file_paused: bool) -> Option<Said> {
+        Some(Said { paused, file_paused, who: "ann".into(), why: "deploy".into(), at: String::new() })
+    }
+
+    fn of_mail(said: Option<Said>) -> Switches {
+        let by_config = BTreeMap::from([("mail".to_owned(), Switch { said, run_asked: 3 })]);
+        Switches { all: None, by_config }
+    }
+
+    #[test]
+    fn what_a_person_said_last_counts_until_the_file_changes_its_mind() {
+        for (says, file_then, file_now, paused) in [
+            (true, false, false, true),
+            (false, true, true, false),
+            (true, false, true, true),
+            (false, true, false, false),
+            (true, true, false, false),
+            (false, false, true, true),
+        ] {
+            let told = of_mail(said(says, file_then)).paused("mail", file_now);
+            assert_eq!(told.paused, paused, "{says} {file_then} {file_now}");
+            assert_eq!(told.said.is_some(), file_then == file_now);
+        }
+        assert!(of_mail(None).paused("mail", true).paused);
+        assert!(!of_mail(said(true, false)).paused("other", false).paused);
+    }
+
+    #[test]
+    fn all_paused_is_paused_and_all_resumed_leaves_each_as_it_was() {
+        let mut switches = of_mail(said(false, true));
+        switches.all = said(true, false);
+        assert!(switches.paused("mail", true).paused && switches.paused("other", false).paused);
+        switches.all = said(false, false);
+        assert!(!switches.paused("mail", true).paused && switches.paused("other", true).paused);
+        assert_eq!((switches.run_asked("mail"), switches.run_asked("other")), (3, 0));
+    }
+
+    #[test]
+    fn what_the_file_has_overtaken_is_named() {
+        let switches = of_mail(said(true, false));
+        assert_eq!(switches.overtaken(|_| Some(false)).count(), 0);
+        assert_eq!(switches.overtaken(|_| Some(true)).collect::<Vec<_>>(), ["mail"]);
+        assert_eq!(switches.overtaken(|_| None).count(), 0, "who has left the file may come back");
+    }
+}

@@ -1,0 +1,173 @@
+//! The tables of who leads and who is there: all SQL over them, one function a statement.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use sha2::{Digest, Sha224};
+use sqlx::{PgPool, Row, postgres::PgRow};
+
+use crate::{
+    decide::lease::{Answer, Ask, Record},
+    sql::{Statement, quoted},
+    store::runs::{StoreError, bounded},
+};
+
+/// How long a statement on the lease may take: a lease lasts three times as long.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A member that was not seen for so long is gone.
+const MEMBER_GONE_AFTER: &str = "1 minute";
+
+/// The row of one Instance.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    pool: PgPool,
+    schema: String,
+    instance: String,
+    channel: String,
+}
+
+/// An answer, and how often the switches have changed.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What the lease is told.
+    pub answer: Answer,
+    /// Raised with each change of a switch.
+    pub switched: i64,
+}
+
+/// A process of this Instance.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Its name, its own for as long as it runs.
+    pub member: String,
+    /// Its job-chief's version.
+    pub version: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// It leads.
+    pub leads: bool,
+}
+
+/// The channel on which an Instance is told that a lease was given back or a switch has changed.
+pub fn channel(schema: &str, instance: &str) -> String {
+    let mut hex = String::from("job_chief_");
+    for byte in Sha224::digest(format!("{schema}\0{instance}")).iter().take(12) {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+    }
+    hex
+}
+
+impl Leadership {
+    /// The leadership of an Instance in a schema.
+    pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
+        let channel = channel(schema, instance);
+        Self { pool, schema: quoted(schema), instance: instance.to_owned(), channel }
+    }
+
+    /// `{}` stands for the schema. The only dynamic part is its quoted name.
+    fn sql(&self, text: &str) -> Statement {
+        Statement::new(text.replace("{}", &self.schema))
+    }
+
+    /// Carries out what a lease asks for.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; no answer within a second is one.
+    pub async fn carry_out(&self, me: &str, ask: &Ask) -> Result<Told, StoreError> {
+        let change = match ask {
+            Ask::Look => "select holder, term, renewals, switched from {}.leadership where instance = $1",
+            Ask::Take(_) => {
+                "insert into {}.leadership as it (instance, holder, term) values ($1, $2, 1)
+                on conflict (instance) do update set holder = $2, term = it.term + 1, renewals = 0
+                    where it.term = $3 and it.renewals = $4 and it.holder is not distinct from $5
+                returning holder, term, renewals, switched"
+            }
+            Ask::Renew(_) => {
+                "update {}.leadership set renewals = renewals + 1 where instance = $1 and holder = $2 and term = $3
+                returning holder, term, renewals, switched"
+            }
+            Ask::Release(_) => {
+                "update {}.leadership set holder = null where instance = $1 and holder = $2 and term = $3
+                returning holder, term, renewals, switched, pg_notify($4, '')"
+            }
+        };
+        let statement = format!(
+            "with done as ({change})
+            select true as done, holder, term, renewals, switched from done
+            union all select false, holder, term, renewals, switched from {{}}.leadership
+                where instance = $1 and not exists (select from done)"
+        );
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let query = self.sql(&statement).bind(&self.instance).bind(me);
+        let query = match ask {
+            Ask::Look => query,
+            Ask::Renew(term) => query.bind(number(*term)),
+            Ask::Release(term) => query.bind(number(*term)).bind(&self.channel),
+            Ask::Take(seen) => query.bind(number(seen.term)).bind(number(seen.renewals)).bind(seen.holder.as_deref()),
+        };
+        let row = tokio::time::timeout(LEASE_TIMEOUT, query.fetch_optional(&self.pool));
+        let row = row.await.map_err(|_| StoreError::Timeout)?.map_err(StoreError::Statement)?;
+        Ok(row.as_ref().map_or(Told { answer: Answer::Done(Record::default()), switched: 0 }, told))
+    }
+
+    /// Says that this process is there, and forgets those that are not.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn note_member(&self, me: &str, version: &str) -> Result<(), StoreError> {
+        let write = format!(
+            "with gone as (
+                delete from {{}}.members where instance = $1 and seen_at < now() - interval '{MEMBER_GONE_AFTER}'
+            )
+            insert into {{}}.members (instance, member, version) values ($1, $2, $3)
+            on conflict (instance, member) do update set seen_at = now()"
+        );
+        let query = self.sql(&write).bind(&self.instance).bind(me).bind(version);
+        bounded(query.execute(&self.pool)).await.map(|_| ())
+    }
+
+    /// Says that this process goes.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn forget_member(&self, me: &str) -> Result<(), StoreError> {
+        let delete = "delete from {}.members where instance = $1 and member = $2";
+        let query = self.sql(delete).bind(&self.instance).bind(me);
+        bounded(query.execute(&self.pool)).await.map(|_| ())
+    }
+
+    /// The processes that were there in the last minute, the leader first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        let select = format!(
+            "select member, version, to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as started_at,
+                coalesce(holder = member, false) as leads
+            from {{}}.members left join {{}}.leadership using (instance)
+            where instance = $1 and seen_at >= now() - interval '{MEMBER_GONE_AFTER}' order by leads desc, member"
+        );
+        let query = self.sql(&select).bind(&self.instance);
+        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        let member = |row: &PgRow| Member {
+            member: row.get("member"),
+            version: row.get("version"),
+            started_at: row.get("started_at"),
+            leads: row.get("leads"),
+        };
+        Ok(rows.iter().map(member).collect())
+    }
+}
+
+fn told(row: &PgRow) -> Told {
+    let number = |column| u64::try_from(row.get::<i64, _>(column)).unwrap_or_default();
+    let record = Record {
+        holder: row.get::<Option<String>, _>("holder").map(Arc::from),
+        term: number("term"),
+        renewals: number("renewals"),
+    };
+    let answer = if row.get("done") { Answer::Done(record) } else { Answer::Refused(record) };
+    Told { answer, switched: row.get("switched") }
+}

@@ -1,0 +1,147 @@
+//! The table of switches: all SQL over it, one function a statement.
+
+use sqlx::{PgPool, Row, postgres::PgRow};
+
+use crate::{
+    decide::switches::{Said, Switch, Switches},
+    sql::{Statement, quoted},
+    store::{
+        leadership::channel,
+        runs::{StoreError, bounded},
+    },
+};
+
+/// Jobs that may be asked for by hand before the first of them is on record.
+pub const RUNS_ASKED_MAX: i64 = 100;
+
+/// The name that stands for all JobConfigs.
+const ALL: &str = "";
+
+/// The switches of one Instance.
+#[derive(Clone, Debug)]
+pub struct SwitchTable {
+    pool: PgPool,
+    schema: String,
+    instance: String,
+    channel: String,
+}
+
+/// What somebody says of pausing.
+#[derive(Clone, Copy, Debug)]
+pub struct Saying<'a> {
+    /// Nothing is to be created.
+    pub paused: bool,
+    /// What jobs.json says now.
+    pub file_paused: bool,
+    /// Who says it.
+    pub who: &'a str,
+    /// Why.
+    pub why: &'a str,
+}
+
+impl SwitchTable {
+    /// The switches of an Instance in a schema.
+    pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
+        let channel = channel(schema, instance);
+        Self { pool, schema: quoted(schema), instance: instance.to_owned(), channel }
+    }
+
+    /// `{}` stands for the schema, `{told}` for what tells all processes of a change made in `changed`.
+    fn sql(&self, text: &str) -> Statement {
+        let told = "raised as (
+                insert into {}.leadership as it (instance, term, switched) select $1, 0, 1 where exists (select from changed)
+                on conflict (instance) do update set switched = it.switched + 1
+            )";
+        Statement::new(text.replace("{told}", told).replace("{}", &self.schema))
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn load(&self) -> Result<Switches, StoreError> {
+        let select =
+            "select job_config, paused, file_paused, coalesce(who, '') as who, coalesce(why, '') as why, run_asked,
+                coalesce(to_char(said_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '') as at
+            from {}.switches where instance = $1";
+        let query = self.sql(select).bind(&self.instance);
+        let mut switches = Switches::default();
+        for row in &bounded(query.fetch_all(&self.pool)).await? {
+            let name: String = row.get("job_config");
+            let switch = switch(row);
+            if name == ALL {
+                switches.all = switch.said;
+            } else {
+                switches.by_config.insert(name, switch);
+            }
+        }
+        Ok(switches)
+    }
+
+    /// Writes down what somebody says of one JobConfig, or of all.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn say(&self, config: Option<&str>, saying: Saying<'_>) -> Result<(), StoreError> {
+        let write = "with changed as (
+                insert into {}.switches (instance, job_config, paused, file_paused, who, why, said_at)
+                values ($1, $2, $3, $4, $5, $6, now())
+                on conflict (instance, job_config) do update
+                    set paused = $3, file_paused = $4, who = $5, why = $6, said_at = now()
+                returning 1
+            ), {told}
+            select pg_notify($7, '') from changed";
+        let query = self
+            .sql(write)
+            .bind(&self.instance)
+            .bind(config.unwrap_or(ALL))
+            .bind(saying.paused)
+            .bind(saying.file_paused)
+            .bind(saying.who)
+            .bind(saying.why)
+            .bind(&self.channel);
+        bounded(query.execute(&self.pool)).await.map(|_| ())
+    }
+
+    /// What was said of a JobConfig is over: jobs.json says another thing than it did then.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unsay(&self, config: &str, file_paused: bool) -> Result<(), StoreError> {
+        let write = "with changed as (
+                update {}.switches set paused = null, who = null, why = null, said_at = null
+                where instance = $1 and job_config = $2 and paused is not null and file_paused <> $3 returning 1
+            ), {told}
+            select pg_notify($4, '') from changed";
+        let query = self.sql(write).bind(&self.instance).bind(config).bind(file_paused).bind(&self.channel);
+        bounded(query.execute(&self.pool)).await.map(|_| ())
+    }
+
+    /// Asks for one Job by hand of each of these. Returns for how many; not for those of which too many wait already.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn ask_runs(&self, configs: &[String]) -> Result<u64, StoreError> {
+        let write = "with changed as (
+                insert into {}.switches as it (instance, job_config, run_asked) select $1, name, 1 from unnest($2::text[]) as name
+                on conflict (instance, job_config) do update set run_asked = it.run_asked + 1
+                    where it.run_asked - it.run_served < $3
+                returning 1
+            ), {told}
+            select count(*) as asked, pg_notify($4, '') from changed";
+        let query = self.sql(write).bind(&self.instance).bind(configs).bind(RUNS_ASKED_MAX).bind(&self.channel);
+        let asked: i64 = bounded(query.fetch_one(&self.pool)).await?.get("asked");
+        Ok(u64::try_from(asked).unwrap_or_default())
+    }
+}
+
+fn switch(row: &PgRow) -> Switch {
+    let said = row.get::<Option<bool>, _>("paused").map(|paused| Said {
+        paused,
+        file_paused: row.get("file_paused"),
+        who: row.get("who"),
+        why: row.get("why"),
+        at: row.get("at"),
+    });
+    Switch { said, run_asked: u64::try_from(row.get::<i64, _>("run_asked")).unwrap_or_default() }
+}

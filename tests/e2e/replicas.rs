@@ -1,0 +1,96 @@
+//! Two processes of one Instance: one leads, the other follows; whatever happens to the one, nothing is doubled.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, eventually, script, with};
+
+/// Long Jobs, and short ones one after another.
+fn jobs() -> Value {
+    let busy = with(script("busy", "sleep 1"), json!({"maxConcurrentJobs": 3, "waitTimeAfterSuccessfulRun": "0s"}));
+    json!([with(script("long", "sleep 600"), json!({"maxConcurrentJobs": 2, "fetchGrace": "1h"})), busy])
+}
+
+/// One that leads and one that follows, both ready, with work under way.
+async fn both(name: &str) -> (Stage, Stage) {
+    let mut first = Stage::set(name).await;
+    first.run(jobs()).await;
+    first.leads().await;
+    let mut second = first.beside().await;
+    second.run(jobs()).await;
+    first.send("long", 1).await;
+    first.send("busy", 200).await;
+    first.ended("busy", 3).await;
+    (first, second)
+}
+
+/// Work goes on where it was, and nothing was doubled or lost.
+async fn goes_on(stage: &Stage) {
+    stage.leads().await;
+    let since = stage.count("select count(*) from chief.runs where outcome = 'succeeded'").await;
+    eventually("work to go on", || async {
+        let now = stage.count("select count(*) from chief.runs where outcome = 'succeeded'").await;
+        (now >= since + 3).then_some(())
+    })
+    .await;
+    let long = stage.count("select count(*) from chief.runs where job_config = 'long'").await;
+    assert_eq!(long, 1, "a running Job was found and left alone");
+    let other = stage.count("select count(*) from chief.runs where outcome <> 'succeeded'").await;
+    assert_eq!(other, 0, "each run ended as it should");
+    let live = stage
+        .jobs()
+        .await
+        .iter()
+        .filter(|job| job.status.as_ref().is_none_or(|it| it.completion_time.is_none()))
+        .count();
+    assert!(live <= 4, "{live} live Jobs");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_is_followed() {
+    let (mut first, second) = both("replicas-kill").await;
+    let follower = second.json("/members").await.unwrap();
+    assert_eq!((follower["leads"].as_bool(), follower["members"].as_array().map(Vec::len)), (Some(false), Some(2)));
+    assert_eq!(second.get("/readiness").await.unwrap().0, 200, "who follows is ready");
+    let gauges = second.get("/metrics").await.unwrap().1;
+    assert!(gauges.contains("job_chief_leader 0") && !gauges.contains("job_chief_queue_messages{"), "{gauges}");
+    eventually("the follower to show what runs", || async {
+        (second.json("/jobs/long").await?["phase"]["running"] == 1).then_some(())
+    })
+    .await;
+    first.kill().await;
+    goes_on(&second).await;
+    let told = second.command(&["status"]).await;
+    assert!(told.contains("led by"), "{told}");
+}
+
+#[tokio::test]
+async fn a_leader_that_stops_hands_over_and_may_come_back() {
+    let (mut first, mut second) = both("replicas-stop").await;
+    assert_eq!(first.terminate().await, Some(0));
+    goes_on(&second).await;
+    first.run(jobs()).await;
+    assert_eq!(first.json("/members").await.unwrap()["leads"], false);
+    assert_eq!(second.terminate().await, Some(0));
+    goes_on(&first).await;
+    assert_eq!(first.count("select term from chief.leadership").await, 3, "each take-over is a term");
+}
+
+#[tokio::test]
+async fn a_leader_that_was_frozen_for_a_minute_comes_back_and_changes_nothing() {
+    let (first, second) = both("replicas-freeze").await;
+    first.signal("-STOP").await;
+    second.leads().await;
+    goes_on(&second).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    first.signal("-CONT").await;
+    eventually("it to learn that it is over", || async {
+        (first.json("/members").await?["leads"] == false).then_some(())
+    })
+    .await;
+    goes_on(&second).await;
+    assert!(first.log().contains("leads no longer"), "{}", first.log());
+    assert_eq!(first.get("/readiness").await.unwrap().0, 200);
+    assert_eq!(second.count("select term from chief.leadership").await, 2);
+}
