@@ -10,6 +10,7 @@ mod disturb;
 mod faults;
 mod policy;
 mod recorded;
+mod rivals;
 mod store;
 mod world;
 

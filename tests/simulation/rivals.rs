@@ -1,0 +1,478 @@
+//! An exhaustive search: two processes over the real core, and everything that may happen to them, in every order.
+//!
+//! The bound: `maxConcurrentJobs` 1, one message that nobody takes, and of each kind of trouble as many as one of the
+//! [`SEARCHES`] says, up to so many steps in a row. Each state is visited once. A process that is
+//! frozen does nothing, and finds its lease over when it goes on. What is not in the world is the one window that is
+//! left: a request that is written after the lease was looked at, and arrives after another process has taken over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use job_chief::{
+    config::job_config::JobConfig,
+    decide::{
+        event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, Wish, WishAnswer},
+        lease::{Answer, Ask, Lease, Record},
+        lifecycle::Lifecycle,
+        observation::{Observed, Phase, SeenJob},
+        policy::Policy,
+        run::JobName,
+        scale::Look,
+    },
+};
+
+use crate::number;
+
+/// How much trouble there is in the histories of each search, and how many steps they have.
+const SEARCHES: [(Budget, u32); 4] = [
+    (Budget { answers_lost: 1, freezes: 1, crashes: 1, ends: 1, views: 1 }, 12),
+    (Budget { answers_lost: 0, freezes: 1, crashes: 0, ends: 1, views: 1 }, 16),
+    (Budget { answers_lost: 1, freezes: 1, crashes: 0, ends: 0, views: 0 }, 18),
+    (Budget { answers_lost: 1, freezes: 0, crashes: 1, ends: 0, views: 1 }, 18),
+];
+
+/// How much is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Budget {
+    /// Requests that are carried out and not answered.
+    answers_lost: u8,
+    freezes: u8,
+    /// A process is killed and begins anew.
+    crashes: u8,
+    /// Jobs that end.
+    ends: u8,
+    /// Views that are delivered.
+    views: u8,
+}
+
+/// One process.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Process {
+    lease: Lease,
+    /// While it leads: the term, the core, and what it has on its way.
+    leading: Option<(u64, Lifecycle, Vec<Effect>)>,
+    frozen: bool,
+    lives: u8,
+}
+
+/// A row of the table of runs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Row {
+    slot: u32,
+    ended: bool,
+}
+
+/// A Job of the cluster.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Job {
+    slot: u32,
+    ended_at: Option<Duration>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct World {
+    now: Duration,
+    processes: [Process; 2],
+    record: Record,
+    rows: BTreeMap<JobName, Row>,
+    jobs: BTreeMap<JobName, Job>,
+    /// Names of Jobs that were ever created.
+    created: BTreeSet<JobName>,
+    budget: Budget,
+}
+
+/// One thing that may happen next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Time goes on to what is due next; then each process asks about its lease if that is due, this one first, and the
+    /// answer to that one may be lost.
+    Wait(usize, bool),
+    /// The request at this place is carried out, and answered or not.
+    Perform(usize, usize, bool),
+    View(usize),
+    Freeze(usize),
+    Thaw(usize),
+    Crash(usize),
+    JobEnds,
+}
+
+const START: Duration = Duration::from_secs(1_000);
+
+/// A frozen process is left alone for as long as it takes another to follow.
+const FROZEN_FOR: Duration = Duration::from_secs(5);
+
+fn policy() -> Policy {
+    Policy { jobs_max: 1, fetch_grace: Duration::from_secs(3_600), ..Policy::of(&JobConfig::left("q"), "i") }
+}
+
+impl Process {
+    fn begin(index: usize, lives: u8, now: Duration) -> Self {
+        let me = format!("{index}-{lives}");
+        Self { lease: Lease::new(me.into(), now), leading: None, frozen: false, lives }
+    }
+
+    /// The term it leads in, where its lease lasts.
+    fn holds(&self, now: Duration) -> Option<u64> {
+        self.lease.term().filter(|(_, until)| now < *until).map(|(term, _)| term)
+    }
+
+    fn step(&mut self, now: Duration, event: Event) {
+        if let Some((_, life, in_flight)) = &mut self.leading {
+            in_flight.extend(life.step(now, [event]));
+        }
+    }
+
+    /// A request that changes nothing is answered at once, for whatever it finds may be old a moment later in any case.
+    fn next_reading(&self) -> Option<usize> {
+        let (_, _, in_flight) = self.leading.as_ref().filter(|_| !self.frozen)?;
+        in_flight.iter().position(|effect| {
+            let changes = [
+                matches!(effect, Effect::WriteWishes(_) | Effect::WriteEnd(_)),
+                matches!(effect, Effect::CreateJob(_) | Effect::DeleteJob { .. }),
+            ];
+            !changes.contains(&true)
+        })
+    }
+
+    /// The core lives for a term.
+    fn follow_lease(&mut self, index: usize, now: Duration, view: Observed) {
+        let term = self.lease.term().map(|(term, _)| term);
+        if self.leading.as_ref().map(|(led, ..)| *led) == term {
+            return;
+        }
+        self.leading = term.map(|term| {
+            let seed = 1 + index as u64 * 1_000_003 + term * 7_919;
+            (term, Lifecycle::new(policy(), seed, now), vec![])
+        });
+        self.step(now, Event::Observed(Arc::new(view)));
+    }
+}
+
+impl World {
+    fn begin(budget: Budget) -> Self {
+        Self {
+            now: START,
+            processes: [0, 1].map(|index| Process::begin(index, 0, START)),
+            record: Record::default(),
+            rows: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            created: BTreeSet::new(),
+            budget,
+        }
+    }
+
+    fn live(&self) -> usize {
+        self.jobs.values().filter(|job| job.ended_at.is_none()).count()
+    }
+
+    /// Everything that may happen next.
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = vec![];
+        let may_lose = self.budget.answers_lost > 0;
+        let asks = |process: &Process| !process.frozen && process.lease.deadline() <= self.due();
+        let asking = (0..2).filter(|index| asks(&self.processes[*index]));
+        for index in asking {
+            steps.push(Step::Wait(index, true));
+            steps.extend(may_lose.then_some(Step::Wait(index, false)));
+        }
+        if steps.is_empty() && self.due().is_some() {
+            steps.push(Step::Wait(0, true));
+        }
+        for (index, process) in self.processes.iter().enumerate() {
+            if process.frozen {
+                steps.push(Step::Thaw(index));
+                continue;
+            }
+            if let Some((_, _, in_flight)) = &process.leading {
+                for at in 0..in_flight.len() {
+                    steps.push(Step::Perform(index, at, true));
+                    steps.extend(may_lose.then_some(Step::Perform(index, at, false)));
+                }
+                steps.extend((self.budget.views > 0).then_some(Step::View(index)));
+                steps.extend((self.budget.freezes > 0).then_some(Step::Freeze(index)));
+                steps.extend((self.budget.crashes > 0).then_some(Step::Crash(index)));
+            }
+        }
+        steps.extend((self.budget.ends > 0 && self.live() > 0).then_some(Step::JobEnds));
+        steps
+    }
+
+    /// When something is due next.
+    fn due(&self) -> Option<Duration> {
+        let awake = self.processes.iter().filter(|process| !process.frozen);
+        let due = |process: &Process| {
+            let life = process.leading.as_ref().and_then(|(_, life, _)| life.deadline());
+            [life, process.lease.deadline()]
+        };
+        awake.flat_map(due).flatten().min().map(|at| at.max(self.now))
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Wait(first, answered) => self.wait(first, answered),
+            Step::Perform(index, at, answered) => self.perform(index, at, answered),
+            Step::View(index) => {
+                self.budget.views -= 1;
+                let (now, view) = (self.now, self.view());
+                self.processes[index].step(now, Event::Observed(Arc::new(view)));
+            }
+            Step::Freeze(index) => {
+                self.budget.freezes -= 1;
+                self.processes[index].frozen = true;
+            }
+            Step::Thaw(index) => {
+                self.now += FROZEN_FOR;
+                self.processes[index].frozen = false;
+            }
+            Step::Crash(index) => {
+                self.budget.crashes -= 1;
+                let lives = self.processes[index].lives + 1;
+                self.processes[index] = Process::begin(index, lives, self.now);
+            }
+            Step::JobEnds => {
+                self.budget.ends -= 1;
+                let now = self.now;
+                let live = self.jobs.values_mut().find(|job| job.ended_at.is_none()).expect("one lives");
+                live.ended_at = Some(now);
+            }
+        }
+        for index in 0..2 {
+            for readings in 0.. {
+                let Some(at) = self.processes[index].next_reading() else { break };
+                assert!(readings < 20, "invariant: nothing_is_read_again_and_again");
+                self.perform(index, at, true);
+            }
+        }
+        self.check();
+    }
+
+    fn wait(&mut self, first: usize, answered: bool) {
+        self.now = self.due().expect("something is due");
+        let now = self.now;
+        for process in self.processes.iter_mut().filter(|process| !process.frozen) {
+            process.step(now, Event::DeadlineReached);
+        }
+        self.lease(first, answered);
+        self.lease(1 - first, true);
+    }
+
+    fn lease(&mut self, index: usize, answered: bool) {
+        let now = self.now;
+        let process = &mut self.processes[index];
+        if process.frozen {
+            return;
+        }
+        let Some(ask) = process.lease.ask(now) else { return };
+        let me: Arc<str> = format!("{index}-{}", process.lives).into();
+        let ours = |term: u64, row: &Record| row.term == term && row.holder.as_ref() == Some(&me);
+        let row = &mut self.record;
+        let done = match &ask {
+            Ask::Look => true,
+            Ask::Take(seen) if *seen == *row => {
+                *row = Record { holder: Some(me), term: seen.term + 1, renewals: 0 };
+                true
+            }
+            Ask::Renew(term) if ours(*term, row) => {
+                row.renewals += 1;
+                true
+            }
+            Ask::Take(_) | Ask::Renew(_) | Ask::Release(_) => false,
+        };
+        let answer = match (answered, done) {
+            (false, _) => Answer::Unanswered,
+            (true, true) => Answer::Done(row.clone()),
+            (true, false) => Answer::Refused(row.clone()),
+        };
+        self.budget.answers_lost -= u8::from(!answered);
+        process.lease.answered(answer, now);
+        // The views are warm.
+        let view = self.view();
+        self.processes[index].follow_lease(index, now, view);
+    }
+
+    fn perform(&mut self, index: usize, at: usize, answered: bool) {
+        self.budget.answers_lost -= u8::from(!answered);
+        let now = self.now;
+        let holds = self.processes[index].holds(now);
+        let Some((term, _, in_flight)) = &mut self.processes[index].leading else { return };
+        let (term, effect) = (*term, in_flight.remove(at));
+        // The last look before a request is written, and the term that a statement carries.
+        let (sent, current) = (holds == Some(term), self.record.term == term);
+        let events = match effect {
+            Effect::LoadRuns => vec![Event::RunsLoaded(answered.then(|| self.load()))],
+            Effect::ReadDepth(_) => vec![Event::DepthRead(answered.then(|| self.look()))],
+            Effect::WriteWishes(wishes) => wishes
+                .into_iter()
+                .map(|wish| {
+                    let answer = self.wish(&wish, current);
+                    Event::WishWritten(wish.name, answered.then_some(answer))
+                })
+                .collect(),
+            Effect::CreateJob(wish) => {
+                if sent {
+                    self.create(&wish);
+                }
+                let exists = CreateAnswer::Exists { uid: wish.name.0.as_str().into() };
+                let unanswered = CreateAnswer::Unanswered { retry_after: None };
+                vec![Event::CreateAnswered(wish.name, if sent && answered { exists } else { unanswered })]
+            }
+            Effect::CheckJob(name) => {
+                let found = self.view().jobs.remove(&name).map_or(CheckAnswer::Absent, CheckAnswer::Found);
+                vec![Event::Checked(name, if answered { found } else { CheckAnswer::Unanswered })]
+            }
+            Effect::DeleteJob { name, .. } => {
+                if sent {
+                    let ended = self.jobs.get(&name).is_none_or(|job| job.ended_at.is_some());
+                    assert!(ended, "invariant: a_running_job_is_never_deleted ({name})");
+                    self.jobs.remove(&name);
+                }
+                let answer = if sent && answered { DeleteAnswer::Accepted } else { DeleteAnswer::Unanswered };
+                vec![Event::DeleteAnswered(name, answer)]
+            }
+            Effect::WriteEnd(ended) => {
+                if let Some(row) = self.rows.get_mut(&ended.name).filter(|_| current) {
+                    row.ended = true;
+                }
+                vec![Event::EndWritten(ended.name, answered && current)]
+            }
+            Effect::WriteNotes(_) => vec![Event::NotesWritten(true)],
+        };
+        for event in events {
+            self.processes[index].step(now, event);
+        }
+    }
+
+    fn load(&self) -> LoadedRuns {
+        let run = |(name, row): (&JobName, &Row)| LoadedRun {
+            name: name.clone(),
+            slot: row.slot,
+            uid: None,
+            age: Duration::from_secs(1),
+        };
+        let unfinished = self.rows.iter().filter(|(_, row)| !row.ended).map(run).collect();
+        LoadedRuns { unfinished, failed_in_a_row: 0, served: 0 }
+    }
+
+    /// One message waits, whatever has been created for it: as if no worker took anything.
+    fn look(&self) -> Look {
+        let at_us = i64::try_from(self.now.as_micros()).expect("small");
+        Look { old: 1, limit: 100, at_us, ..Look::default() }
+    }
+
+    fn wish(&mut self, wish: &Wish, current: bool) -> WishAnswer {
+        if let Some(row) = self.rows.get(&wish.name) {
+            return if row.ended { WishAnswer::Ended } else { WishAnswer::Written };
+        }
+        if !current || self.rows.values().any(|row| !row.ended && row.slot == wish.slot) {
+            return WishAnswer::SlotTaken;
+        }
+        self.rows.insert(wish.name.clone(), Row { slot: wish.slot, ended: false });
+        WishAnswer::Written
+    }
+
+    fn create(&mut self, wish: &Wish) {
+        if self.jobs.contains_key(&wish.name) {
+            return;
+        }
+        let row = self.rows.get(&wish.name).expect("invariant: each_run_is_written_before_its_job_is_asked_for");
+        assert!(!row.ended, "invariant: no_job_is_created_for_a_run_that_has_ended ({})", wish.name);
+        assert!(self.created.insert(wish.name.clone()), "invariant: a_name_serves_one_wish ({})", wish.name);
+        self.jobs.insert(wish.name.clone(), Job { slot: wish.slot, ended_at: None });
+    }
+
+    fn view(&self) -> Observed {
+        let seen = |(name, job): (&JobName, &Job)| {
+            let phase = match job.ended_at {
+                Some(at) => Phase::Ended {
+                    end: job_chief::decide::run::End::new(
+                        job_chief::decide::run::Outcome::Succeeded,
+                        job_chief::decide::run::Reason::Completed,
+                    ),
+                    terminal: true,
+                    explained: true,
+                    age: self.now - at,
+                },
+                None => Phase::Running { age: Duration::ZERO },
+            };
+            let job = SeenJob {
+                uid: name.0.as_str().into(),
+                resource_version: "1".into(),
+                slot: Some(job.slot),
+                age: Duration::ZERO,
+                ran: None,
+                terminating: None,
+                node: None,
+                phase,
+            };
+            (name.clone(), job)
+        };
+        Observed { jobs: self.jobs.iter().map(seen).collect() }
+    }
+
+    fn check(&self) {
+        let leaders = self.processes.iter().filter(|process| process.holds(self.now).is_some()).count();
+        assert!(leaders <= 1, "invariant: no_two_leases_last_at_once");
+        assert!(self.live() <= 1, "invariant: never_more_live_jobs_than_max");
+        let slots: Vec<u32> = self.rows.values().filter(|row| !row.ended).map(|row| row.slot).collect();
+        assert!(slots.len() <= 1, "invariant: a_slot_has_one_unfinished_run");
+    }
+}
+
+/// What the search has seen.
+#[derive(Default)]
+struct Seen {
+    /// Hashes of states.
+    states: HashSet<u64>,
+    steps: u64,
+    taken_over: bool,
+}
+
+fn hash(world: &World) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    world.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Every history of so many steps. Returns how many states and steps there were.
+fn search(budget: Budget, depth: u32) -> (usize, u64) {
+    let mut layer = vec![World::begin(budget)];
+    let mut seen = Seen::default();
+    for _ in 0..depth {
+        let mut next = vec![];
+        for world in &layer {
+            for step in world.steps() {
+                seen.steps += 1;
+                let mut after = world.clone();
+                after.take(step);
+                seen.taken_over |= after.record.term > 1 && !after.jobs.is_empty();
+                if seen.states.insert(hash(&after)) {
+                    next.push(after);
+                }
+            }
+        }
+        layer = next;
+    }
+    assert!(seen.taken_over, "the search reaches what it is about: {budget:?}");
+    (seen.states.len(), seen.steps)
+}
+
+#[test]
+fn nothing_is_doubled_whatever_happens_to_two_processes() {
+    std::thread::scope(|scope| {
+        for (budget, depth) in SEARCHES {
+            let depth = number("SEARCH_DEPTH", depth.into()) as u32;
+            scope.spawn(move || {
+                let begun = std::time::Instant::now();
+                let (states, steps) = search(budget, depth);
+                eprintln!(
+                    "{states} states, {steps} steps, up to {depth} in a row, {budget:?}: {:.1?}",
+                    begun.elapsed()
+                );
+            });
+        }
+    });
+}
