@@ -6,7 +6,7 @@
 //! left: a request that is written after the lease was looked at, and arrives after another process has taken over.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -29,10 +29,10 @@ use crate::number;
 
 /// How much trouble there is in the histories of each search, and how many steps they have.
 const SEARCHES: [(Budget, u32); 4] = [
-    (Budget { answers_lost: 1, freezes: 1, crashes: 1, ends: 1, views: 1 }, 12),
-    (Budget { answers_lost: 0, freezes: 1, crashes: 0, ends: 1, views: 1 }, 16),
-    (Budget { answers_lost: 1, freezes: 1, crashes: 0, ends: 0, views: 0 }, 18),
-    (Budget { answers_lost: 1, freezes: 0, crashes: 1, ends: 0, views: 1 }, 18),
+    (Budget { answers_lost: 1, freezes: 1, crashes: 1, ends: 1, deletes: 0, views: 1 }, 12),
+    (Budget { answers_lost: 0, freezes: 1, crashes: 0, ends: 1, deletes: 1, views: 1 }, 16),
+    (Budget { answers_lost: 1, freezes: 1, crashes: 0, ends: 0, deletes: 0, views: 0 }, 16),
+    (Budget { answers_lost: 1, freezes: 0, crashes: 1, ends: 0, deletes: 0, views: 1 }, 16),
 ];
 
 /// How much is left.
@@ -45,6 +45,8 @@ struct Budget {
     crashes: u8,
     /// Jobs that end.
     ends: u8,
+    /// Finished Jobs that somebody deletes.
+    deletes: u8,
     /// Views that are delivered.
     views: u8,
 }
@@ -80,8 +82,6 @@ struct World {
     record: Record,
     rows: BTreeMap<JobName, Row>,
     jobs: BTreeMap<JobName, Job>,
-    /// Names of Jobs that were ever created.
-    created: BTreeSet<JobName>,
     budget: Budget,
 }
 
@@ -98,6 +98,10 @@ enum Step {
     Thaw(usize),
     Crash(usize),
     JobEnds,
+    /// A finished Job is deleted by hand: its name is free.
+    JobDeleted,
+    /// Time goes on to what is due next for the core of a process, and no lease has trouble meanwhile.
+    Pass(usize),
 }
 
 const START: Duration = Duration::from_secs(1_000);
@@ -160,7 +164,6 @@ impl World {
             record: Record::default(),
             rows: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            created: BTreeSet::new(),
             budget,
         }
     }
@@ -197,8 +200,18 @@ impl World {
                 steps.extend((self.budget.crashes > 0).then_some(Step::Crash(index)));
             }
         }
+        let passing = |index: &usize| self.core_due(*index).is_some_and(|due| due > self.now);
+        steps.extend((0..2).find(passing).map(Step::Pass));
         steps.extend((self.budget.ends > 0 && self.live() > 0).then_some(Step::JobEnds));
+        let finished = self.jobs.len() > self.live();
+        steps.extend((self.budget.deletes > 0 && finished).then_some(Step::JobDeleted));
         steps
+    }
+
+    /// When the core of a process that is awake has something to do.
+    fn core_due(&self, index: usize) -> Option<Duration> {
+        let process = Some(&self.processes[index]).filter(|process| !process.frozen);
+        process?.leading.as_ref().and_then(|(_, life, _)| life.deadline())
     }
 
     /// When something is due next.
@@ -238,6 +251,19 @@ impl World {
                 let now = self.now;
                 let live = self.jobs.values_mut().find(|job| job.ended_at.is_none()).expect("one lives");
                 live.ended_at = Some(now);
+            }
+            Step::JobDeleted => {
+                self.budget.deletes -= 1;
+                self.jobs.retain(|_, job| job.ended_at.is_none());
+            }
+            Step::Pass(index) => {
+                let due = self.core_due(index).expect("it has something to do");
+                while self.now < due && self.due().is_some_and(|next| next < due) {
+                    self.wait(0, true);
+                }
+                self.now = self.now.max(due);
+                let now = self.now;
+                self.processes[index].step(now, Event::DeadlineReached);
             }
         }
         for index in 0..2 {
@@ -380,7 +406,6 @@ impl World {
         }
         let row = self.rows.get(&wish.name).expect("invariant: each_run_is_written_before_its_job_is_asked_for");
         assert!(!row.ended, "invariant: no_job_is_created_for_a_run_that_has_ended ({})", wish.name);
-        assert!(self.created.insert(wish.name.clone()), "invariant: a_name_serves_one_wish ({})", wish.name);
         self.jobs.insert(wish.name.clone(), Job { slot: wish.slot, ended_at: None });
     }
 
