@@ -11,7 +11,7 @@ use crate::{
         janitor,
         leader::{Leader, attend},
         monitor::{Monitor, Totals},
-        reloader::Reloader,
+        reloader::{Mark, Reloader},
         spawner::Shared,
         supervisor::{Followed, Supervisor, draw_seed},
     },
@@ -43,6 +43,8 @@ pub struct Plan {
     pub settings: Settings,
     /// The JobConfigs.
     pub jobs: Vec<JobConfig>,
+    /// What told the file that they were read from.
+    pub mark: Option<Mark>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -54,9 +56,10 @@ impl Plan {
     /// Everything that is wrong with either.
     pub fn read(config: Option<&Path>, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let loaded = crate::config::sources::load(config, environment).context("the settings are wrong")?;
+        let mark = Mark::of(&loaded.settings.app.jobs_config_path);
         let file = jobs_file::read(&loaded.settings.app.jobs_config_path)?;
         let warnings = loaded.warnings.into_iter().chain(file.warnings).collect();
-        Ok(Self { settings: loaded.settings, jobs: file.jobs, warnings })
+        Ok(Self { settings: loaded.settings, jobs: file.jobs, mark, warnings })
     }
 }
 
@@ -65,7 +68,7 @@ impl Plan {
 /// # Errors
 /// If the server can't listen, or trying again would not help.
 pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
-    let Plan { settings, jobs, warnings } = plan;
+    let Plan { settings, jobs, mark, warnings } = plan;
     tell_warnings(&settings, &jobs, &warnings);
     let client = access.client().await?;
     let (clock, health, tasks) = (Clock::start(), Health::default(), TaskTracker::new());
@@ -78,8 +81,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
     let (looks, hints) = read_queues(&settings, &depth, &tasks);
     let instance = Arc::new(Instance::of(&settings));
-    let reloader =
-        Reloader::new(settings.app.jobs_config_path.clone(), jobs.into_iter().map(Arc::new).collect(), metrics.clone());
+    let reloader = Reloader::new(&settings.app.jobs_config_path, mark, jobs, metrics.clone());
     let me: Arc<str> = member_name().into();
     let leader = Leader::new(me.clone(), stored.clone(), clock, (health.clone(), metrics.clone()));
     let (subscribing, subscribers) = subscribing();

@@ -11,6 +11,7 @@
 mod burst;
 mod depth;
 mod figures;
+mod handover;
 mod idle;
 mod latency;
 mod memory;
@@ -25,7 +26,7 @@ mod witness;
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 6] = ["latency", "burst", "idle", "restart", "memory", "depth"];
+const PARTS: [&str; 7] = ["latency", "burst", "idle", "restart", "memory", "handover", "depth"];
 
 #[tokio::main]
 async fn main() {
@@ -44,6 +45,7 @@ async fn main() {
             "burst" => burst::measure(&mut figures, runs).await,
             "idle" => idle::measure(&mut figures, runs).await,
             "depth" => depth::measure(&mut figures, runs).await,
+            "handover" => handover::measure(&mut figures, runs).await,
             "memory" => memory::measure(&mut figures, runs).await,
             _ => unreachable!("every part has an arm"),
         }

@@ -63,6 +63,15 @@ impl Witness {
         tokio::time::timeout(PATIENCE, self.seen.recv()).await.expect("a Job within the patience").unwrap()
     }
 
+    /// Takes one message for each Job that it sees, as its worker would; for ever.
+    pub(crate) async fn work(mut self, mut connection: PgConnection) {
+        let take = "update pgboss.job set state = 'active' where id =
+            (select id from pgboss.job where state < 'active' order by id limit 1 for update skip locked)";
+        while self.seen.recv().await.is_some() {
+            sqlx::raw_sql(take).execute(&mut connection).await.unwrap();
+        }
+    }
+
     /// When the last of so many more Jobs was seen.
     pub(crate) async fn last_of(&mut self, count: usize) -> Instant {
         let mut last = Instant::now();

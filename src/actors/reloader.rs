@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     actors::supervisor::JobConfigs,
     clock::sleep,
-    config::{changes::Changes, jobs_file},
+    config::{changes::Changes, job_config::JobConfig, jobs_file},
     metrics::Metrics,
     telemetry::with_causes,
 };
@@ -28,7 +28,7 @@ const ASKED_EVERY: Duration = Duration::from_secs(2);
 
 /// What tells one state of the file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+pub struct Mark {
     device: u64,
     inode: u64,
     modified: (i64, i64),
@@ -37,7 +37,8 @@ struct Mark {
 }
 
 impl Mark {
-    fn of(path: &Path) -> Option<Self> {
+    /// That of a file, taken before it is read; `None` where there is none.
+    pub fn of(path: &Path) -> Option<Self> {
         let of = |data: Metadata| Self {
             device: data.dev(),
             inode: data.ino(),
@@ -60,11 +61,11 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Follows the file that these JobConfigs were read from.
-    pub fn new(path: PathBuf, jobs: JobConfigs, metrics: Arc<Metrics>) -> Self {
+    /// Follows the file that these JobConfigs were read from when it had this mark.
+    pub fn new(path: &Path, mark: Option<Mark>, jobs: Vec<JobConfig>, metrics: Arc<Metrics>) -> Self {
         metrics.process.last_reload_successful.set(1);
-        // The first look compares what is there with what was read, so that no change is missed in between.
-        Self { path, mark: None, jobs: watch::Sender::new(jobs), metrics, problem: None }
+        let (path, jobs) = (path.to_owned(), jobs.into_iter().map(Arc::new).collect());
+        Self { path, mark, jobs: watch::Sender::new(jobs), metrics, problem: None }
     }
 
     /// Follows what is in force.

@@ -1,6 +1,6 @@
 //! One entry of jobs.json.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::batch::v1::JobTemplateSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -153,9 +153,10 @@ impl Default for BackoffConfig {
     }
 }
 
-/// A fragment of a Kubernetes `JobTemplateSpec`: what Kubernetes requires of a whole one may be left out.
+/// A fragment of a Kubernetes `JobTemplateSpec`: what Kubernetes requires of a whole one may be left out. It takes
+/// kilobytes, so entries that have the same one share it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JobTemplate(pub Box<JobTemplateSpec>);
+pub struct JobTemplate(pub Arc<JobTemplateSpec>);
 
 impl<'de> Deserialize<'de> for JobTemplate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -166,7 +167,7 @@ impl<'de> Deserialize<'de> for JobTemplate {
         if let Some(job) = value.get_mut("spec").and_then(Value::as_object_mut) {
             job.entry("template").or_insert_with(|| Value::Object(serde_json::Map::new()));
         }
-        serde_json::from_value(value).map(Self).map_err(D::Error::custom)
+        serde_json::from_value(value).map(|template| Self(Arc::new(template))).map_err(D::Error::custom)
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::config::{
-    job_config::JobConfig,
+    job_config::{JobConfig, JobTemplate},
     json::{self, Kind, Node, line_column},
     problems::{Place, Problem, Problems, nearest},
     rules,
@@ -91,10 +91,13 @@ impl Loader<'_> {
         if entries.is_empty() && problems.is_empty() {
             problems.push(self.problem(self.root.start, prefix.clone(), "at least one entry is needed".into()));
         }
-        let mut jobs = vec![];
+        let (mut jobs, mut templates) = (vec![], vec![]);
         for (at, entry) in entries.iter().enumerate() {
             match self.entry(entry, &format!("{prefix}[{at}]")) {
-                Ok(job) => jobs.push((entry, format!("{prefix}[{at}]"), job)),
+                Ok(mut job) => {
+                    share(&mut job, &mut templates);
+                    jobs.push((entry, format!("{prefix}[{at}]"), job));
+                }
                 Err(found) => problems.extend(found),
             }
         }
@@ -226,6 +229,19 @@ impl Loader<'_> {
             }
         }
         warnings
+    }
+}
+
+/// Different templates that entries are compared with: most files have one, in their defaults.
+const TEMPLATES_MAX: usize = 16;
+
+/// An entry whose template another has, too, shares it.
+fn share(job: &mut JobConfig, templates: &mut Vec<JobTemplate>) {
+    let Some(template) = &mut job.job_template else { return };
+    match templates.iter().find(|known| *known == template) {
+        Some(known) => *template = known.clone(),
+        None if templates.len() < TEMPLATES_MAX => templates.push(template.clone()),
+        None => {}
     }
 }
 

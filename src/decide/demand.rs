@@ -13,8 +13,9 @@ use crate::decide::{
     tracking::{OVERFLOW_SLOT, Run},
 };
 
-/// Routine looks of all JobConfigs fall on a common beat, so that those that are due together are one statement.
-const BEAT: Duration = Duration::from_millis(100);
+/// Routine looks of all JobConfigs fall on a common beat, so that those that are due together are one statement: eight a
+/// second at the most, which with the lease stays below ten.
+const BEAT: Duration = Duration::from_millis(125);
 
 /// Between a look and one for a hint that came after it: a burst of hints is a look or two.
 const HINT_GAP: Duration = Duration::from_millis(10);
@@ -160,7 +161,7 @@ impl Lifecycle {
         let early = interval.saturating_mul(self.jitter()) / if self.look.first { 1_000 } else { 10_000 };
         let due = now.saturating_add(interval.saturating_sub(early));
         let on_the_beat = due.saturating_sub(since_the_beat(due));
-        let routine = if interval >= BEAT * 10 { on_the_beat } else { due };
+        let routine = if interval >= BEAT * 8 { on_the_beat } else { due };
         let soonest = self.look.asked_at.saturating_add(HINT_GAP);
         // Both clocks are cut to the microsecond: a little later it can be fetched for sure.
         let timer = look.next_in.map(|wait| now.saturating_add(wait).saturating_add(TIMER_LATE).max(soonest));

@@ -32,10 +32,10 @@ const FAILED_MAX: i64 = 1000;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Postgres refused it or was not reached.
-    #[error("the statement on the table of runs failed")]
+    #[error("a statement on our own tables failed: `job-chief grants ROLE` prints what the role needs")]
     Statement(#[source] sqlx::Error),
-    /// No answer within [`STATEMENT_TIMEOUT`].
-    #[error("the statement on the table of runs took longer than {STATEMENT_TIMEOUT:?}")]
+    /// No answer within [`STATEMENT_TIMEOUT`], or the second that a lease waits.
+    #[error("a statement on our own tables was not answered in time")]
     Timeout,
     /// Another process leads.
     #[error("the term is over: another process leads")]

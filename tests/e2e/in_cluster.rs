@@ -30,6 +30,8 @@ async fn deploy(stage: &Stage, role: Value, jobs: &Value) {
     let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
     container["image"] = json!("job-chief.test/job-chief:dev");
     container["imagePullPolicy"] = json!("Never");
+    // The one whose log is read is the one that acts.
+    deployment["spec"]["replicas"] = json!(1);
     stage.create::<Deployment>(deployment).await;
 }
 

@@ -83,11 +83,11 @@ fn looks_are_spread_at_first_and_then_fall_on_a_common_beat() {
             script.look(0, 0);
             let asked = script.now;
             assert!(script.looks_within(10 * SECOND), "jitter only shortens");
-            assert_eq!(script.now.subsec_millis() % 100, 0, "{:?}", script.now);
+            assert_eq!(script.now.subsec_millis() % 125, 0, "{:?}", script.now);
             if look == 0 {
                 firsts.insert(script.now - asked);
             } else {
-                assert!(script.now - asked >= 8_900 * Duration::from_millis(1), "and not by more than a tenth");
+                assert!(script.now - asked >= 8_875 * Duration::from_millis(1), "and not by more than a tenth");
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `SIMULATION_TRACE=1` prints every event with its effects. `SIMULATION_SEEDS` and `SIMULATION_STEPS` make a longer run, `SIMULATION_SEED` one history. A failing
 //! history is shrunk (fewer steps, fewer kinds of faults), printed, and belongs into `kept.txt`.
-#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::disallowed_methods, reason = "test code")]
 
 mod cluster;
 mod dice;
@@ -11,6 +11,7 @@ mod faults;
 mod policy;
 mod recorded;
 mod rivals;
+mod search;
 mod store;
 mod world;
 

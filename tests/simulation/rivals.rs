@@ -1,16 +1,10 @@
-//! An exhaustive search: two processes over the real core, and everything that may happen to them, in every order.
+//! Two processes over the real core, and everything that may happen to them: the world that `search.rs` searches.
 //!
-//! The bound: `maxConcurrentJobs` 1, one message that nobody takes, and of each kind of trouble as many as one of the
-//! [`SEARCHES`] says, up to so many steps in a row. Each state is visited once. A process that is
+//! `maxConcurrentJobs` is 1, one message waits that nobody takes, and there is trouble within a budget. A process that is
 //! frozen does nothing, and finds its lease over when it goes on. What is not in the world is the one window that is
 //! left: a request that is written after the lease was looked at, and arrives after another process has taken over.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_chief::{
     config::job_config::JobConfig,
@@ -25,30 +19,20 @@ use job_chief::{
     },
 };
 
-use crate::number;
-
-/// How much trouble there is in the histories of each search, and how many steps they have.
-const SEARCHES: [(Budget, u32); 4] = [
-    (Budget { answers_lost: 1, freezes: 1, crashes: 1, ends: 1, deletes: 0, views: 1 }, 12),
-    (Budget { answers_lost: 0, freezes: 1, crashes: 0, ends: 1, deletes: 1, views: 1 }, 16),
-    (Budget { answers_lost: 1, freezes: 1, crashes: 0, ends: 0, deletes: 0, views: 0 }, 16),
-    (Budget { answers_lost: 1, freezes: 0, crashes: 1, ends: 0, deletes: 0, views: 1 }, 16),
-];
-
 /// How much is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Budget {
+pub(crate) struct Budget {
     /// Requests that are carried out and not answered.
-    answers_lost: u8,
-    freezes: u8,
+    pub(crate) answers_lost: u8,
+    pub(crate) freezes: u8,
     /// A process is killed and begins anew.
-    crashes: u8,
+    pub(crate) crashes: u8,
     /// Jobs that end.
-    ends: u8,
+    pub(crate) ends: u8,
     /// Finished Jobs that somebody deletes.
-    deletes: u8,
+    pub(crate) deletes: u8,
     /// Views that are delivered.
-    views: u8,
+    pub(crate) views: u8,
 }
 
 /// One process.
@@ -70,24 +54,24 @@ struct Row {
 
 /// A Job of the cluster.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Job {
+pub(crate) struct Job {
     slot: u32,
     ended_at: Option<Duration>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct World {
+pub(crate) struct World {
     now: Duration,
     processes: [Process; 2],
-    record: Record,
+    pub(crate) record: Record,
     rows: BTreeMap<JobName, Row>,
-    jobs: BTreeMap<JobName, Job>,
+    pub(crate) jobs: BTreeMap<JobName, Job>,
     budget: Budget,
 }
 
 /// One thing that may happen next.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(crate) enum Step {
     /// Time goes on to what is due next; then each process asks about its lease if that is due, this one first, and the
     /// answer to that one may be lost.
     Wait(usize, bool),
@@ -157,7 +141,7 @@ impl Process {
 }
 
 impl World {
-    fn begin(budget: Budget) -> Self {
+    pub(crate) fn begin(budget: Budget) -> Self {
         Self {
             now: START,
             processes: [0, 1].map(|index| Process::begin(index, 0, START)),
@@ -173,7 +157,7 @@ impl World {
     }
 
     /// Everything that may happen next.
-    fn steps(&self) -> Vec<Step> {
+    pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps = vec![];
         let may_lose = self.budget.answers_lost > 0;
         let asks = |process: &Process| !process.frozen && process.lease.deadline() <= self.due();
@@ -224,7 +208,7 @@ impl World {
         awake.flat_map(due).flatten().min().map(|at| at.max(self.now))
     }
 
-    fn take(&mut self, step: Step) {
+    pub(crate) fn take(&mut self, step: Step) {
         match step {
             Step::Wait(first, answered) => self.wait(first, answered),
             Step::Perform(index, at, answered) => self.perform(index, at, answered),
@@ -445,59 +429,4 @@ impl World {
         let slots: Vec<u32> = self.rows.values().filter(|row| !row.ended).map(|row| row.slot).collect();
         assert!(slots.len() <= 1, "invariant: a_slot_has_one_unfinished_run");
     }
-}
-
-/// What the search has seen.
-#[derive(Default)]
-struct Seen {
-    /// Hashes of states.
-    states: HashSet<u64>,
-    steps: u64,
-    taken_over: bool,
-}
-
-fn hash(world: &World) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    world.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Every history of so many steps. Returns how many states and steps there were.
-fn search(budget: Budget, depth: u32) -> (usize, u64) {
-    let mut layer = vec![World::begin(budget)];
-    let mut seen = Seen::default();
-    for _ in 0..depth {
-        let mut next = vec![];
-        for world in &layer {
-            for step in world.steps() {
-                seen.steps += 1;
-                let mut after = world.clone();
-                after.take(step);
-                seen.taken_over |= after.record.term > 1 && !after.jobs.is_empty();
-                if seen.states.insert(hash(&after)) {
-                    next.push(after);
-                }
-            }
-        }
-        layer = next;
-    }
-    assert!(seen.taken_over, "the search reaches what it is about: {budget:?}");
-    (seen.states.len(), seen.steps)
-}
-
-#[test]
-fn nothing_is_doubled_whatever_happens_to_two_processes() {
-    std::thread::scope(|scope| {
-        for (budget, depth) in SEARCHES {
-            let depth = number("SEARCH_DEPTH", depth.into()) as u32;
-            scope.spawn(move || {
-                let begun = std::time::Instant::now();
-                let (states, steps) = search(budget, depth);
-                eprintln!(
-                    "{states} states, {steps} steps, up to {depth} in a row, {budget:?}: {:.1?}",
-                    begun.elapsed()
-                );
-            });
-        }
-    });
 }
