@@ -4,7 +4,10 @@ use std::{process::Command, time::Duration};
 
 use serde_json::json;
 
-use crate::stage::{PATIENCE, Stage, eventually, script, with};
+use crate::{
+    replicas::{both, goes_on},
+    stage::{PATIENCE, Stage, eventually, script, with},
+};
 
 /// How long a server stays away.
 const AWAY: Duration = Duration::from_secs(20);
@@ -92,4 +95,21 @@ async fn postgres_is_killed_for_20_s() {
     }
     let lost = "select count(*) from chief.runs where outcome not in ('succeeded')";
     assert_eq!(stage.count(lost).await, 0, "ends that could not be written were written later");
+}
+
+#[tokio::test]
+async fn postgres_is_killed_under_two_processes_and_one_of_them_goes_on() {
+    let (mut first, second) = both("alone-replicas").await;
+    let away = Away::kill("postgres");
+    readiness(&second, 503).await;
+    tokio::time::sleep(AWAY / 2).await;
+    drop(away);
+    goes_on(&first).await;
+    assert_eq!(second.json("/members").await.unwrap()["leads"], false, "whoever led before leads again");
+    // And once more, with the leader gone while nobody can be asked.
+    let away = Away::kill("postgres");
+    readiness(&second, 503).await;
+    first.kill().await;
+    drop(away);
+    goes_on(&second).await;
 }

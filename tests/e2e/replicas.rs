@@ -13,7 +13,7 @@ fn jobs() -> Value {
 }
 
 /// One that leads and one that follows, both ready, with work under way.
-async fn both(name: &str) -> (Stage, Stage) {
+pub(crate) async fn both(name: &str) -> (Stage, Stage) {
     let mut first = Stage::set(name).await;
     first.run(jobs()).await;
     first.leads().await;
@@ -26,7 +26,7 @@ async fn both(name: &str) -> (Stage, Stage) {
 }
 
 /// Work goes on where it was, and nothing was doubled or lost.
-async fn goes_on(stage: &Stage) {
+pub(crate) async fn goes_on(stage: &Stage) {
     stage.leads().await;
     let since = stage.count("select count(*) from chief.runs where outcome = 'succeeded'").await;
     eventually("work to go on", || async {
