@@ -48,6 +48,24 @@ fn validate_tells_every_problem_and_ends_with_1() {
 }
 
 #[test]
+fn plan_tells_what_another_file_would_change_or_what_is_wrong_with_it() {
+    let folder = TempDir::new().unwrap();
+    let other = folder.path().join("other.json");
+    let path = other.to_str().unwrap();
+    fs::write(
+        &other,
+        GOOD.replace("mail:1", "mail:2").replace('[', "[{\"queueName\": \"new\", \"podConfig\": {\"image\": \"i\"}}, "),
+    )
+    .unwrap();
+    let told = job_chief(GOOD, &["plan", path], &[]);
+    let changes = "~ mail: new Jobs by the new entry, running ones finish as they are\n    podConfig.image: \"mail:1\" → \"mail:2\"\n+ new: new\n1 added, 1 changed, 0 removed, 0 unchanged\n";
+    assert_eq!((told.code, told.out.as_str()), (0, changes), "{}", told.err);
+    fs::write(&other, BAD).unwrap();
+    let told = job_chief(GOOD, &["plan", path], &[]);
+    assert_eq!((told.code, told.err.contains("maxConcurrentJobs")), (1, true), "{}", told.err);
+}
+
+#[test]
 fn run_with_a_bad_configuration_starts_nothing_and_ends_with_2() {
     let told = job_chief(BAD, &["run", "--context", "x"], &[]);
     assert_eq!((told.code, told.err.contains("maxConcurrentJobs")), (2, true), "{}", told.err);
