@@ -106,6 +106,16 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_name_that_is_valid_stands_as_it_is_and_any_other_gets_a_hash() {
+        assert_eq!(job_name_prefix("a1", "mail-2"), "job-chief-a1-mail-2");
+        for other in ["Mail-2", "mail_2", "mail-", &"m".repeat(60)] {
+            let prefix = job_name_prefix("a1", other);
+            assert!(prefix != format!("job-chief-a1-{other}"), "{prefix}");
+            assert!(prefix.len() <= JOB_NAME_MAX - SUFFIX_LEN - 1, "{prefix}");
+        }
+    }
+
     fn is_host_name(name: &str) -> bool {
         let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         name.len() <= JOB_NAME_MAX
