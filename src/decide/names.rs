@@ -112,7 +112,7 @@ mod tests {
         for other in ["Mail-2", "mail_2", "mail-", &"m".repeat(60)] {
             let prefix = job_name_prefix("a1", other);
             assert!(prefix != format!("job-chief-a1-{other}"), "{prefix}");
-            assert!(prefix.len() <= JOB_NAME_MAX - SUFFIX_LEN - 1, "{prefix}");
+            assert!(prefix.len() < JOB_NAME_MAX - SUFFIX_LEN, "{prefix}");
         }
     }
 
