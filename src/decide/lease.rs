@@ -342,6 +342,12 @@ mod tests {
         let mut a = lease("a", SECOND);
         a.end(SECOND);
         assert!(a.has_ended());
+        let mut looking = lease("c", SECOND);
+        assert_eq!(looking.ask(SECOND), Some(Ask::Look));
+        looking.end(SECOND);
+        assert!(!looking.has_ended(), "an answer is on its way");
+        looking.answered(Answer::Unanswered, SECOND);
+        assert!(looking.has_ended());
         let (mut row, mut b) = (Row::default(), lease("b", SECOND));
         row.turn("b", &mut b, SECOND);
         let ask = b.ask(2 * SECOND).expect("it takes");
