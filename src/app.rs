@@ -33,7 +33,7 @@ use crate::{
         looks::Looks,
     },
     shutdown,
-    store::{leadership::channel, stored::Stored, writer::Writer},
+    store::{place::Place, stored::Stored, writer::Writer},
 };
 
 /// Everything that was read before the start.
@@ -75,11 +75,12 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (shutdown, resign) = (CancellationToken::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::new()?);
     let pool = connect::pool(&settings.db);
-    let stored = Stored::new(&pool, &settings.db.manager_schema, &settings.app.instance_uid);
+    let place = Place::new(&pool, &settings.db.manager_schema, &settings.app.instance_uid);
+    let stored = Stored::new(place.clone());
     let (writer, writing) = Writer::new(stored.clone());
     tasks.spawn(writing.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
-    let (looks, hints) = read_queues(&settings, &depth, &tasks);
+    let (looks, hints) = read_queues(&settings, &depth, &place.channel, &tasks);
     let instance = Arc::new(Instance::of(&settings));
     let reloader = Reloader::new(&settings.app.jobs_config_path, mark, jobs, metrics.clone());
     let me: Arc<str> = member_name().into();
@@ -162,11 +163,11 @@ fn member_name() -> String {
 }
 
 /// Begins to read and to listen, for all queues at once.
-fn read_queues(settings: &Settings, depth: &DepthReader, tasks: &TaskTracker) -> (Looks, Hints) {
+fn read_queues(settings: &Settings, depth: &DepthReader, own: &str, tasks: &TaskTracker) -> (Looks, Hints) {
     let (looks, desk) = Looks::new(depth.clone());
     tasks.spawn(desk.run(draw_seed()));
     let hints = Hints::default();
-    let own = channel(&settings.db.manager_schema, &settings.app.instance_uid);
+    let own = own.to_owned();
     tasks.spawn(Listener::new(connect::options(&settings.db), &settings.db.schema, own, hints.clone()).run());
     (looks, hints)
 }

@@ -129,12 +129,19 @@ enum Command {
     Rbac,
 }
 
-/// Whom to ask, and how to tell.
+/// Whom to ask or tell.
 #[derive(Debug, Args)]
-struct Asking {
+struct Server {
     /// Where job-chief listens.
     #[arg(long, env = "JOB_CHIEF_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     url: String,
+}
+
+/// Whom to ask, and how to tell.
+#[derive(Debug, Args)]
+struct Asking {
+    #[command(flatten)]
+    server: Server,
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -154,9 +161,8 @@ struct Whom {
 /// Whom to tell, and who says it.
 #[derive(Debug, Args)]
 struct Telling {
-    /// Where job-chief listens.
-    #[arg(long, env = "JOB_CHIEF_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    url: String,
+    #[command(flatten)]
+    server: Server,
     /// A file whose first line is the token.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -300,19 +306,19 @@ struct BadConfiguration(String);
 
 async fn status(name: Option<&str>, asking: &Asking) -> anyhow::Result<()> {
     let path: Vec<&str> = std::iter::once("jobs").chain(name).collect();
-    let told = ask(&asking.url, &path).await?;
+    let told = ask(&asking.server.url, &path).await?;
     print(
         match (asking.output, name) {
             (Output::Json, _) => serde_json::to_string_pretty(&told)?,
             (Output::Table, Some(_)) => tables::details(&told),
-            (Output::Table, None) => tables::overview(&told, &ask(&asking.url, &["members"]).await?),
+            (Output::Table, None) => tables::overview(&told, &ask(&asking.server.url, &["members"]).await?),
         }
         .trim_end(),
     )
 }
 
 async fn why(name: &str, asking: &Asking) -> anyhow::Result<()> {
-    let told = ask(&asking.url, &["jobs", name, "why"]).await?;
+    let told = ask(&asking.server.url, &["jobs", name, "why"]).await?;
     match asking.output {
         Output::Json => print(&serde_json::to_string_pretty(&told)?),
         Output::Table => {
@@ -345,7 +351,7 @@ impl Telling {
         };
         let token = token.lines().next().unwrap_or_default().trim().to_owned();
         anyhow::ensure!(!token.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
-        Ok(tell(&self.url, path, &token, &json!({ "who": self.who, "why": self.why })).await?)
+        Ok(tell(&self.server.url, path, &token, &json!({ "who": self.who, "why": self.why })).await?)
     }
 
     async fn pause(&self, whom: &Whom, paused: bool) -> anyhow::Result<()> {
@@ -365,7 +371,7 @@ impl Telling {
         let waiting = async {
             let mut before = None;
             loop {
-                let told = ask(&self.url, &path).await?;
+                let told = ask(&self.server.url, &path).await?;
                 let live = told.as_array().map_or_else(|| live_jobs(&told), |all| all.iter().map(live_jobs).sum());
                 if before.replace(live) != Some(live) {
                     print(&format!("{live} live"))?;

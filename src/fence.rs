@@ -29,7 +29,7 @@ impl Gate {
         Self { until: watch::Sender::new(until), clock }
     }
 
-    /// The lease was renewed, or has ended.
+    /// The lease was renewed.
     pub fn set(&self, until: Duration) {
         self.until.send_replace(until);
     }
@@ -40,12 +40,14 @@ impl Gate {
     }
 }
 
-impl Fence {
-    /// A fence that is never closed, for whoever is alone.
-    pub fn open(clock: Clock) -> Self {
-        Gate::until(Duration::MAX, clock).fence()
+/// A gate that is gone is closed.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.set(Duration::ZERO);
     }
+}
 
+impl Fence {
     /// The lease still lasts.
     pub fn is_open(&self) -> bool {
         self.clock.now() < *self.until.borrow()
@@ -80,5 +82,7 @@ mod tests {
         };
         tokio::join!(fence.opened(), renewed);
         assert!(fence.is_open());
+        drop(gate);
+        assert!(!fence.is_open(), "the term is over");
     }
 }

@@ -4,7 +4,10 @@
 //! two (prepare, then bind) may then be bound to somebody else's statement; so values are written into the text, as
 //! literals, and a statement is one simple query.
 
+use std::fmt::Write;
+
 use postgres_protocol::escape::{escape_identifier, escape_literal};
+use sha2::{Digest, Sha224};
 use sqlx::{
     AssertSqlSafe, Executor, Postgres,
     postgres::{PgQueryResult, PgRow},
@@ -13,6 +16,16 @@ use sqlx::{
 /// A name in double quotes, safe to stand in a statement.
 pub fn quoted(name: &str) -> String {
     escape_identifier(name)
+}
+
+/// The channel that a text has a notification of: a prefix and 24 hexadecimal digits of its hash, as pg-boss 12 derives
+/// its own.
+pub fn channel(prefix: &str, text: &str) -> String {
+    let mut name = prefix.to_owned();
+    for byte in Sha224::digest(text).iter().take(12) {
+        write!(name, "{byte:02x}").expect("a String takes everything");
+    }
+    name
 }
 
 /// A statement whose `$1`, `$2` … stand for values.

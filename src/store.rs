@@ -2,6 +2,8 @@
 
 pub mod migrate;
 
+pub mod place;
+
 pub mod runs;
 
 pub mod decisions;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     figures::Figures,
@@ -32,7 +32,7 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
             follower.run(config.clone()).await;
             leader.send("one", MESSAGES).await;
             let begun = hand_over(&mut leader, kills).await;
-            while !leads(&follower).await {
+            while !follower.is_leading().await {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             let (name, goal) = if kills { ("after a kill", "≤ 5") } else { ("after a stop, by LISTEN", "≤ 0.5") };
@@ -59,10 +59,6 @@ async fn hand_over(leader: &mut Stage, kills: bool) -> Instant {
         leader.terminate().await;
     }
     begun
-}
-
-async fn leads(stage: &Stage) -> bool {
-    stage.json("/members").await.is_some_and(|told: Value| told["leads"] == true)
 }
 
 async fn jobs(stage: &Stage) -> f64 {

@@ -60,7 +60,7 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         figures.add("from start to ready", "s", Some("< 2"), begun.elapsed().as_secs_f64());
-        while stage.json("/members").await.is_none_or(|told| told["leads"] != true) {
+        while !stage.is_leading().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         figures.add("from start to leading, after a kill", "s", Some("≤ 5"), begun.elapsed().as_secs_f64());

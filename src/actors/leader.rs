@@ -112,11 +112,10 @@ impl Leader {
         self.tell();
     }
 
-    /// The gate of this term is told its end; another term gets a gate of its own, and the old one is closed.
+    /// The gate of this term is told its end; another term gets a gate of its own, and the old one goes.
     fn note_term(&mut self) {
         let Some((number, until)) = self.lease.term() else {
-            if let Some((number, gate)) = self.gate.take() {
-                gate.set(Duration::ZERO);
+            if let Some((number, _)) = self.gate.take() {
                 tracing::info!(term = number, "leads no longer");
             }
             return;
@@ -124,9 +123,7 @@ impl Leader {
         match &self.gate {
             Some((known, gate)) if *known == number => gate.set(until),
             _ => {
-                if let Some((_, gate)) = self.gate.replace((number, Gate::until(until, self.clock))) {
-                    gate.set(Duration::ZERO);
-                }
+                self.gate = Some((number, Gate::until(until, self.clock)));
                 // What was switched before this term must be known before anything is created in it.
                 self.switches_read = None;
                 tracing::info!(term = number, member = %self.me, "leads");

@@ -71,8 +71,11 @@ impl Monitor {
     /// Name and queue of each JobConfig of jobs.json.
     fn configs(&self) -> Vec<(String, String)> {
         let roster = self.roster.borrow().clone();
-        let orders = roster.values().map(|handle| handle.orders.borrow().clone());
-        orders.filter(|it| !it.left).map(|it| (it.config.name.clone(), it.config.queue_name.clone())).collect()
+        let named = roster.values().filter_map(|handle| {
+            let orders = handle.orders.borrow();
+            (!orders.left).then(|| (orders.config.name.clone(), orders.config.queue_name.clone()))
+        });
+        named.collect()
     }
 
     fn tell(&self, configs: &[(String, String)], totals: Totals) {

@@ -86,7 +86,8 @@ pub struct Hands {
     /// A message was waiting at the last look.
     waited: AtomicBool,
     shared: Arc<Shared>,
-    term: Term,
+    /// The number of the term.
+    term: u64,
 }
 
 /// What the Jobs of a JobConfig are made from.
@@ -148,7 +149,8 @@ impl Spawner {
         let policy = Policy::of(&config, &shared.instance.uid);
         // What was there before is news to an actor that begins.
         views.mark_changed();
-        let hands = Hands::new(config, shared.clone(), term);
+        let requests = shared.cluster.requests(term.fence);
+        let hands = Hands::new(config, shared.clone(), requests, term.number);
         Self {
             hint: shared.hints.of(&hands.queue),
             lifecycle: Lifecycle::new(policy, seed, shared.clock.now()),
@@ -222,7 +224,8 @@ impl Spawner {
         if orders.left {
             self.arrived.push_back(Event::Drain);
         } else if !Arc::ptr_eq(&orders.config, &self.hands.config) {
-            let hands = Hands::new(orders.config.clone(), self.hands.shared.clone(), self.hands.term.clone());
+            let Hands { shared, requests, term, .. } = &*self.hands;
+            let hands = Hands::new(orders.config.clone(), shared.clone(), requests.clone(), *term);
             let before = std::mem::replace(&mut self.hands, Arc::new(hands));
             let shared = &self.hands.shared;
             let other_queue = before.queue != self.hands.queue;
@@ -280,13 +283,13 @@ fn view_event(view: &View) -> Event {
 }
 
 impl Hands {
-    fn new(config: Arc<JobConfig>, shared: Arc<Shared>, term: Term) -> Self {
+    fn new(config: Arc<JobConfig>, shared: Arc<Shared>, requests: Requests, term: u64) -> Self {
         Self {
             config_name: config.name.as_str().into(),
             queue: config.queue_name.as_str().into(),
             rendered: OnceLock::new(),
             config,
-            requests: shared.cluster.requests(term.fence.clone()),
+            requests,
             warned: AtomicBool::new(false),
             waited: AtomicBool::new(false),
             shared,
@@ -329,7 +332,7 @@ impl Hands {
             }
             Effect::WriteEnd(ended) => {
                 let written = self
-                    .stored(self.shared.writer.end(EndRow { term: self.term.number, ended: ended.clone() }).await)
+                    .stored(self.shared.writer.end(EndRow { term: self.term, ended: ended.clone() }).await)
                     .is_some();
                 self.tell_end(&ended, written);
                 vec![Event::EndWritten(ended.name, written)]
@@ -378,7 +381,7 @@ impl Hands {
         let row = |wish: &Wish| WishRow {
             config: self.config_name.clone(),
             config_hash: self.rendered().config_hash.clone(),
-            term: self.term.number,
+            term: self.term,
             wish: wish.clone(),
         };
         let written = self.stored(self.shared.writer.wishes(wishes.iter().map(row).collect()).await);

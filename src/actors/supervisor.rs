@@ -168,8 +168,13 @@ impl Supervisor {
         self.unfinished = None;
         self.errands.clear();
         self.actors.shutdown().await;
-        let left: Vec<String> =
-            self.roster.borrow().iter().filter(|(_, it)| it.orders.borrow().left).map(first).collect();
+        let left: Vec<String> = self
+            .roster
+            .borrow()
+            .iter()
+            .filter(|(_, it)| it.orders.borrow().left)
+            .map(|(name, _)| name.clone())
+            .collect();
         for (name, handle) in &**self.roster.borrow() {
             handle.status.send_replace(Status::default());
             self.shared.metrics.forget(name, &handle.config().queue_name);
@@ -232,10 +237,12 @@ impl Supervisor {
             return;
         }
         let roster = self.roster.borrow().clone();
-        let in_file = |name: &str| roster.get(name).map(|it| it.orders.borrow().clone()).filter(|it| !it.left);
-        for name in self.switches.overtaken(|name| in_file(name).map(|orders| orders.config.paused)) {
+        let in_file = |name: &str| {
+            let orders = roster.get(name)?.orders.borrow();
+            (!orders.left).then_some(orders.config.paused)
+        };
+        for (name, file_paused) in self.switches.overtaken(in_file) {
             let (switches, name) = (self.shared.stored.switches.clone(), name.to_owned());
-            let file_paused = in_file(&name).is_some_and(|orders| orders.config.paused);
             self.errands.push(Box::pin(async move {
                 while switches.unsay(&name, file_paused).await.is_err() {
                     sleep(RETRY).await;
@@ -344,10 +351,6 @@ impl Supervisor {
         self.forget(&name);
         tracing::info!(job_config = name, "nothing is left of it");
     }
-}
-
-fn first<A: Clone, B>((first, _): (&A, B)) -> A {
-    first.clone()
 }
 
 /// Makes one task's names and jitter its own.

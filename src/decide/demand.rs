@@ -230,12 +230,10 @@ impl Lifecycle {
             bounded: !look.is_exact(),
             new: look.new,
             claimed: self.claims.claimed,
-            live: self.live(),
-            starting: self.starting(now),
-            max: self.policy.jobs_max.into(),
             room,
             jobs,
             backing_off: self.backoff.is_active(),
+            ..self.decision_by_jobs(now)
         };
         self.look.hungry = wanted > jobs;
         self.decided = Some((now, decision));
@@ -243,6 +241,16 @@ impl Lifecycle {
         if jobs > 0 {
             self.claims.note_created(look, m, jobs);
             self.wish(now, jobs, decision, look.oldest_new_age.or(look.oldest_age));
+        }
+    }
+
+    /// What every decision says of the Jobs there are.
+    fn decision_by_jobs(&self, now: Duration) -> Decision {
+        Decision {
+            live: self.live(),
+            starting: self.starting(now),
+            max: self.policy.jobs_max.into(),
+            ..Decision::default()
         }
     }
 
@@ -259,9 +267,11 @@ impl Lifecycle {
     /// The slot in which the next Job is due that was asked for by hand: neither a pause nor a back-off nor a slot that
     /// cools keeps it, but there are never more than `maxConcurrentJobs`.
     pub(super) fn next_asked(&self) -> Option<Slot> {
+        if self.by_hand.asked <= self.by_hand.served || !self.may_create_at_all() {
+            return None;
+        }
         // One after another: were a later one on record before an earlier one, the earlier would count as served.
-        let in_turn = !self.runs.values().any(Run::is_asked_and_unwritten);
-        if self.by_hand.asked <= self.by_hand.served || !in_turn || !self.may_create_at_all() {
+        if self.runs.values().any(Run::is_asked_and_unwritten) {
             return None;
         }
         let is_free = |slot: &Slot| !self.runs.values().any(|run| run.slot == *slot);
@@ -273,12 +283,9 @@ impl Lifecycle {
         if let Some(slot) = self.next_asked() {
             let decision = Decision {
                 why: Why::Asked,
-                live: self.live(),
-                starting: self.starting(now),
-                max: self.policy.jobs_max.into(),
                 room: u64::from(self.policy.jobs_max).saturating_sub(self.live()),
                 jobs: 1,
-                ..Decision::default()
+                ..self.decision_by_jobs(now)
             };
             self.by_hand.served += 1;
             self.cooling.remove(&slot);

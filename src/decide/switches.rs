@@ -67,12 +67,12 @@ impl Switches {
         self.by_config.get(config).map_or(0, |switch| switch.run_asked)
     }
 
-    /// JobConfigs of which a person said something when the file's value was another than it is now. That is over,
-    /// also if the value changes back.
-    pub fn overtaken<'a>(&'a self, file: impl Fn(&str) -> Option<bool> + 'a) -> impl Iterator<Item = &'a str> {
+    /// JobConfigs of which a person said something when the file's value was another than it is now, and that value.
+    /// What they said is over, also if the value changes back.
+    pub fn overtaken<'a>(&'a self, file: impl Fn(&str) -> Option<bool> + 'a) -> impl Iterator<Item = (&'a str, bool)> {
         self.by_config.iter().filter_map(move |(name, switch)| {
             let said = switch.said.as_ref()?;
-            file(name).is_some_and(|file| file != said.file_paused).then_some(name.as_str())
+            file(name).filter(|file| *file != said.file_paused).map(|file| (name.as_str(), file))
         })
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     fn what_the_file_has_overtaken_is_named() {
         let switches = of_mail(said(true, false));
         assert_eq!(switches.overtaken(|_| Some(false)).count(), 0);
-        assert_eq!(switches.overtaken(|_| Some(true)).collect::<Vec<_>>(), ["mail"]);
+        assert_eq!(switches.overtaken(|_| Some(true)).collect::<Vec<_>>(), [("mail", true)]);
         assert_eq!(switches.overtaken(|_| None).count(), 0, "who has left the file may come back");
     }
 }

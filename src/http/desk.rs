@@ -1,13 +1,28 @@
-//! What the routes answer from.
+//! What the routes answer from, and how they refuse.
 
 use std::sync::Arc;
 
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    actors::{leader::Standing, monitor::Totals, spawner::Shared, supervisor::Roster},
+    actors::{
+        leader::Standing,
+        monitor::Totals,
+        spawner::Shared,
+        supervisor::{Handle, Roster},
+    },
+    config::problems::nearest,
     http::token::Tokens,
 };
+
+/// Why somebody gets no answer: the code, and what to do about it.
+pub type Refused = (StatusCode, String);
 
 /// What the routes answer from.
 #[derive(Clone)]
@@ -24,4 +39,37 @@ pub struct Desk {
     pub tokens: Tokens,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
     pub shared: Arc<Shared>,
+}
+
+impl Desk {
+    /// This process leads.
+    pub fn leads(&self) -> bool {
+        self.standing.borrow().term.is_some()
+    }
+
+    /// Where to find a JobConfig.
+    ///
+    /// # Errors
+    /// 404 with the nearest name.
+    pub fn handle(&self, name: &str) -> Result<Handle, Refused> {
+        let roster = self.roster.borrow();
+        roster.get(name).cloned().ok_or_else(|| {
+            let hint = nearest(name, roster.keys().map(String::as_str));
+            (StatusCode::NOT_FOUND, format!("there is no JobConfig \"{name}\"{hint}"))
+        })
+    }
+}
+
+/// An answer, or why there is none.
+pub fn answered(result: Result<(StatusCode, Value), Refused>) -> Response {
+    match result {
+        Ok((code, told)) => (code, Json(told)).into_response(),
+        Err((code, error)) => {
+            let mut response = (code, Json(json!({ "error": error }))).into_response();
+            if code == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    }
 }

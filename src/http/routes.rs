@@ -13,13 +13,16 @@ use serde_json::{Value, json};
 use crate::{
     actors::{spawner::Orders, supervisor::Handle},
     cluster::index::STUCK_AFTER,
-    config::problems::nearest,
     decide::{
         event::Decision,
         status::{LiveJob, Phases, Status},
         switches::Said,
     },
-    http::{desk::Desk, writes},
+    http::{
+        desk::{Desk, Refused, answered},
+        writes,
+    },
+    store::stored::Stored,
     tables,
     telemetry::with_causes,
 };
@@ -116,32 +119,20 @@ async fn jobs(State(desk): State<Desk>) -> Response {
 }
 
 async fn job(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    match details(&desk, &name).await {
-        Ok(told) => Json(told).into_response(),
-        Err(unknown) => unknown.into_response(),
-    }
+    answered(details(&desk, &name).await.map(|told| (StatusCode::OK, told)))
 }
 
 /// The last decisions and ends, a readable line each.
 async fn why(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    match details(&desk, &name).await {
-        Ok(told) => Json(json!({ "name": name, "lines": tables::why(&told) })).into_response(),
-        Err(unknown) => unknown.into_response(),
-    }
+    let lines = |told| (StatusCode::OK, json!({ "name": name, "lines": tables::why(&told) }));
+    answered(details(&desk, &name).await.map(lines))
 }
 
 /// Everything that is known of one JobConfig.
-async fn details(desk: &Desk, name: &str) -> Result<Value, (StatusCode, Json<Value>)> {
-    let roster = desk.roster.borrow().clone();
-    let Some(handle) = roster.get(name) else {
-        let hint = nearest(name, roster.keys().map(String::as_str));
-        return Err((StatusCode::NOT_FOUND, Json(json!({"error": format!("there is no JobConfig \"{name}\"{hint}")}))));
-    };
-    let mut told = json!(view(name, handle, desk));
-    match (
-        desk.shared.stored.runs.recent(name, RUNS_SHOWN).await,
-        desk.shared.stored.decisions.recent(name, DECISIONS_SHOWN).await,
-    ) {
+async fn details(desk: &Desk, name: &str) -> Result<Value, Refused> {
+    let mut told = json!(view(name, &desk.handle(name)?, desk));
+    let Stored { runs, decisions, .. } = &desk.shared.stored;
+    match (runs.recent(name, RUNS_SHOWN).await, decisions.recent(name, DECISIONS_SHOWN).await) {
         (Ok(runs), Ok(decisions)) => (told["runs"], told["decisions"]) = (json!(runs), json!(decisions)),
         (Err(error), _) | (_, Err(error)) => told["runsError"] = json!(with_causes(&error)),
     }
@@ -150,19 +141,18 @@ async fn details(desk: &Desk, name: &str) -> Result<Value, (StatusCode, Json<Val
 
 /// The processes of this Instance, and which of them answers.
 async fn members(State(desk): State<Desk>) -> Response {
-    let leads = desk.standing.borrow().term.is_some();
+    let mut told = json!({ "me": &*desk.me, "leads": desk.leads() });
     match desk.shared.stored.leadership.members().await {
-        Ok(members) => Json(json!({ "me": &*desk.me, "leads": leads, "members": members })).into_response(),
-        Err(error) => {
-            Json(json!({ "me": &*desk.me, "leads": leads, "membersError": with_causes(&error) })).into_response()
-        }
+        Ok(members) => told["members"] = json!(members),
+        Err(error) => told["membersError"] = json!(with_causes(&error)),
     }
+    Json(told).into_response()
 }
 
 fn view(name: &str, handle: &Handle, desk: &Desk) -> JobView {
     let now = desk.shared.clock.now();
     // Who does not lead tells what the watches show.
-    let status = match (desk.standing.borrow().term.is_some(), &handle.views.borrow().observed) {
+    let status = match (desk.leads(), &handle.views.borrow().observed) {
         (false, Some(observed)) => Status::of_view(observed),
         _ => handle.status.borrow().clone(),
     };

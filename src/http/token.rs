@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use axum::http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
 
+use crate::http::desk::Refused;
+
 /// Bytes of the file: some hundred tokens.
 const FILE_MAX: u64 = 64 << 10;
 
 /// Where the tokens are, one a line; `None` turns every change off.
 #[derive(Clone, Debug)]
 pub struct Tokens(pub Option<PathBuf>);
-
-/// Why somebody may not: the code, and what to do about it.
-pub type Refused = (StatusCode, String);
 
 impl Tokens {
     /// Whether these headers bring a token. The file is read each time, so that a token that was taken out of it is of

@@ -2,19 +2,17 @@
 //! leads is told through Postgres.
 
 use axum::{
-    Json, Router,
+    Router,
     body::{Body, to_bytes},
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header::WWW_AUTHENTICATE},
-    response::{IntoResponse, Response},
-    routing::post,
+    http::{HeaderMap, StatusCode},
+    routing::{MethodRouter, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    config::problems::nearest,
-    http::{desk::Desk, token::Refused},
+    http::desk::{Desk, Refused, answered},
     store::{
         runs::StoreError,
         switches::{RUNS_ASKED_MAX, Saying},
@@ -36,105 +34,50 @@ struct Words {
     why: String,
 }
 
-/// The routes that change something.
+/// Whom a path names; nobody, and all are meant.
+type Whom = Option<Path<String>>;
+
+/// The routes that change something, each for one JobConfig and for all.
 pub fn router() -> Router<Desk> {
-    Router::new()
-        .route("/pause", post(async |desk, headers, body| answered(pause_all(desk, headers, body, true).await)))
-        .route("/resume", post(async |desk, headers, body| answered(pause_all(desk, headers, body, false).await)))
-        .route("/run", post(async |desk, headers, body| answered(run_all(desk, headers, body).await)))
-        .route(
-            "/jobs/{name}/pause",
-            post(async |desk, name, headers, body| answered(pause(desk, name, headers, body, true).await)),
-        )
-        .route(
-            "/jobs/{name}/resume",
-            post(async |desk, name, headers, body| answered(pause(desk, name, headers, body, false).await)),
-        )
-        .route(
-            "/jobs/{name}/run",
-            post(async |desk, name, headers, body| answered(run(desk, name, headers, body).await)),
-        )
-}
-
-fn answered(result: Result<(StatusCode, Value), Refused>) -> Response {
-    match result {
-        Ok((code, told)) => (code, Json(told)).into_response(),
-        Err((code, error)) => {
-            let mut response = (code, Json(json!({ "error": error }))).into_response();
-            if code == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(WWW_AUTHENTICATE, "Bearer".parse().expect("a header"));
-            }
-            response
-        }
-    }
-}
-
-async fn pause_all(
-    State(desk): State<Desk>,
-    headers: HeaderMap,
-    body: Body,
-    paused: bool,
-) -> Result<(StatusCode, Value), Refused> {
-    let words = words(&desk, &headers, body).await?;
-    say(&desk, None, paused, false, &words).await
+    let pauses =
+        |paused| post(async move |desk, whom, headers, body| answered(pause(desk, whom, headers, body, paused).await));
+    let runs = || post(async |desk, whom, headers, body| answered(run(desk, whom, headers, body).await));
+    let both = |router: Router<Desk>, action, route: MethodRouter<Desk>| {
+        router.route(&format!("/{action}"), route.clone()).route(&format!("/jobs/{{name}}/{action}"), route)
+    };
+    let routes = [("pause", pauses(true)), ("resume", pauses(false)), ("run", runs())];
+    routes.into_iter().fold(Router::new(), |router, (action, route)| both(router, action, route))
 }
 
 async fn pause(
     State(desk): State<Desk>,
-    Path(name): Path<String>,
+    whom: Whom,
     headers: HeaderMap,
     body: Body,
     paused: bool,
 ) -> Result<(StatusCode, Value), Refused> {
-    let words = words(&desk, &headers, body).await?;
-    let file_paused = known(&desk, &name)?;
-    say(&desk, Some(&name), paused, file_paused, &words).await
-}
-
-async fn say(
-    desk: &Desk,
-    name: Option<&str>,
-    paused: bool,
-    file_paused: bool,
-    Words { who, why }: &Words,
-) -> Result<(StatusCode, Value), Refused> {
-    desk.shared
-        .stored
-        .switches
-        .say(name, Saying { paused, file_paused, who, why })
-        .await
-        .map_err(|error| unwritten(&error))?;
+    let Words { who, why } = &words(&desk, &headers, body).await?;
+    let name = whom.as_ref().map(|Path(name)| name.as_str());
+    let file_paused = name.map_or(Ok(false), |name| in_file(&desk, name))?;
+    let saying = Saying { paused, file_paused, who, why };
+    desk.shared.stored.switches.say(name, saying).await.map_err(|error| unwritten(&error))?;
     tracing::info!(job_config = name.unwrap_or("all"), who, why, "{}", if paused { "paused" } else { "resumed" });
     desk.shared.hints.own().notify_one();
     Ok((StatusCode::OK, json!({ "name": name, "paused": paused, "who": who, "why": why })))
 }
 
-async fn run_all(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Result<(StatusCode, Value), Refused> {
-    let words = words(&desk, &headers, body).await?;
-    let in_file = |desk: &Desk| {
-        let roster = desk.roster.borrow();
-        roster
-            .iter()
-            .filter(|(_, handle)| !handle.orders.borrow().left)
-            .map(|(name, _)| name.clone())
-            .collect::<Vec<_>>()
-    };
-    ask(&desk, &in_file(&desk), &words).await
-}
-
 async fn run(
     State(desk): State<Desk>,
-    Path(name): Path<String>,
+    whom: Whom,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Value), Refused> {
-    let words = words(&desk, &headers, body).await?;
-    known(&desk, &name)?;
-    ask(&desk, &[name], &words).await
-}
-
-async fn ask(desk: &Desk, names: &[String], Words { who, why }: &Words) -> Result<(StatusCode, Value), Refused> {
-    let asked = desk.shared.stored.switches.ask_runs(names).await.map_err(|error| unwritten(&error))?;
+    let Words { who, why } = &words(&desk, &headers, body).await?;
+    let names: Vec<String> = match whom {
+        Some(Path(name)) => in_file(&desk, &name).map(|_| vec![name])?,
+        None => desk.roster.borrow().keys().filter(|name| in_file(&desk, name).is_ok()).cloned().collect(),
+    };
+    let asked = desk.shared.stored.switches.ask_runs(&names).await.map_err(|error| unwritten(&error))?;
     if asked == 0 {
         let text = format!("{RUNS_ASKED_MAX} Jobs were asked for by hand and wait for room already");
         return Err((StatusCode::TOO_MANY_REQUESTS, text));
@@ -163,13 +106,9 @@ async fn words(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<Words, Re
     }
 }
 
-/// Whether jobs.json has the JobConfig paused.
-fn known(desk: &Desk, name: &str) -> Result<bool, Refused> {
-    let roster = desk.roster.borrow();
-    let Some(handle) = roster.get(name) else {
-        let hint = nearest(name, roster.keys().map(String::as_str));
-        return Err((StatusCode::NOT_FOUND, format!("there is no JobConfig \"{name}\"{hint}")));
-    };
+/// Whether jobs.json, which has to have it, has the JobConfig paused.
+fn in_file(desk: &Desk, name: &str) -> Result<bool, Refused> {
+    let handle = desk.handle(name)?;
     let orders = handle.orders.borrow();
     if orders.left {
         return Err((StatusCode::CONFLICT, format!("\"{name}\" has left jobs.json and only drains")));

@@ -5,19 +5,17 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use sha2::{Digest, Sha224};
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::sync::{Notify, watch};
 
-use crate::{clock::sleep, decide::policy::doubled};
+use crate::{clock::sleep, decide::policy::doubled, sql::channel};
 
 /// How long connecting and asking to be told may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,7 +86,7 @@ pub struct Listener {
 impl Listener {
     /// A listener that has not connected yet.
     pub fn new(options: PgConnectOptions, schema: &str, own: String, hints: Hints) -> Self {
-        Self { options, channel: channel(schema), own, hints }
+        Self { options, channel: channel("pgboss_", schema), own, hints }
     }
 
     /// Listens for ever. Postgres being away is told by those who read; here it is only tried again.
@@ -138,15 +136,6 @@ impl Listener {
     }
 }
 
-/// The channel of a schema, as pg-boss 12 derives it.
-fn channel(schema: &str) -> String {
-    let mut hex = String::from("pgboss_");
-    for byte in Sha224::digest(schema).iter().take(12) {
-        write!(hex, "{byte:02x}").expect("a String takes everything");
-    }
-    hex
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +143,7 @@ mod tests {
     #[test]
     fn the_channel_is_that_of_pg_boss() {
         // select 'pgboss_' || left(encode(sha224('pgboss'), 'hex'), 24)
-        assert_eq!(channel("pgboss"), "pgboss_454650302e472074f72063fd");
+        assert_eq!(channel("pgboss_", "pgboss"), "pgboss_454650302e472074f72063fd");
     }
 
     #[tokio::test]

@@ -1,12 +1,12 @@
 //! The table of decisions, and the mark on runs that took nothing: all SQL over them, one function a statement.
 
 use serde::Serialize;
-use sqlx::{PgPool, Row};
+use sqlx::Row;
 
 use crate::{
     decide::notes::Note,
-    sql::{Statement, quoted},
     store::{
+        place::Place,
         runs::{StoreError, bounded},
         writer::NoteRow,
     },
@@ -18,9 +18,7 @@ const DECISIONS_KEPT: i64 = 200;
 /// The decisions of one Instance.
 #[derive(Clone, Debug)]
 pub struct Decisions {
-    pool: PgPool,
-    schema: String,
-    instance: String,
+    place: Place,
 }
 
 /// A decision as it is shown.
@@ -35,14 +33,9 @@ pub struct DecisionRow {
 }
 
 impl Decisions {
-    /// The decisions of an Instance in a schema.
-    pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
-        Self { pool, schema: quoted(schema), instance: instance.to_owned() }
-    }
-
-    /// `{}` stands for the schema. The only dynamic part is its quoted name.
-    fn sql(&self, text: &str) -> Statement {
-        Statement::new(text.replace("{}", &self.schema))
+    /// The decisions at a place.
+    pub fn new(place: Place) -> Self {
+        Self { place }
     }
 
     /// Writes notes, all in one statement.
@@ -68,9 +61,8 @@ impl Decisions {
                 }
             }
         }
-        let query =
-            self.sql(write).bind(&self.instance).bind(configs).bind(ages).bind(whys).bind(decisions).bind(marked);
-        bounded(query.execute(&self.pool)).await.map(|_| ())
+        let query = self.place.sql(write).bind(configs).bind(ages).bind(whys).bind(decisions).bind(marked);
+        bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
     /// The newest decisions of a JobConfig, newest first.
@@ -81,8 +73,8 @@ impl Decisions {
         let select = "select decision::text as decision,
                 to_char(decided_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as at
             from {}.decisions where instance = $1 and job_config = $2 order by decisions.decided_at desc limit $3";
-        let query = self.sql(select).bind(&self.instance).bind(config).bind(limit);
-        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        let query = self.place.sql(select).bind(config).bind(limit);
+        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         let shown = |row: &sqlx::postgres::PgRow| DecisionRow {
             at: row.get("at"),
             decision: serde_json::from_str(row.get::<&str, _>("decision")).unwrap_or_default(),
@@ -101,7 +93,7 @@ impl Decisions {
                     from {}.decisions where instance = $1) as kept
                 where place > $2 or decided_at < now() - make_interval(days => $3::int)
                 limit 10000)";
-        let query = self.sql(delete).bind(&self.instance).bind(DECISIONS_KEPT).bind(days_kept);
-        bounded(query.execute(&self.pool)).await.map(|done| done.rows_affected())
+        let query = self.place.sql(delete).bind(DECISIONS_KEPT).bind(days_kept);
+        bounded(query.execute(&self.place.pool)).await.map(|done| done.rows_affected())
     }
 }

@@ -1,15 +1,16 @@
 //! The tables of who leads and who is there: all SQL over them, one function a statement.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use sha2::{Digest, Sha224};
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     decide::lease::{Answer, Ask, Record},
-    sql::{Statement, quoted},
-    store::runs::{StoreError, bounded},
+    store::{
+        place::Place,
+        runs::{StoreError, bounded},
+    },
 };
 
 /// How long a statement on the lease may take: a lease lasts three times as long.
@@ -21,10 +22,7 @@ const MEMBER_GONE_AFTER: &str = "1 minute";
 /// The row of one Instance.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    pool: PgPool,
-    schema: String,
-    instance: String,
-    channel: String,
+    place: Place,
 }
 
 /// An answer, and how often the switches have changed.
@@ -50,25 +48,10 @@ pub struct Member {
     pub leads: bool,
 }
 
-/// The channel on which an Instance is told that a lease was given back or a switch has changed.
-pub fn channel(schema: &str, instance: &str) -> String {
-    let mut hex = String::from("job_chief_");
-    for byte in Sha224::digest(format!("{schema}\0{instance}")).iter().take(12) {
-        write!(hex, "{byte:02x}").expect("a String takes everything");
-    }
-    hex
-}
-
 impl Leadership {
-    /// The leadership of an Instance in a schema.
-    pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
-        let channel = channel(schema, instance);
-        Self { pool, schema: quoted(schema), instance: instance.to_owned(), channel }
-    }
-
-    /// `{}` stands for the schema. The only dynamic part is its quoted name.
-    fn sql(&self, text: &str) -> Statement {
-        Statement::new(text.replace("{}", &self.schema))
+    /// The leadership at a place.
+    pub fn new(place: Place) -> Self {
+        Self { place }
     }
 
     /// Carries out what a lease asks for.
@@ -100,14 +83,14 @@ impl Leadership {
                 where instance = $1 and not exists (select from done)"
         );
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let query = self.sql(&statement).bind(&self.instance).bind(me);
+        let query = self.place.sql(&statement).bind(me);
         let query = match ask {
             Ask::Look => query,
             Ask::Renew(term) => query.bind(number(*term)),
-            Ask::Release(term) => query.bind(number(*term)).bind(&self.channel),
+            Ask::Release(term) => query.bind(number(*term)).bind(&self.place.channel),
             Ask::Take(seen) => query.bind(number(seen.term)).bind(number(seen.renewals)).bind(seen.holder.as_deref()),
         };
-        let row = tokio::time::timeout(LEASE_TIMEOUT, query.fetch_optional(&self.pool));
+        let row = tokio::time::timeout(LEASE_TIMEOUT, query.fetch_optional(&self.place.pool));
         let row = row.await.map_err(|_| StoreError::Timeout)?.map_err(StoreError::Statement)?;
         Ok(row.as_ref().map_or(Told { answer: Answer::Done(Record::default()), switched: 0 }, told))
     }
@@ -124,8 +107,8 @@ impl Leadership {
             insert into {{}}.members (instance, member, version) values ($1, $2, $3)
             on conflict (instance, member) do update set seen_at = now()"
         );
-        let query = self.sql(&write).bind(&self.instance).bind(me).bind(version);
-        bounded(query.execute(&self.pool)).await.map(|_| ())
+        let query = self.place.sql(&write).bind(me).bind(version);
+        bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
     /// Says that this process goes.
@@ -134,8 +117,8 @@ impl Leadership {
     /// See [`StoreError`].
     pub async fn forget_member(&self, me: &str) -> Result<(), StoreError> {
         let delete = "delete from {}.members where instance = $1 and member = $2";
-        let query = self.sql(delete).bind(&self.instance).bind(me);
-        bounded(query.execute(&self.pool)).await.map(|_| ())
+        let query = self.place.sql(delete).bind(me);
+        bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
     /// The processes that were there in the last minute, the leader first.
@@ -149,8 +132,8 @@ impl Leadership {
             from {{}}.members left join {{}}.leadership using (instance)
             where instance = $1 and seen_at >= now() - interval '{MEMBER_GONE_AFTER}' order by leads desc, member"
         );
-        let query = self.sql(&select).bind(&self.instance);
-        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        let query = self.place.sql(&select);
+        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         let member = |row: &PgRow| Member {
             member: row.get("member"),
             version: row.get("version"),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -12,8 +12,10 @@ use crate::{
         event::{LoadedRun, LoadedRuns, WishAnswer},
         run::JobName,
     },
-    sql::{Statement, quoted},
-    store::writer::{EndRow, WishRow},
+    store::{
+        place::Place,
+        writer::{EndRow, WishRow},
+    },
 };
 
 /// How long a statement may take. Past it the connection is closed, for nothing is known of its state.
@@ -55,9 +57,7 @@ impl StoreError {
 /// The runs of one Instance.
 #[derive(Clone, Debug)]
 pub struct Runs {
-    pool: PgPool,
-    schema: String,
-    instance: String,
+    place: Place,
     /// Places for loading: a start loads the runs of every JobConfig, and each takes kilobytes while it is under way.
     loads: Arc<Semaphore>,
 }
@@ -96,15 +96,9 @@ pub struct RunRow {
 }
 
 impl Runs {
-    /// The runs of an Instance in a schema.
-    pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
-        let loads = Arc::new(Semaphore::new(LOADS_MAX));
-        Self { pool, schema: quoted(schema), instance: instance.to_owned(), loads }
-    }
-
-    /// `{}` stands for the schema. The only dynamic part is its quoted name.
-    fn sql(&self, text: &str) -> Statement {
-        Statement::new(text.replace("{}", &self.schema))
+    /// The runs at a place.
+    pub fn new(place: Place) -> Self {
+        Self { place, loads: Arc::new(Semaphore::new(LOADS_MAX)) }
     }
 
     /// The unfinished runs of a JobConfig, and how many of its last ones failed in a row.
@@ -129,10 +123,10 @@ impl Runs {
             "select ({failed}) as failed,
                 coalesce((select run_served from {{}}.switches where instance = $1 and job_config = $2), 0) as served"
         );
-        let query = self.sql(unfinished).bind(&self.instance).bind(config);
-        let rows = bounded(query.fetch_all(&self.pool)).await?;
-        let query = self.sql(&both).bind(&self.instance).bind(config).bind(FAILED_MAX);
-        let row = bounded(query.fetch_one(&self.pool)).await?;
+        let query = self.place.sql(unfinished).bind(config);
+        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
+        let query = self.place.sql(&both).bind(config).bind(FAILED_MAX);
+        let row = bounded(query.fetch_one(&self.place.pool)).await?;
         let (failed, served): (i64, i64) = (row.get("failed"), row.get("served"));
         Ok(LoadedRuns {
             unfinished: rows.iter().map(loaded_run).collect(),
@@ -147,7 +141,7 @@ impl Runs {
     /// See [`StoreError`].
     pub async fn unfinished_configs(&self) -> Result<Vec<String>, StoreError> {
         let select = "select distinct job_config from {}.runs where instance = $1 and ended_at is null";
-        let rows = bounded(self.sql(select).bind(&self.instance).fetch_all(&self.pool)).await?;
+        let rows = bounded(self.place.sql(select).fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(|row| row.get("job_config")).collect())
     }
 
@@ -173,8 +167,8 @@ impl Runs {
             from wish left join written using (job) left join {}.runs as known on known.instance = $1 and known.job = wish.job";
         let column = |of: fn(&WishRow) -> String| rows.iter().map(of).collect::<Vec<_>>();
         let query = self
+            .place
             .sql(write)
-            .bind(&self.instance)
             .bind(column(|row| row.config.to_string()))
             .bind(column(|row| row.config_hash.to_string()))
             .bind(column(|row| row.wish.name.0.clone()))
@@ -184,7 +178,7 @@ impl Runs {
             .bind(rows.iter().map(|row| row.wish.adopted.is_some()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.wish.serves.map(number)).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>());
-        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
 
@@ -205,8 +199,8 @@ impl Runs {
             select exists (select from {}.leadership where instance = $1 and term = all ($10::bigint[])) as current";
         let ended = || rows.iter().map(|row| &row.ended);
         let query = self
+            .place
             .sql(write)
-            .bind(&self.instance)
             .bind(ended().map(|row| row.name.0.as_str()).collect::<Vec<_>>())
             .bind(ended().map(|row| row.age.as_secs_f64()).collect::<Vec<_>>())
             .bind(ended().map(|row| row.started_age.map(|age| age.as_secs_f64())).collect::<Vec<_>>())
@@ -216,7 +210,11 @@ impl Runs {
             .bind(ended().map(|row| row.end.exit_code).collect::<Vec<_>>())
             .bind(ended().map(|row| row.end.message.as_deref()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>());
-        if bounded(query.fetch_one(&self.pool)).await?.get("current") { Ok(()) } else { Err(StoreError::TermOver) }
+        if bounded(query.fetch_one(&self.place.pool)).await?.get("current") {
+            Ok(())
+        } else {
+            Err(StoreError::TermOver)
+        }
     }
 
     /// The newest runs of a JobConfig, unfinished ones first.
@@ -229,8 +227,8 @@ impl Runs {
                 to_char(wished_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as wished_at,
                 to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as ended_at
             from {}.runs where instance = $1 and job_config = $2 order by runs.ended_at desc nulls first, id desc limit $3";
-        let query = self.sql(select).bind(&self.instance).bind(config).bind(limit);
-        let rows = bounded(query.fetch_all(&self.pool)).await?;
+        let query = self.place.sql(select).bind(config).bind(limit);
+        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(run_row).collect())
     }
 
@@ -245,8 +243,8 @@ impl Runs {
                     from {}.runs where instance = $1 and ended_at is not null) as ended
                 where place > $2 or ended_at < now() - make_interval(days => $3::int)
                 limit 10000)";
-        let query = self.sql(delete).bind(&self.instance).bind(RUNS_KEPT).bind(DAYS_KEPT);
-        bounded(query.execute(&self.pool)).await.map(|done| done.rows_affected())
+        let query = self.place.sql(delete).bind(RUNS_KEPT).bind(DAYS_KEPT);
+        bounded(query.execute(&self.place.pool)).await.map(|done| done.rows_affected())
     }
 }
 

@@ -1,8 +1,6 @@
 //! All of our tables.
 
-use sqlx::PgPool;
-
-use crate::store::{decisions::Decisions, leadership::Leadership, runs::Runs, switches::SwitchTable};
+use crate::store::{decisions::Decisions, leadership::Leadership, place::Place, runs::Runs, switches::SwitchTable};
 
 /// The tables of one Instance. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -18,13 +16,13 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The tables of an Instance in a schema.
-    pub fn new(pool: &PgPool, schema: &str, instance: &str) -> Self {
+    /// The tables at a place.
+    pub fn new(place: Place) -> Self {
         Self {
-            runs: Runs::new(pool.clone(), schema, instance),
-            decisions: Decisions::new(pool.clone(), schema, instance),
-            leadership: Leadership::new(pool.clone(), schema, instance),
-            switches: SwitchTable::new(pool.clone(), schema, instance),
+            runs: Runs::new(place.clone()),
+            decisions: Decisions::new(place.clone()),
+            leadership: Leadership::new(place.clone()),
+            switches: SwitchTable::new(place),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The table of switches: all SQL over it, one function a statement.
 
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     decide::switches::{Said, Switch, Switches},
-    sql::{Statement, quoted},
+    sql::Statement,
     store::{
-        leadership::channel,
+        place::Place,
         runs::{StoreError, bounded},
     },
 };
@@ -20,10 +20,7 @@ const ALL: &str = "";
 /// The switches of one Instance.
 #[derive(Clone, Debug)]
 pub struct SwitchTable {
-    pool: PgPool,
-    schema: String,
-    instance: String,
-    channel: String,
+    place: Place,
 }
 
 /// What somebody says of pausing.
@@ -40,19 +37,18 @@ pub struct Saying<'a> {
 }
 
 impl SwitchTable {
-    /// The switches of an Instance in a schema.
-    pub fn new(pool: PgPool, schema: &str, instance: &str) -> Self {
-        let channel = channel(schema, instance);
-        Self { pool, schema: quoted(schema), instance: instance.to_owned(), channel }
+    /// The switches at a place.
+    pub fn new(place: Place) -> Self {
+        Self { place }
     }
 
-    /// `{}` stands for the schema, `{told}` for what tells all processes of a change made in `changed`.
+    /// `{told}` stands for what tells all processes of a change made in `changed`.
     fn sql(&self, text: &str) -> Statement {
         let told = "raised as (
                 insert into {}.leadership as it (instance, term, switched) select $1, 0, 1 where exists (select from changed)
                 on conflict (instance) do update set switched = it.switched + 1
             )";
-        Statement::new(text.replace("{told}", told).replace("{}", &self.schema))
+        self.place.sql(&text.replace("{told}", told))
     }
 
     /// All of them.
@@ -64,9 +60,9 @@ impl SwitchTable {
             "select job_config, paused, file_paused, coalesce(who, '') as who, coalesce(why, '') as why, run_asked,
                 coalesce(to_char(said_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '') as at
             from {}.switches where instance = $1";
-        let query = self.sql(select).bind(&self.instance);
+        let query = self.sql(select);
         let mut switches = Switches::default();
-        for row in &bounded(query.fetch_all(&self.pool)).await? {
+        for row in &bounded(query.fetch_all(&self.place.pool)).await? {
             let name: String = row.get("job_config");
             let switch = switch(row);
             if name == ALL {
@@ -93,14 +89,13 @@ impl SwitchTable {
             select pg_notify($7, '') from changed";
         let query = self
             .sql(write)
-            .bind(&self.instance)
             .bind(config.unwrap_or(ALL))
             .bind(saying.paused)
             .bind(saying.file_paused)
             .bind(saying.who)
             .bind(saying.why)
-            .bind(&self.channel);
-        bounded(query.execute(&self.pool)).await.map(|_| ())
+            .bind(&self.place.channel);
+        bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
     /// What was said of a JobConfig is over: jobs.json says another thing than it did then.
@@ -113,8 +108,8 @@ impl SwitchTable {
                 where instance = $1 and job_config = $2 and paused is not null and file_paused <> $3 returning 1
             ), {told}
             select pg_notify($4, '') from changed";
-        let query = self.sql(write).bind(&self.instance).bind(config).bind(file_paused).bind(&self.channel);
-        bounded(query.execute(&self.pool)).await.map(|_| ())
+        let query = self.sql(write).bind(config).bind(file_paused).bind(&self.place.channel);
+        bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
     /// Asks for one Job by hand of each of these. Returns for how many; not for those of which too many wait already.
@@ -129,8 +124,8 @@ impl SwitchTable {
                 returning 1
             ), {told}
             select count(*) as asked, pg_notify($4, '') from changed";
-        let query = self.sql(write).bind(&self.instance).bind(configs).bind(RUNS_ASKED_MAX).bind(&self.channel);
-        let asked: i64 = bounded(query.fetch_one(&self.pool)).await?.get("asked");
+        let query = self.sql(write).bind(configs).bind(RUNS_ASKED_MAX).bind(&self.place.channel);
+        let asked: i64 = bounded(query.fetch_one(&self.place.pool)).await?.get("asked");
         Ok(u64::try_from(asked).unwrap_or_default())
     }
 }

@@ -255,10 +255,12 @@ impl Stage {
 
     /// Waits until it leads.
     pub(crate) async fn leads(&self) {
-        eventually(&format!("it to lead\n{}", self.log()), || async {
-            (self.json("/members").await?["leads"] == true).then_some(())
-        })
-        .await;
+        eventually(&format!("it to lead\n{}", self.log()), || async { self.is_leading().await.then_some(()) }).await;
+    }
+
+    /// It leads now.
+    pub(crate) async fn is_leading(&self) -> bool {
+        self.json("/members").await.is_some_and(|told| told["leads"] == true)
     }
 
     /// POSTs to a page of job-chief: code and body.
@@ -296,9 +298,8 @@ impl Stage {
 
     /// SIGTERM; returns the exit code.
     pub(crate) async fn terminate(&mut self) -> Option<i32> {
-        let pid = self.pid().to_string();
+        self.signal("-TERM").await;
         let mut chief = self.chief.take().unwrap();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
         tokio::time::timeout(PATIENCE, chief.wait()).await.expect("ends within its bound").unwrap().code()
     }
 

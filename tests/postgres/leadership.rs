@@ -8,6 +8,7 @@ use job_chief::{
     store::{
         leadership::Leadership,
         migrate::migrate,
+        place::Place,
         runs::{Runs, StoreError},
         switches::{RUNS_ASKED_MAX, Saying, SwitchTable},
     },
@@ -27,7 +28,7 @@ async fn prepared(name: &str) -> (String, PgPool) {
 }
 
 fn of(pool: &PgPool) -> Leadership {
-    Leadership::new(pool.clone(), "chief", "i")
+    Leadership::new(Place::new(pool, "chief", "i"))
 }
 
 async fn ask(table: &Leadership, me: &str, ask: Ask) -> Answer {
@@ -58,7 +59,7 @@ async fn a_lease_is_taken_as_it_was_seen_renewed_by_its_holder_and_given_back() 
     assert_eq!(ask(&table, "b", Ask::Release(2)).await, Answer::Done(free.clone()));
     assert_eq!(ask(&table, "a", Ask::Take(free)).await, Answer::Done(record(Some("a"), 3, 0)));
     // Another Instance has nothing to do with it.
-    let other = Leadership::new(pool, "chief", "other");
+    let other = Leadership::new(Place::new(&pool, "chief", "other"));
     assert_eq!(ask(&other, "b", Ask::Take(Record::default())).await, Answer::Done(record(Some("b"), 1, 0)));
 }
 
@@ -86,7 +87,7 @@ async fn of_many_that_take_at_once_one_does() {
 async fn whoever_does_not_lead_any_more_writes_neither_wishes_nor_ends() {
     let (_, pool) = prepared("lease_terms").await;
     lead(&pool, "i").await;
-    let runs = Runs::new(pool.clone(), "chief", "i");
+    let runs = Runs::new(Place::new(&pool, "chief", "i"));
     runs.write_wishes(&[row(wish("a", 0))]).await.unwrap();
     assert!(matches!(ask(&of(&pool), "other", Ask::Take(record(Some("me"), 1, 0))).await, Answer::Done(_)));
     runs.write_wishes(&[row(wish("b", 1))]).await.unwrap();
@@ -110,7 +111,7 @@ async fn a_clock_that_jumps_in_the_database_moves_no_lease() {
 async fn what_is_switched_is_kept_and_told_to_whoever_renews() {
     let (_, pool) = prepared("switches").await;
     lead(&pool, "i").await;
-    let (table, switches) = (of(&pool), SwitchTable::new(pool.clone(), "chief", "i"));
+    let (table, switches) = (of(&pool), SwitchTable::new(Place::new(&pool, "chief", "i")));
     let switched = async || table.carry_out("me", &Ask::Renew(1)).await.unwrap().switched;
     let before = switched().await;
     let saying = Saying { paused: true, file_paused: false, who: "ann", why: "deploy" };
@@ -132,7 +133,8 @@ async fn what_is_switched_is_kept_and_told_to_whoever_renews() {
 async fn a_job_that_was_asked_for_by_hand_is_served_once() {
     let (_, pool) = prepared("by_hand").await;
     lead(&pool, "i").await;
-    let (switches, runs) = (SwitchTable::new(pool.clone(), "chief", "i"), Runs::new(pool.clone(), "chief", "i"));
+    let (switches, runs) =
+        (SwitchTable::new(Place::new(&pool, "chief", "i")), Runs::new(Place::new(&pool, "chief", "i")));
     let names = ["mail".to_owned(), "other".to_owned()];
     assert_eq!(switches.ask_runs(&names).await.unwrap(), 2);
     assert_eq!(switches.load().await.unwrap().run_asked("mail"), 1);

@@ -16,6 +16,7 @@ use job_chief::{
     queue::{connect, depth::DepthReader, looks::Looks},
     store::{
         migrate::migrate,
+        place::Place,
         runs::Runs,
         stored::Stored,
         writer::{WishRow, Writer},
@@ -129,8 +130,8 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
     let pool = connect::pool(&settings);
     migrate(&mut connected(&settings).await, "chief").await.unwrap();
     crate::store::lead(&pool, "i").await;
-    let runs = Runs::new(pool.clone(), "chief", "i");
-    let (writer, desk) = Writer::new(Stored::new(&pool, "chief", "i"));
+    let runs = Runs::new(Place::new(&pool, "chief", "i"));
+    let (writer, desk) = Writer::new(Stored::new(Place::new(&pool, "chief", "i")));
     let (looks, reading) = Looks::new(DepthReader::new(pool, "pgboss"));
     let tasks = [tokio::spawn(desk.run()), tokio::spawn(reading.run(1))];
     // Several at once, so that statements of one connection go to different ones of the server.

@@ -14,6 +14,7 @@ use job_chief::{
         decisions::Decisions,
         leadership::Leadership,
         migrate::{SchemaError, migrate},
+        place::Place,
         runs::Runs,
         stored::Stored,
         writer::{EndRow, NoteRow, WishRow, Writer},
@@ -28,12 +29,13 @@ async fn runs(name: &str) -> (PgPool, Runs) {
     let pool = pool(&database(name).await).await;
     migrate(&mut pool.acquire().await.unwrap(), "chief").await.unwrap();
     lead(&pool, "aaaaaa").await;
-    (pool.clone(), Runs::new(pool, "chief", "aaaaaa"))
+    (pool.clone(), Runs::new(Place::new(&pool, "chief", "aaaaaa")))
 }
 
 /// This process leads in the first term.
 pub(crate) async fn lead(pool: &PgPool, instance: &str) {
-    let taken = Leadership::new(pool.clone(), "chief", instance).carry_out("me", &Ask::Take(Record::default())).await;
+    let taken =
+        Leadership::new(Place::new(pool, "chief", instance)).carry_out("me", &Ask::Take(Record::default())).await;
     assert!(matches!(taken.unwrap().answer, Answer::Done(Record { term: 1, .. })));
 }
 
@@ -120,7 +122,7 @@ async fn failures_since_the_last_success_are_counted() {
 #[tokio::test]
 async fn successes_that_took_nothing_count_like_failures() {
     let (pool, runs) = runs("store_nothing").await;
-    let decisions = Decisions::new(pool, "chief", "aaaaaa");
+    let decisions = Decisions::new(Place::new(&pool, "chief", "aaaaaa"));
     for at in 0..3 {
         let name = format!("run-{at}");
         answer(&runs, wish(&name, 0)).await;
@@ -143,8 +145,8 @@ fn note(note: Note) -> NoteRow {
 #[tokio::test]
 async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
     let (pool, _) = runs("store_writer").await;
-    let decisions = Decisions::new(pool.clone(), "chief", "aaaaaa");
-    let (writer, desk) = Writer::new(Stored::new(&pool, "chief", "aaaaaa"));
+    let decisions = Decisions::new(Place::new(&pool, "chief", "aaaaaa"));
+    let (writer, desk) = Writer::new(Stored::new(Place::new(&pool, "chief", "aaaaaa")));
     sqlx::raw_sql(
         "create table chief.statements (n int); create function chief.count() returns trigger language plpgsql as
             $$ begin insert into chief.statements values (1); return null; end $$;
@@ -176,7 +178,7 @@ async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
 #[tokio::test]
 async fn a_row_that_postgres_refuses_spoils_no_other() {
     let (pool, _) = runs("store_refused").await;
-    let (writer, desk) = Writer::new(Stored::new(&pool, "chief", "aaaaaa"));
+    let (writer, desk) = Writer::new(Stored::new(Place::new(&pool, "chief", "aaaaaa")));
     let behind = TaskTracker::new();
     behind.spawn(desk.run());
     behind.close();

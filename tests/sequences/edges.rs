@@ -29,10 +29,6 @@ fn loaded(runs: Option<LoadedRuns>) -> Event {
     Event::RunsLoaded(runs)
 }
 
-fn no_runs() -> LoadedRuns {
-    LoadedRuns { unfinished: vec![], failed_in_a_row: 0, served: 0 }
-}
-
 fn last_decision(script: &Script) -> (&'static str, u64, bool) {
     let decided = script.notes.iter().rev().find_map(|note| match note {
         Note::Decided { decision, .. } => Some((decision.why.as_str(), decision.jobs, decision.bounded)),
@@ -67,7 +63,7 @@ fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arri
 fn what_has_left_the_file_waits_for_the_first_view_before_it_is_done() {
     let mut bare = Bare::begin();
     bare.feed(Event::Drain);
-    bare.feed(loaded(Some(no_runs())));
+    bare.feed(loaded(Some(LoadedRuns::default())));
     assert!(!bare.life.is_done(), "Jobs of it may live");
     assert!(bare.life.status(bare.now).draining);
     bare.feed(Event::Observed(Arc::new(Observed::default())));
@@ -79,7 +75,7 @@ fn a_view_that_is_too_old_is_none() {
     let mut bare = Bare::begin();
     bare.feed(Event::DeadlineReached);
     let unfinished = vec![LoadedRun { name: JobName("a".into()), slot: 0, uid: None, age: SECOND }];
-    bare.feed(loaded(Some(LoadedRuns { unfinished, ..no_runs() })));
+    bare.feed(loaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
     assert_eq!(bare.feed(Event::ViewStale), [], "nothing is asked for before the first full view");
 
     let mut script = Script::begin(json!({}));
@@ -107,7 +103,7 @@ fn a_job_that_was_taken_over_stays_when_its_record_is_not_answered() {
     for (answer, live) in [(None, 1), (Some(WishAnswer::Written), 1), (Some(WishAnswer::SlotTaken), 0)] {
         let mut bare = Bare::begin();
         bare.feed(Event::DeadlineReached);
-        bare.feed(loaded(Some(no_runs())));
+        bare.feed(loaded(Some(LoadedRuns::default())));
         let jobs = names([("a", job(0, running()))]);
         let effects = bare.feed(Event::Observed(Arc::new(Observed { jobs })));
         assert!(matches!(&effects[..], [Effect::WriteWishes(wishes), ..] if wishes.len() == 1), "{effects:?}");

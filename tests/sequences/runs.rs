@@ -33,7 +33,7 @@ impl Bare {
     /// Begun, looked, and the wish of the one Job is written: its name, asked for.
     pub(crate) fn asked(&mut self) -> JobName {
         self.feed(Event::DeadlineReached);
-        self.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished: vec![], failed_in_a_row: 0, served: 0 })));
+        self.feed(Event::RunsLoaded(Some(LoadedRuns::default())));
         let effects = self.feed(Event::Observed(Arc::new(Observed::default())));
         assert!(matches!(effects[..], [Effect::ReadDepth(_)]), "{effects:?}");
         let look = Look { old: 1, limit: 100, at_us: 1, oldest_age: Some(3 * SECOND), ..Look::default() };
