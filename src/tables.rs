@@ -73,7 +73,14 @@ pub fn why(job: &Value) -> Vec<String> {
     let decided = array(&job["decisions"]).map(|it| (text(&it["at"]), sentence(it)));
     let ended =
         array(&job["runs"]).filter(|run| run["endedAt"].is_string()).map(|run| (text(&run["endedAt"]), end(run)));
-    let mut past: Vec<(String, String)> = decided.chain(ended).collect();
+    let by_hand = Some(&job["asked"]).filter(|asked| asked["at"].is_string());
+    let by_hand = by_hand.map(|asked| {
+        (text(&asked["at"]), {
+            let (who, why) = words(asked);
+            format!("{who} asked for a Job by hand{why}")
+        })
+    });
+    let mut past: Vec<(String, String)> = decided.chain(ended).chain(by_hand).collect();
     past.sort();
     let newest = past.last().map(|(at, _)| at.clone()).unwrap_or_default();
     let mut lines: Vec<String> = past.iter().map(|(at, what)| format!("{} {what}", clock(at, &newest))).collect();
@@ -146,9 +153,16 @@ fn state(job: &Value) -> String {
 
 /// ` by ann since 2026-01-02T03:04:05Z (deploy)`; nothing where jobs.json says it.
 fn said(said: &Value) -> String {
-    let (Some(who), Some(at)) = (said["who"].as_str(), said["at"].as_str()) else { return String::new() };
-    let why = said["why"].as_str().filter(|why| !why.is_empty()).map(|why| format!(" ({why})")).unwrap_or_default();
-    format!(" by {} since {at}{why}", if who.is_empty() { "somebody" } else { who })
+    let Some(at) = said["at"].as_str() else { return String::new() };
+    let (who, why) = words(said);
+    format!(" by {who} since {at}{why}")
+}
+
+/// Who says something, and why in parentheses, where they told.
+fn words(said: &Value) -> (&str, String) {
+    let who = said["who"].as_str().filter(|who| !who.is_empty()).unwrap_or("somebody");
+    let why = said["why"].as_str().filter(|why| !why.is_empty()).map(|why| format!(" ({why})"));
+    (who, why.unwrap_or_default())
 }
 
 fn phases(phase: &Value) -> String {

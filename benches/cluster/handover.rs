@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::{
+    bouncer::Bouncer,
     figures::Figures,
     restart::playing,
     stage::{Stage, eventually},
@@ -19,24 +20,42 @@ const HANDOVERS: u32 = 20;
 const MESSAGES: u32 = 5;
 
 pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
+    let stage = Stage::set("bench-handover").await.with("LOG_LEVEL", "info");
+    let kinds = [(Kind::Kill, "after a kill", "≤ 5"), (Kind::Stop, "after a stop, by LISTEN", "≤ 0.5")];
+    repeat(figures, runs, stage, &kinds).await;
+    let stage = Stage::set("bench-pooled").await.with("LOG_LEVEL", "info");
+    let bouncer = Bouncer::start(&stage.site.database_url(&stage.database()), "");
+    let through = format!("postgres://postgres:any@127.0.0.1:{}/{}", bouncer.port, stage.database());
+    let kinds = [(Kind::Stop, "after a stop, through PgBouncer", "≤ 1.5")];
+    repeat(figures, runs, stage.with("DATABASE_URL", &through), &kinds).await;
+}
+
+/// How a leader goes.
+#[derive(Clone, Copy)]
+enum Kind {
+    Kill,
+    Stop,
+}
+
+/// What happens, what it is called, and the goal in seconds.
+type Named = (Kind, &'static str, &'static str);
+
+async fn repeat(figures: &mut Figures, runs: u32, mut leader: Stage, kinds: &[Named]) {
     let config = json!([playing("one", json!({"maxConcurrentJobs": 5_000, "fetchGrace": "1s"}))]);
-    let mut leader = Stage::set("bench-handover").await.with("LOG_LEVEL", "info");
     leader.run(config.clone()).await;
     leader.leads().await;
     let mut follower = leader.beside().await;
     let working = tokio::spawn(Witness::begin(&leader).await.work(leader.connection().await));
     let mut messages = 0;
     for _ in 0..runs {
-        for number in 0..2 * HANDOVERS {
-            let kills = number % 2 == 0;
+        for (kind, name, goal) in std::iter::repeat_n(kinds, HANDOVERS as usize).flatten() {
             follower.run(config.clone()).await;
             leader.send("one", MESSAGES).await;
-            let begun = hand_over(&mut leader, kills).await;
+            let begun = hand_over(&mut leader, *kind).await;
             while !follower.is_leading().await {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
-            let (name, goal) = if kills { ("after a kill", "≤ 5") } else { ("after a stop, by LISTEN", "≤ 0.5") };
-            figures.add(name, "s", Some(goal), begun.elapsed().as_secs_f64());
+            figures.add(name, "s", Some(*goal), begun.elapsed().as_secs_f64());
             follower.send("one", MESSAGES).await;
             messages += 2 * MESSAGES;
             answered(&follower, messages).await;
@@ -51,12 +70,11 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
 }
 
 /// From here on the leader is gone, or on its way.
-async fn hand_over(leader: &mut Stage, kills: bool) -> Instant {
+async fn hand_over(leader: &mut Stage, kind: Kind) -> Instant {
     let begun = Instant::now();
-    if kills {
-        leader.kill().await;
-    } else {
-        leader.terminate().await;
+    match kind {
+        Kind::Kill => leader.kill().await,
+        Kind::Stop => drop(leader.terminate().await),
     }
     begun
 }

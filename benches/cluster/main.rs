@@ -8,6 +8,8 @@
 )]
 #![allow(dead_code, reason = "the stage is the tests' stage, of which a benchmark needs a part")]
 
+#[path = "../../tests/postgres/bouncer.rs"]
+mod bouncer;
 mod burst;
 mod depth;
 mod figures;

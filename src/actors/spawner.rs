@@ -30,7 +30,7 @@ use crate::{
         policy::Policy,
         scale::Look,
         status::Status,
-        switches::Paused,
+        switches::{Asked, Paused},
     },
     health::{Health, Part},
     metrics::Metrics,
@@ -62,13 +62,13 @@ pub struct Orders {
     pub left: bool,
     /// Whether it creates, and who says so.
     pub paused: Paused,
-    /// How many Jobs were asked for by hand, ever.
-    pub asked: u64,
+    /// The Jobs that were asked for by hand.
+    pub asked: Asked,
 }
 
 impl Orders {
     fn switched(&self) -> Event {
-        Event::Switched { paused: self.paused.paused, asked: self.asked }
+        Event::Switched { paused: self.paused.paused, asked: self.asked.count }
     }
 }
 

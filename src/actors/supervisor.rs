@@ -22,7 +22,7 @@ use crate::{
     config::job_config::JobConfig,
     decide::{
         status::Status,
-        switches::{Paused, Switches},
+        switches::{Asked, Paused, Switches},
     },
 };
 
@@ -273,8 +273,8 @@ impl Supervisor {
         });
     }
 
-    fn switched(&self, config: &JobConfig) -> (Paused, u64) {
-        (self.switches.paused(&config.name, config.paused), self.switches.run_asked(&config.name))
+    fn switched(&self, config: &JobConfig) -> (Paused, Asked) {
+        (self.switches.paused(&config.name, config.paused), self.switches.asked(&config.name))
     }
 
     /// A place in the roster, and its views.

@@ -26,8 +26,22 @@ pub struct Said {
 pub struct Switch {
     /// Of pausing; `None` where nobody said anything.
     pub said: Option<Said>,
-    /// How many Jobs were asked for by hand, ever.
-    pub run_asked: u64,
+    /// Jobs that were asked for by hand.
+    pub asked: Asked,
+}
+
+/// Jobs that people asked for by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// How many, ever.
+    pub count: u64,
+    /// Who asked last.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When, RFC 3339.
+    pub at: String,
 }
 
 /// What was said of all.
@@ -62,9 +76,9 @@ impl Switches {
         }
     }
 
-    /// How many Jobs were asked for by hand, ever.
-    pub fn run_asked(&self, config: &str) -> u64 {
-        self.by_config.get(config).map_or(0, |switch| switch.run_asked)
+    /// The Jobs that were asked for by hand.
+    pub fn asked(&self, config: &str) -> Asked {
+        self.by_config.get(config).map(|switch| switch.asked.clone()).unwrap_or_default()
     }
 
     /// JobConfigs of which a person said something when the file's value was another than it is now, and that value.
@@ -86,7 +100,8 @@ mod tests {
     }
 
     fn of_mail(said: Option<Said>) -> Switches {
-        let by_config = BTreeMap::from([("mail".to_owned(), Switch { said, run_asked: 3 })]);
+        let by_config =
+            BTreeMap::from([("mail".to_owned(), Switch { said, asked: Asked { count: 3, ..Asked::default() } })]);
         Switches { all: None, by_config }
     }
 
@@ -115,7 +130,7 @@ mod tests {
         assert!(switches.paused("mail", true).paused && switches.paused("other", false).paused);
         switches.all = said(false, false);
         assert!(!switches.paused("mail", true).paused && switches.paused("other", true).paused);
-        assert_eq!((switches.run_asked("mail"), switches.run_asked("other")), (3, 0));
+        assert_eq!((switches.asked("mail").count, switches.asked("other").count), (3, 0));
     }
 
     #[test]

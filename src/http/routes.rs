@@ -16,7 +16,7 @@ use crate::{
     decide::{
         event::Decision,
         status::{LiveJob, Phases, Status},
-        switches::Said,
+        switches::{Asked, Said},
     },
     http::{
         desk::{Desk, Refused, answered},
@@ -45,6 +45,9 @@ struct JobView {
     /// Who said last whether it is paused; absent where nobody did since jobs.json did.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<Said>,
+    /// Who asked last for Jobs by hand; absent where nobody ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<Asked>,
     draining: bool,
     /// It has left jobs.json.
     left: bool,
@@ -156,7 +159,7 @@ fn view(name: &str, handle: &Handle, desk: &Desk) -> JobView {
         (false, Some(observed)) => Status::of_view(observed),
         _ => handle.status.borrow().clone(),
     };
-    let Orders { config, left, paused, .. } = handle.orders.borrow().clone();
+    let Orders { config, left, paused, asked } = handle.orders.borrow().clone();
     JobView {
         name: name.to_owned(),
         queue: config.queue_name.clone(),
@@ -164,6 +167,7 @@ fn view(name: &str, handle: &Handle, desk: &Desk) -> JobView {
         phase: status.phases,
         paused: paused.paused,
         said: paused.said,
+        asked: Some(asked).filter(|asked| asked.count > 0),
         draining: status.draining,
         left,
         backoff_seconds: status.backoff_until.map_or(0.0, |until| until.saturating_sub(now).as_secs_f64()),

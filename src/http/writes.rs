@@ -77,7 +77,7 @@ async fn run(
         Some(Path(name)) => in_file(&desk, &name).map(|_| vec![name])?,
         None => desk.roster.borrow().keys().filter(|name| in_file(&desk, name).is_ok()).cloned().collect(),
     };
-    let asked = desk.shared.stored.switches.ask_runs(&names).await.map_err(|error| unwritten(&error))?;
+    let asked = desk.shared.stored.switches.ask_runs(&names, (who, why)).await.map_err(|error| unwritten(&error))?;
     if asked == 0 {
         let text = format!("{RUNS_ASKED_MAX} Jobs were asked for by hand and wait for room already");
         return Err((StatusCode::TOO_MANY_REQUESTS, text));

@@ -3,7 +3,7 @@
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
-    decide::switches::{Said, Switch, Switches},
+    decide::switches::{Asked, Said, Switch, Switches},
     sql::Statement,
     store::{
         place::Place,
@@ -58,6 +58,8 @@ impl SwitchTable {
     pub async fn load(&self) -> Result<Switches, StoreError> {
         let select =
             "select job_config, paused, file_paused, coalesce(who, '') as who, coalesce(why, '') as why, run_asked,
+                coalesce(run_who, '') as run_who, coalesce(run_why, '') as run_why,
+                coalesce(to_char(run_asked_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), '') as run_asked_at,
                 coalesce(to_char(said_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '') as at
             from {}.switches where instance = $1";
         let query = self.sql(select);
@@ -116,15 +118,17 @@ impl SwitchTable {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn ask_runs(&self, configs: &[String]) -> Result<u64, StoreError> {
+    pub async fn ask_runs(&self, configs: &[String], (who, why): (&str, &str)) -> Result<u64, StoreError> {
         let write = "with changed as (
-                insert into {}.switches as it (instance, job_config, run_asked) select $1, name, 1 from unnest($2::text[]) as name
-                on conflict (instance, job_config) do update set run_asked = it.run_asked + 1
+                insert into {}.switches as it (instance, job_config, run_asked, run_who, run_why, run_asked_at)
+                select $1, name, 1, $5, $6, now() from unnest($2::text[]) as name
+                on conflict (instance, job_config) do update
+                    set run_asked = it.run_asked + 1, run_who = $5, run_why = $6, run_asked_at = now()
                     where it.run_asked - it.run_served < $3
                 returning 1
             ), {told}
             select count(*) as asked, pg_notify($4, '') from changed";
-        let query = self.sql(write).bind(configs).bind(RUNS_ASKED_MAX).bind(&self.place.channel);
+        let query = self.sql(write).bind(configs).bind(RUNS_ASKED_MAX).bind(&self.place.channel).bind(who).bind(why);
         let asked: i64 = bounded(query.fetch_one(&self.place.pool)).await?.get("asked");
         Ok(u64::try_from(asked).unwrap_or_default())
     }
@@ -138,5 +142,11 @@ fn switch(row: &PgRow) -> Switch {
         why: row.get("why"),
         at: row.get("at"),
     });
-    Switch { said, run_asked: u64::try_from(row.get::<i64, _>("run_asked")).unwrap_or_default() }
+    let asked = Asked {
+        count: u64::try_from(row.get::<i64, _>("run_asked")).unwrap_or_default(),
+        who: row.get("run_who"),
+        why: row.get("run_why"),
+        at: row.get("run_asked_at"),
+    };
+    Switch { said, asked }
 }

@@ -4,6 +4,7 @@
 
 mod alone;
 mod cut;
+mod database;
 mod ends;
 mod in_cluster;
 mod nodes;

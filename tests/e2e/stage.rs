@@ -299,6 +299,11 @@ impl Stage {
     /// SIGTERM; returns the exit code.
     pub(crate) async fn terminate(&mut self) -> Option<i32> {
         self.signal("-TERM").await;
+        self.ends().await
+    }
+
+    /// Waits for its end; returns the exit code.
+    pub(crate) async fn ends(&mut self) -> Option<i32> {
         let mut chief = self.chief.take().unwrap();
         tokio::time::timeout(PATIENCE, chief.wait()).await.expect("ends within its bound").unwrap().code()
     }

@@ -136,8 +136,8 @@ async fn a_job_that_was_asked_for_by_hand_is_served_once() {
     let (switches, runs) =
         (SwitchTable::new(Place::new(&pool, "chief", "i")), Runs::new(Place::new(&pool, "chief", "i")));
     let names = ["mail".to_owned(), "other".to_owned()];
-    assert_eq!(switches.ask_runs(&names).await.unwrap(), 2);
-    assert_eq!(switches.load().await.unwrap().run_asked("mail"), 1);
+    assert_eq!(switches.ask_runs(&names, ("ann", "a look")).await.unwrap(), 2);
+    assert_eq!(switches.load().await.unwrap().asked("mail").count, 1);
     let by_hand = |name: &str, slot| job_chief::decide::event::Wish { serves: Some(1), ..wish(name, slot) };
     let answers = runs.write_wishes(&[row(by_hand("a", 0))]).await.unwrap();
     assert_eq!(answers.len(), 1);
@@ -145,9 +145,9 @@ async fn a_job_that_was_asked_for_by_hand_is_served_once() {
     assert_eq!(again[&JobName("b".into())], job_chief::decide::event::WishAnswer::SlotTaken);
     assert_eq!(runs.load("mail").await.unwrap().served, 1);
     for _ in 0..RUNS_ASKED_MAX {
-        assert_eq!(switches.ask_runs(&names[..1]).await.unwrap(), 1);
+        assert_eq!(switches.ask_runs(&names[..1], ("ann", "a look")).await.unwrap(), 1);
     }
-    assert_eq!(switches.ask_runs(&names[..1]).await.unwrap(), 0, "too many wait already");
+    assert_eq!(switches.ask_runs(&names[..1], ("ann", "a look")).await.unwrap(), 0, "too many wait already");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! `cargo xtask test` starts the server and sets `JOB_CHIEF_TEST_DATABASE` and `JOB_CHIEF_TEST_STATE`.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
+mod bouncer;
 mod leadership;
 mod policies;
 mod pooler;

@@ -62,10 +62,25 @@ pub(crate) fn run() -> anyhow::Result<()> {
             }
         }
     }
+    for entry in fs::read_dir(root().join("migrations"))? {
+        let path = entry?.path();
+        problems.extend(migration_problems(&path.display().to_string(), &fs::read_to_string(&path)?));
+    }
     if problems.is_empty() {
         return Ok(());
     }
     bail!("{} problem(s):\n  {}", problems.len(), problems.join("\n  "))
+}
+
+/// What a migration does not do: while an installation is brought up to date, older processes of it still run.
+const TAKES_AWAY: [&str; 6] = ["drop ", "rename ", "alter column", "truncate ", "delete from", "revoke "];
+
+/// Everything in a migration that an older process would stumble over.
+fn migration_problems(name: &str, text: &str) -> Vec<String> {
+    let code =
+        text.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n").to_lowercase();
+    let found = TAKES_AWAY.iter().filter(|word| code.contains(**word));
+    found.map(|word| format!("{name}: `{}` takes something away that an older version may need", word.trim())).collect()
 }
 
 /// Everything that is untidy in one file.
@@ -215,6 +230,12 @@ mod tests {
         assert!(told("src/decide/a.rs", "//! a\nasync fn f() {}").contains("`async fn`"));
         assert!(told("src/decide/a.rs", "//! a\nuse std::time::Instant;").contains("`Instant`"));
         assert_eq!(told("src/decide/a.rs", "//! a\n// tokio is not used here\nfn f() {}"), "");
+    }
+
+    #[test]
+    fn a_migration_only_adds() {
+        assert_eq!(migration_problems("m", "-- drop nothing\nalter table a add column b text;"), [""; 0]);
+        assert_eq!(migration_problems("m", "Alter table a\n DROP column b;").len(), 1);
     }
 
     #[test]

@@ -1,0 +1,90 @@
+//! What may happen to the database under a running job-chief: its clock jumps, a newer version migrates the schema.
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::{
+    replicas::{both, goes_on},
+    stage::{Stage, eventually, script, with},
+};
+
+async fn execute(stage: &Stage, statements: String) {
+    let mut owner = PgConnection::connect(&stage.site.database_url(&stage.database())).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut owner).await.unwrap();
+}
+
+/// A clock that everybody in the case's database goes by, and that can be set.
+async fn own_clock(stage: &Stage) {
+    let database = stage.database();
+    let statements = format!(
+        "create schema fake;
+        create table fake.clock (ahead interval not null);
+        insert into fake.clock values ('0 s');
+        create function fake.now() returns timestamptz language sql stable
+            as 'select pg_catalog.now() + ahead from fake.clock';
+        alter database {database} set search_path = fake, pg_catalog, public"
+    );
+    execute(stage, statements).await;
+}
+
+#[tokio::test]
+async fn the_databases_clock_jumps_ahead_and_back_and_nothing_is_doubled_or_lost() {
+    let mut stage = Stage::set("database-clock").await;
+    own_clock(&stage).await;
+    // As a worker would take it.
+    let take = "update pgboss.job set state = 'completed' where id = (select id from pgboss.job where name = 'busy'
+        and state < 'active' limit 1)";
+    let busy = with(script("busy", "sleep 1"), json!({"maxConcurrentJobs": 3}));
+    stage
+        .run(json!([with(script("long", "sleep 600"), json!({"maxConcurrentJobs": 2, "fetchGrace": "1h"})), busy]))
+        .await;
+    stage.leads().await;
+    stage.send("long", 1).await;
+    let taken = async |count: usize| {
+        stage.send("busy", 1).await;
+        eventually("a Job for the message", || async {
+            (stage.count("select count(*) from chief.runs where job_config = 'busy'").await >= count as i64)
+                .then_some(())
+        })
+        .await;
+        execute(&stage, take.to_owned()).await;
+        stage.ended("busy", count).await;
+    };
+    let mut count = 0;
+    for ahead in ["0 s", "1 hour", "1 year", "-1 hour", "0 s"] {
+        execute(&stage, format!("update fake.clock set ahead = '{ahead}'")).await;
+        count += 1;
+        taken(count).await;
+    }
+    assert_eq!(
+        stage.count("select count(*) from chief.runs where job_config = 'long'").await,
+        1,
+        "it runs, and is not doubled"
+    );
+    let ahead = "select count(*) from chief.runs where wished_at > pg_catalog.now() + interval '30 minutes'";
+    assert_eq!(stage.count(ahead).await, 2, "it went by that clock");
+    assert_eq!(stage.count("select term from chief.leadership").await, 1, "no time stands in the lease");
+    assert_eq!(stage.get("/readiness").await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn a_newer_version_migrates_the_schema_and_those_that_run_go_on() {
+    let (mut first, second) = both("database-newer").await;
+    // What a migration may do: add.
+    let newer = "alter table chief.runs add column newer text default 'x';
+        alter table chief.leadership add column newer text;
+        alter table chief.switches add column newer text;
+        alter table chief.decisions add column newer text;
+        create table chief.newer (it text);
+        insert into chief._sqlx_migrations (version, description, success, checksum, execution_time)
+            values (9999, 'newer', true, '', 0)";
+    execute(&first, newer.to_owned()).await;
+    goes_on(&first).await;
+    first.kill().await;
+    goes_on(&second).await;
+    let mut third = second.beside().await;
+    third.start(&json!([script("busy", "true")]));
+    let code = third.ends().await;
+    assert!(code != Some(0) && third.log().contains("use the newer job-chief"), "{code:?} {}", third.log());
+    goes_on(&second).await;
+}
