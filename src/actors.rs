@@ -1,6 +1,12 @@
 //! The deciders held to the world: each actor waits, steps its decider, and performs what it wishes.
 
+pub mod orders;
+
+pub mod hands;
+
 pub mod spawner;
+
+pub mod keeper;
 
 pub mod supervisor;
 

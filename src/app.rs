@@ -8,20 +8,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{
+        hands::Shared,
         janitor,
         leader::{Leader, attend},
         monitor::{Monitor, Totals},
         reloader::{Mark, Reloader},
-        spawner::Shared,
         supervisor::{Followed, Supervisor, draw_seed},
     },
     clock::Clock,
     cluster::{
         connect::Access,
         index::{Watcher, subscribing},
+        probe::Prober,
         requests::Cluster,
     },
-    config::{job_config::JobConfig, jobs_file, problems::Problem, settings::Settings},
+    config::{entry::Entry, jobs_file, problems::Problem, settings::Settings},
     decide::{lease::LEASE, manifest::Instance},
     health::Health,
     http::{desk::Desk, routes::router, token::Tokens},
@@ -42,7 +43,7 @@ pub struct Plan {
     /// The settings.
     pub settings: Settings,
     /// The JobConfigs.
-    pub jobs: Vec<JobConfig>,
+    pub jobs: Vec<Entry>,
     /// What told the file that they were read from.
     pub mark: Option<Mark>,
     /// What is allowed but probably not meant.
@@ -71,9 +72,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let Plan { settings, jobs, mark, warnings } = plan;
     tell_warnings(&settings, &jobs, &warnings);
     let client = access.client().await?;
-    let (clock, health, tasks) = (Clock::start(), Health::default(), TaskTracker::new());
-    let (shutdown, resign) = (CancellationToken::new(), CancellationToken::new());
-    let metrics = Arc::new(Metrics::new()?);
+    let (clock, health, metrics) = (Clock::start(), Health::default(), Arc::new(Metrics::new()?));
+    let (shutdown, resign, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let pool = connect::pool(&settings.db);
     let place = Place::new(&pool, &settings.db.manager_schema, &settings.app.instance_uid);
     let stored = Stored::new(place.clone());
@@ -87,6 +87,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let leader = Leader::new(me.clone(), stored.clone(), clock, (health.clone(), metrics.clone()));
     let (subscribing, subscribers) = subscribing();
     let shared = Arc::new(Shared {
+        prober: Prober::default(),
+        stages: watch::Sender::default(),
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
         stored: stored.clone(),
@@ -172,12 +174,12 @@ fn read_queues(settings: &Settings, depth: &DepthReader, own: &str, tasks: &Task
     (looks, hints)
 }
 
-fn tell_warnings(settings: &Settings, jobs: &[JobConfig], warnings: &[Problem]) {
+fn tell_warnings(settings: &Settings, jobs: &[Entry], warnings: &[Problem]) {
     for warning in warnings {
         tracing::warn!(%warning, "in the configuration");
     }
     let injected =
-        jobs.iter().any(|job| job.pod_config.inject_pg_config != crate::config::pod_config::InjectPgConfig::No);
+        jobs.iter().any(|entry| entry.pod_config().inject_pg_config != crate::config::pod_config::InjectPgConfig::No);
     if injected && settings.db.password_secret.is_none() {
         tracing::warn!(
             "the database password stands in every Job, as with the original; set db.passwordSecret {{name, key}} to have it read from a Secret"

@@ -1,5 +1,7 @@
 //! The commands.
 
+mod service;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -12,13 +14,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use sqlx::Connection;
 
+use self::service::ServiceCommand;
 use crate::{
     app::{self, Plan},
     clock::sleep,
     cluster::connect::Access,
     config::{
         changes::Changes,
-        jobs_file,
+        entry::Entry,
+        jobs_file::{self, lay_over},
         problems::{Problems, nearest},
         schema::jobs_json_schema,
     },
@@ -111,6 +115,9 @@ enum Command {
         #[command(flatten)]
         telling: Telling,
     },
+    /// Start, stop and show services.
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Print what another jobs.json would change, compared with the one that is configured.
     Plan {
         /// The other jobs.json.
@@ -193,7 +200,7 @@ impl Cli {
     pub fn main(self) -> ExitCode {
         let validating = matches!(self.command, Command::Validate);
         match self.dispatch() {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(error) => {
                 // `{:#}` shows causes behind one another; problems have lines of their own.
                 eprintln!("job-chief: {error:#}");
@@ -209,8 +216,16 @@ impl Cli {
             .map_err(|error| anyhow::Error::from(BadConfiguration(format!("{error:#}"))))
     }
 
-    fn dispatch(self) -> anyhow::Result<()> {
+    fn dispatch(self) -> anyhow::Result<ExitCode> {
+        if let Command::Service(command) = &self.command {
+            return runtime()?.block_on(command.run());
+        }
+        self.carry_out().map(|()| ExitCode::SUCCESS)
+    }
+
+    fn carry_out(self) -> anyhow::Result<()> {
         match &self.command {
+            Command::Service(_) => unreachable!("has an exit code of its own"),
             Command::Run => {
                 let plan = self.plan()?;
                 let in_cluster = plan.settings.kubernetes.load_config_from_cluster;
@@ -250,12 +265,12 @@ impl Cli {
 
     fn render(&self, name: &str) -> anyhow::Result<()> {
         let plan = self.plan()?;
-        let known = plan.jobs.iter().map(|job| job.name.as_str());
+        let known = plan.jobs.iter().map(Entry::name);
         let hint = nearest(name, known);
         let config = plan
             .jobs
             .iter()
-            .find(|job| job.name == name)
+            .find(|entry| entry.name() == name)
             .with_context(|| format!("there is no JobConfig \"{name}\"{hint}"))?;
         let instance = Instance::of(&plan.settings);
         let wish = Wish {
@@ -264,6 +279,7 @@ impl Cli {
             decision: Decision::default(),
             adopted: None,
             serves: None,
+            starts: None,
         };
         print(serde_yaml_ng::to_string(&Template::of(config, &instance).job(&wish))?.trim_end())
     }
@@ -344,6 +360,11 @@ impl Whom {
 
 impl Telling {
     async fn tell(&self, path: &[&str]) -> anyhow::Result<Value> {
+        self.tell_with(path, &json!({})).await
+    }
+
+    /// With more than who and why.
+    async fn tell_with(&self, path: &[&str], more: &Value) -> anyhow::Result<Value> {
         let token = match &self.token_file {
             Some(path) => std::fs::read_to_string(path)
                 .with_context(|| format!("the token can't be read from {}", path.display()))?,
@@ -351,7 +372,9 @@ impl Telling {
         };
         let token = token.lines().next().unwrap_or_default().trim().to_owned();
         anyhow::ensure!(!token.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
-        Ok(tell(&self.server.url, path, &token, &json!({ "who": self.who, "why": self.why })).await?)
+        let mut words = json!({ "who": self.who, "why": self.why });
+        lay_over(&mut words, more.clone());
+        Ok(tell(&self.server.url, path, &token, &words).await?)
     }
 
     async fn pause(&self, whom: &Whom, paused: bool) -> anyhow::Result<()> {

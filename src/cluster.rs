@@ -6,6 +6,8 @@ pub mod connect;
 
 pub mod requests;
 
+pub mod probe;
+
 pub mod reflect;
 
 pub mod lean;

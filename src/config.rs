@@ -6,6 +6,10 @@ pub mod sources;
 
 pub mod job_config;
 
+pub mod service_config;
+
+pub mod entry;
+
 pub mod pod_config;
 
 pub mod schema;
@@ -13,6 +17,8 @@ pub mod schema;
 pub mod jobs_file;
 
 pub mod rules;
+
+pub mod dependencies;
 
 pub mod json;
 

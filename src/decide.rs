@@ -33,6 +33,8 @@ pub mod tracking;
 
 pub mod history;
 
+pub mod fleet;
+
 pub mod lifecycle;
 
 pub mod demand;
@@ -42,3 +44,13 @@ pub mod status;
 pub mod lease;
 
 pub mod switches;
+
+pub mod service;
+
+pub mod turn;
+
+pub mod wellness;
+
+pub mod keep_alive;
+
+pub mod state;

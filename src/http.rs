@@ -6,6 +6,8 @@ pub mod routes;
 
 pub mod writes;
 
+pub mod services;
+
 pub mod token;
 
 pub mod client;

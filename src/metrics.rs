@@ -7,10 +7,18 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use crate::decide::{lifecycle::Milestone, scale::Look, status::Status};
+use crate::decide::{
+    lifecycle::Milestone,
+    scale::Look,
+    state::{STATES as STATES_OF_SERVICES, ServiceStatus},
+    status::Status,
+};
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
+
+/// Buckets of how long a check takes, in seconds; it is given up after two.
+const CHECK_BUCKETS: [f64; 5] = [0.001, 0.01, 0.1, 0.5, 2.0];
 
 /// Buckets of how long Jobs run, in seconds.
 const RUN_BUCKETS: [f64; 8] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
@@ -34,6 +42,67 @@ pub struct Metrics {
     kube_requests: IntCounterVec,
     kube_request_duration: HistogramVec,
     pub process: ProcessMetrics,
+    pub services: ServiceMetrics,
+}
+
+/// How the services do.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field is the metric it is named after, with its help text below")]
+pub struct ServiceMetrics {
+    pub state: IntGaugeVec,
+    pub ready: IntGaugeVec,
+    pub restarts: IntCounterVec,
+    pub check_duration: HistogramVec,
+}
+
+impl ServiceMetrics {
+    fn new(page: &Page<'_>) -> prometheus::Result<Self> {
+        let by_service = &["service_name"];
+        Ok(Self {
+            state: page.gauges(
+                "service_state",
+                "1 for the state of the service, 0 for the others.",
+                &["service_name", "state"],
+            )?,
+            ready: page.gauges("service_ready_replicas", "Replicas that are up.", by_service)?,
+            restarts: page.counters("service_restarts_total", "Replicas that were started anew.", by_service)?,
+            check_duration: page.histograms(
+                "service_check_duration_seconds",
+                "How long a check took.",
+                by_service,
+                &CHECK_BUCKETS,
+            )?,
+        })
+    }
+
+    /// A service's state changed.
+    pub fn note_status(&self, name: &str, before: &ServiceStatus, status: &ServiceStatus) {
+        for state in STATES_OF_SERVICES {
+            let is = status.state == state;
+            if is != (before.state == state) || status.since.is_zero() || before.since.is_zero() {
+                self.state.with_label_values(&[name, state.as_str()]).set(is.into());
+            }
+        }
+        self.ready.with_label_values(&[name]).set(status.ready.into());
+        // What other processes counted is not counted again.
+        if !before.since.is_zero() {
+            let more = status.restarts.saturating_sub(before.restarts);
+            self.restarts.with_label_values(&[name]).inc_by(more);
+        }
+    }
+
+    /// A check was answered.
+    pub fn note_check(&self, name: &str, took: Duration) {
+        self.check_duration.with_label_values(&[name]).observe(took.as_secs_f64());
+    }
+
+    /// A service is gone: its gauges go with it.
+    pub fn forget(&self, name: &str) {
+        for state in STATES_OF_SERVICES {
+            absent(self.state.remove_label_values(&[name, state.as_str()]));
+        }
+        absent(self.ready.remove_label_values(&[name]));
+    }
 }
 
 /// What this process is and sees.
@@ -162,6 +231,7 @@ impl Metrics {
                 &WAIT_BUCKETS,
             )?,
             process: ProcessMetrics::new(&page)?,
+            services: ServiceMetrics::new(&page)?,
             registry,
         })
     }

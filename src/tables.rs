@@ -41,11 +41,27 @@ pub fn details(job: &Value) -> String {
         text(&job["maxConcurrentJobs"]),
         state(job)
     );
+    live_jobs(&mut told, job);
+    runs(&mut told, job);
+    let decisions = array(&job["decisions"]).map(|it| vec![text(&it["at"]), sentence(it)]);
+    section(&mut told, &["DECIDED", ""], decisions.collect());
+    if let Some(error) = job["runsError"].as_str() {
+        told.push_str("\nwhat is on record can't be read: ");
+        told.push_str(error);
+        told.push('\n');
+    }
+    told
+}
+
+fn live_jobs(told: &mut String, job: &Value) {
     let live = array(&job["live"]).map(|it| {
         let hangs = it["terminatingSeconds"].as_u64().map(|age| format!("on {} for {age} s", text(&it["node"])));
         vec![text(&it["job"]), text(&it["phase"]), hangs.unwrap_or_else(|| text(&it["problem"]))]
     });
-    section(&mut told, &["LIVE JOB", "PHASE", ""], live.collect());
+    section(told, &["LIVE JOB", "PHASE", ""], live.collect());
+}
+
+fn runs(told: &mut String, job: &Value) {
     let runs = array(&job["runs"]).map(|run| {
         let how = [&run["outcome"], &run["reason"], &run["exitCode"]].map(text);
         let nothing = if run["tookNothing"] == true { "took nothing" } else { "" };
@@ -57,15 +73,44 @@ pub fn details(job: &Value) -> String {
             [nothing, &text(&run["message"])].join(" ").trim().lines().next().unwrap_or_default().to_owned(),
         ]
     });
-    section(&mut told, &["RUN", "WISHED", "ENDED", "OUTCOME", ""], runs.collect());
-    let decisions = array(&job["decisions"]).map(|it| vec![text(&it["at"]), sentence(it)]);
-    section(&mut told, &["DECIDED", ""], decisions.collect());
-    if let Some(error) = job["runsError"].as_str() {
-        told.push_str("\nwhat is on record can't be read: ");
-        told.push_str(error);
-        told.push('\n');
+    section(told, &["RUN", "WISHED", "ENDED", "OUTCOME", ""], runs.collect());
+}
+
+/// All services, one a line.
+pub fn services(services: &Value) -> String {
+    let header = ["NAME", "STATE", "REPLICAS", "PRIORITY", "RESTARTS", "SINCE", "ERROR"].map(str::to_owned).to_vec();
+    let rows = array(services).map(|it| {
+        vec![
+            text(&it["name"]),
+            text(&it["state"]),
+            format!("{}/{}", text(&it["ready"]), text(&it["replicas"])),
+            text(&it["priority"]),
+            text(&it["restarts"]),
+            since(it),
+            text(&it["error"]),
+        ]
+    });
+    table(std::iter::once(header).chain(rows).collect())
+}
+
+/// One service with what it did last.
+pub fn service(service: &Value) -> String {
+    let mut told = services(&Value::Array(vec![service.clone()]));
+    if let Some(verb) = service["said"]["verb"].as_str() {
+        let (who, why) = words(&service["said"]);
+        writeln!(told, "\n{verb} by {who} at {}{why}", text(&service["said"]["at"]))
+            .expect("a string takes everything");
     }
+    live_jobs(&mut told, service);
+    runs(&mut told, service);
     told
+}
+
+/// `5m 3s`, of which the largest two units are told.
+fn since(service: &Value) -> String {
+    let Some(seconds) = service["sinceSeconds"].as_f64() else { return String::new() };
+    let whole = humantime::format_duration(std::time::Duration::from_secs_f64(seconds.max(0.0).trunc())).to_string();
+    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 /// What was decided and what ended, in the order in which it happened, and what is so now: a line each.

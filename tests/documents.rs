@@ -30,12 +30,19 @@ fn settings(environment: &[(&str, &str)]) -> Settings {
 fn render(config: &JobConfig, settings: &Settings) -> Value {
     let instance = Instance::of(settings);
     let decision = Decision { ready: 12, new: 3, claimed: 1, live: 3, max: 5, ..Decision::default() };
-    let wish = Wish { name: JobName("job-chief-aaaaaa-x-0".into()), slot: 2, decision, adopted: None, serves: None };
+    let wish = Wish {
+        name: JobName("job-chief-aaaaaa-x-0".into()),
+        slot: 2,
+        decision,
+        adopted: None,
+        serves: None,
+        starts: None,
+    };
     json!(Template::of(config, &instance).job(&wish))
 }
 
 fn one(entry: Value) -> JobConfig {
-    jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap().jobs.remove(0)
+    jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap().jobs[0].queue().unwrap().as_ref().clone()
 }
 
 fn minimal() -> Value {
@@ -102,7 +109,7 @@ fn the_snippets_of_the_readme_load() {
 #[test]
 fn a_file_of_the_original_means_the_same() {
     let job = jobs_file::load("jobs.json", ORIGINAL).unwrap().jobs.remove(0);
-    insta::assert_yaml_snapshot!("original", render(&job, &settings(&[])));
+    insta::assert_yaml_snapshot!("original", render(job.queue().unwrap(), &settings(&[])));
 }
 
 #[test]

@@ -73,7 +73,8 @@ impl Monitor {
         let roster = self.roster.borrow().clone();
         let named = roster.values().filter_map(|handle| {
             let orders = handle.orders.borrow();
-            (!orders.left).then(|| (orders.config.name.clone(), orders.config.queue_name.clone()))
+            let queue = orders.entry.queue().filter(|_| !orders.left)?;
+            Some((queue.name.clone(), queue.queue_name.clone()))
         });
         named.collect()
     }

@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    actors::supervisor::JobConfigs,
+    actors::supervisor::Entries,
     clock::sleep,
-    config::{changes::Changes, job_config::JobConfig, jobs_file},
+    config::{changes::Changes, entry::Entry, jobs_file},
     metrics::Metrics,
     telemetry::with_causes,
 };
@@ -54,22 +54,22 @@ impl Mark {
 pub struct Reloader {
     path: PathBuf,
     mark: Option<Mark>,
-    jobs: watch::Sender<JobConfigs>,
+    jobs: watch::Sender<Entries>,
     metrics: Arc<Metrics>,
     /// The last problem, told once.
     problem: Option<String>,
 }
 
 impl Reloader {
-    /// Follows the file that these JobConfigs were read from when it had this mark.
-    pub fn new(path: &Path, mark: Option<Mark>, jobs: Vec<JobConfig>, metrics: Arc<Metrics>) -> Self {
+    /// Follows the file that these Entries were read from when it had this mark.
+    pub fn new(path: &Path, mark: Option<Mark>, jobs: Vec<Entry>, metrics: Arc<Metrics>) -> Self {
         metrics.process.last_reload_successful.set(1);
-        let (path, jobs) = (path.to_owned(), jobs.into_iter().map(Arc::new).collect());
+        let (path, jobs) = (path.to_owned(), jobs.into());
         Self { path, mark, jobs: watch::Sender::new(jobs), metrics, problem: None }
     }
 
     /// Follows what is in force.
-    pub fn jobs(&self) -> watch::Receiver<JobConfigs> {
+    pub fn jobs(&self) -> watch::Receiver<Entries> {
         self.jobs.subscribe()
     }
 
@@ -109,7 +109,7 @@ impl Reloader {
     fn apply(&mut self, file: jobs_file::JobsFile, asked: bool) {
         let mended = self.problem.take().is_some();
         let before = self.jobs.borrow().clone();
-        let changes = Changes::between(before.iter().map(|job| &**job), &file.jobs);
+        let changes = Changes::between(before.iter(), &file.jobs);
         if changes.by_name.is_empty() {
             if mended || asked {
                 self.count("ok", true);
@@ -120,7 +120,7 @@ impl Reloader {
         for warning in &file.warnings {
             tracing::warn!(%warning, "in jobs.json");
         }
-        self.jobs.send_replace(file.jobs.into_iter().map(Arc::new).collect());
+        self.jobs.send_replace(file.jobs.into());
         self.count("ok", true);
         let (added, changed, removed) = changes.counts();
         tracing::info!(added, changed, removed, unchanged = changes.unchanged, "jobs.json has changed and is applied");

@@ -1,4 +1,4 @@
-//! Keeps one Spawner per JobConfig while this process leads, and none while it does not; knows where to find each.
+//! Keeps one actor per JobConfig while this process leads, and none while it does not; knows where to find each.
 //! Also for those that have left jobs.json while Jobs of theirs live.
 
 use std::{
@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     actors::{
+        hands::Shared,
+        keeper::Keeper,
         leader::{Standing, Term},
-        spawner::{Orders, Shared, Spawner},
+        orders::{Ordered, Orders, Switched},
+        spawner::Spawner,
     },
     clock::sleep,
     cluster::index::{Subscribing, View},
-    config::job_config::JobConfig,
-    decide::{
-        status::Status,
-        switches::{Asked, Paused, Switches},
-    },
+    config::entry::{Entry, Kind},
+    decide::{state::ServiceStatus, status::Status, switches::Switches, turn::Stage},
 };
 
 /// Between tries to learn which JobConfigs have unfinished runs.
@@ -35,8 +35,8 @@ const RESTART_WAIT: Duration = Duration::from_secs(10);
 /// JobConfigs that are remembered as having left the file with Jobs that live, while another process leads.
 const STRANGERS_MAX: usize = 10_000;
 
-/// The JobConfigs of jobs.json, as it was last found good.
-pub type JobConfigs = Arc<[Arc<JobConfig>]>;
+/// The entries of jobs.json, as it was last found good.
+pub type Entries = Arc<[Entry]>;
 
 /// Where to find one JobConfig.
 #[derive(Clone, Debug)]
@@ -44,15 +44,40 @@ pub struct Handle {
     /// What its actor is to do.
     pub orders: watch::Sender<Orders>,
     /// Its state, as its actor tells it; as new while there is none.
-    pub status: watch::Sender<Status>,
+    pub told: Told,
     /// What the watches show of it.
     pub views: watch::Receiver<View>,
 }
 
+/// The state of a JobConfig, as its actor tells it.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Of a queue.
+    Queue(watch::Sender<Status>),
+    /// Of a service.
+    Service(watch::Sender<ServiceStatus>),
+}
+
+impl Told {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Queue => Self::Queue(watch::Sender::default()),
+            Kind::Service => Self::Service(watch::Sender::default()),
+        }
+    }
+
+    fn reset(&self) {
+        match self {
+            Self::Queue(status) => drop(status.send_replace(Status::default())),
+            Self::Service(status) => drop(status.send_replace(ServiceStatus::default())),
+        }
+    }
+}
+
 impl Handle {
-    /// Its configuration.
-    pub fn config(&self) -> Arc<JobConfig> {
-        self.orders.borrow().config.clone()
+    /// Its entry.
+    pub fn entry(&self) -> Entry {
+        self.orders.borrow().entry.clone()
     }
 }
 
@@ -70,7 +95,7 @@ pub struct Followed {
     /// Whether this process leads, and what people have switched.
     pub standing: watch::Receiver<Standing>,
     /// jobs.json.
-    pub jobs: watch::Receiver<JobConfigs>,
+    pub jobs: watch::Receiver<Entries>,
     /// The views.
     pub subscribing: Subscribing,
 }
@@ -85,9 +110,9 @@ pub struct Supervisor {
     actors: JoinSet<Ended>,
     roster: watch::Sender<Arc<Roster>>,
     /// JobConfigs that are not in jobs.json and have live Jobs.
-    strangers: BTreeSet<String>,
+    strangers: BTreeSet<(Kind, String)>,
     /// Learns which JobConfigs have unfinished runs, once a term.
-    unfinished: Option<BoxFuture<'static, Vec<String>>>,
+    unfinished: Option<BoxFuture<'static, Vec<(Kind, String)>>>,
     /// What is written down meanwhile.
     errands: FuturesUnordered<BoxFuture<'static, ()>>,
 }
@@ -127,16 +152,16 @@ impl Supervisor {
                 Ok(()) = self.followed.jobs.changed(), if going => self.take_jobs().await,
                 configs = async { self.unfinished.as_mut().expect("asked for").await }, if going && self.unfinished.is_some() => {
                     self.unfinished = None;
-                    for config in configs {
-                        self.drain(&config).await;
+                    for (kind, name) in configs {
+                        self.drain(kind, &name).await;
                     }
                 }
-                Some(config) = self.followed.subscribing.strangers.recv(), if going => self.on_stranger(config).await,
+                Some((kind, name)) = self.followed.subscribing.strangers.recv(), if going => self.on_stranger(kind, name).await,
                 Some(()) = self.errands.next(), if going => {}
                 Some(ended) = self.actors.join_next() => {
                     // An actor that was cut off has nothing to tell.
                     if let Ok(ended) = ended {
-                        self.on_ended(ended);
+                        self.on_ended(ended).await;
                     }
                 }
             }
@@ -168,27 +193,25 @@ impl Supervisor {
         self.unfinished = None;
         self.errands.clear();
         self.actors.shutdown().await;
-        let left: Vec<String> = self
-            .roster
-            .borrow()
-            .iter()
-            .filter(|(_, it)| it.orders.borrow().left)
-            .map(|(name, _)| name.clone())
-            .collect();
+        self.shared.stages.send_replace(Arc::default());
+        let mut left = vec![];
         for (name, handle) in &**self.roster.borrow() {
-            handle.status.send_replace(Status::default());
-            self.shared.metrics.forget(name, &handle.config().queue_name);
+            handle.told.reset();
+            self.forget_metrics(&handle.entry());
+            let orders = handle.orders.borrow();
+            left.extend(orders.left.then(|| (orders.entry.kind(), name.clone())));
         }
-        left.iter().for_each(|name| self.forget(name));
+        left.iter().for_each(|(_, name)| self.forget(name));
         self.strangers.extend(left);
     }
 
     /// Everything that another process may have left is found anew, as after a restart.
     async fn lead(&mut self) {
         let names: Vec<String> = self.roster.borrow().keys().cloned().collect();
+        self.announce(&names);
         names.iter().for_each(|name| self.start(name));
-        for name in std::mem::take(&mut self.strangers) {
-            self.drain(&name).await;
+        for (kind, name) in std::mem::take(&mut self.strangers) {
+            self.drain(kind, &name).await;
         }
         self.unsay_overtaken();
         let runs = self.shared.stored.runs.clone();
@@ -208,17 +231,20 @@ impl Supervisor {
     /// has changed.
     async fn take_jobs(&mut self) {
         let jobs = self.followed.jobs.borrow_and_update().clone();
-        let names: BTreeSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
-        for config in jobs.iter() {
-            let handle = self.roster.borrow().get(&config.name).cloned();
+        let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
+        let mut new = vec![];
+        for entry in jobs.iter() {
+            let handle = self.roster.borrow().get(entry.name()).cloned();
             match handle {
-                Some(handle) => self.take_config(&handle, config),
+                Some(handle) => self.take_entry(&handle, entry),
                 None => {
-                    self.enlist(config.clone(), false).await;
-                    self.start(&config.name);
+                    self.enlist(entry.clone(), false).await;
+                    new.push(entry.name().to_owned());
                 }
             }
         }
+        self.announce(&new);
+        new.iter().for_each(|name| self.start(name));
         let gone: Vec<String> =
             self.roster.borrow().keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
         for name in gone {
@@ -237,10 +263,17 @@ impl Supervisor {
             return;
         }
         let roster = self.roster.borrow().clone();
-        let in_file = |name: &str| {
-            let orders = roster.get(name)?.orders.borrow();
-            (!orders.left).then_some(orders.config.paused)
-        };
+        let in_file = |name: &str| roster.get(name).map(|it| it.orders.borrow().clone()).filter(|it| !it.left);
+        let enabled = |name: &str| Some(in_file(name)?.entry.service()?.enabled);
+        for (name, file_enabled) in self.switches.overtaken_services(enabled) {
+            let (switches, name) = (self.shared.stored.switches.clone(), name.to_owned());
+            self.errands.push(Box::pin(async move {
+                while switches.unsay_enabled(&name, file_enabled).await.is_err() {
+                    sleep(RETRY).await;
+                }
+            }));
+        }
+        let in_file = |name: &str| Some(in_file(name)?.entry.queue()?.paused);
         for (name, file_paused) in self.switches.overtaken(in_file) {
             let (switches, name) = (self.shared.stored.switches.clone(), name.to_owned());
             self.errands.push(Box::pin(async move {
@@ -251,11 +284,15 @@ impl Supervisor {
         }
     }
 
-    fn take_config(&self, handle: &Handle, config: &Arc<JobConfig>) {
+    fn take_entry(&self, handle: &Handle, entry: &Entry) {
         handle.orders.send_if_modified(|orders| {
-            let changed = orders.left || *orders.config != **config;
+            if orders.entry.kind() != entry.kind() {
+                // The other type begins when nothing is left of this one.
+                return !std::mem::replace(&mut orders.left, true);
+            }
+            let changed = orders.left || orders.entry != *entry;
             if changed {
-                orders.config = config.clone();
+                orders.entry = entry.clone();
                 orders.left = false;
             }
             changed
@@ -266,27 +303,58 @@ impl Supervisor {
     /// What people and jobs.json say of a JobConfig, told if it is news.
     fn give_orders(&self, handle: &Handle) {
         handle.orders.send_if_modified(|orders| {
-            let (paused, asked) = self.switched(&orders.config);
-            let changed = orders.paused != paused || orders.asked != asked;
-            (orders.paused, orders.asked) = (paused, asked);
+            let (switched, ordered) = (self.switched(&orders.entry), self.ordered(&orders.entry));
+            let changed = orders.switched != switched || orders.ordered != ordered;
+            (orders.switched, orders.ordered) = (switched, ordered);
             changed
         });
     }
 
-    fn switched(&self, config: &JobConfig) -> (Paused, Asked) {
-        (self.switches.paused(&config.name, config.paused), self.switches.asked(&config.name))
+    fn switched(&self, entry: &Entry) -> Switched {
+        let Some(queue) = entry.queue() else { return Switched::default() };
+        Switched { paused: self.switches.paused(&queue.name, queue.paused), asked: self.switches.asked(&queue.name) }
+    }
+
+    fn ordered(&self, entry: &Entry) -> Ordered {
+        let Some(service) = entry.service() else { return Ordered::default() };
+        let (orders, last) = self.switches.orders(&service.name, service.enabled);
+        Ordered { orders, last }
+    }
+
+    /// Each service knows of all others before any of them starts.
+    fn announce(&self, names: &[String]) {
+        if self.term.is_none() {
+            return;
+        }
+        let roster = self.roster.borrow().clone();
+        let services = names.iter().filter_map(|name| roster.get(name)?.entry().service().cloned());
+        let announced = services.map(|service| {
+            let orders = self.switches.orders(&service.name, service.enabled).0;
+            let wanted = orders.enabled && !orders.stopped;
+            let (priority, depends_on) = (service.priority, service.depends_on.clone());
+            (service.name.clone(), Stage { priority, depends_on, wanted, ..Stage::default() })
+        });
+        let announced: Vec<_> = announced.collect();
+        self.shared.stages.send_if_modified(|stages| {
+            let news = !announced.is_empty();
+            if news {
+                Arc::make_mut(stages).extend(announced);
+            }
+            news
+        });
     }
 
     /// A place in the roster, and its views.
-    async fn enlist(&mut self, config: Arc<JobConfig>, left: bool) {
-        let name = config.name.clone();
-        let (paused, asked) = self.switched(&config);
+    async fn enlist(&mut self, entry: Entry, left: bool) {
+        let name = entry.name().to_owned();
         let (shown, views) = watch::channel(View::default());
-        let orders = watch::Sender::new(Orders { config, left, paused, asked });
+        let told = Told::new(entry.kind());
+        let (switched, ordered) = (self.switched(&entry), self.ordered(&entry));
+        let orders = watch::Sender::new(Orders { entry, left, switched, ordered });
         if self.followed.subscribing.subscriptions.send((name.clone(), shown)).await.is_err() {
             tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
         }
-        let handle = Handle { orders, status: watch::Sender::default(), views };
+        let handle = Handle { orders, told, views };
         self.roster.send_modify(|roster| {
             Arc::make_mut(roster).insert(name, handle);
         });
@@ -298,15 +366,29 @@ impl Supervisor {
         });
     }
 
+    fn forget_metrics(&self, entry: &Entry) {
+        match entry {
+            Entry::Queue(queue) => self.shared.metrics.forget(&queue.name, &queue.queue_name),
+            Entry::Service(service) => self.shared.metrics.services.forget(&service.name),
+        }
+    }
+
     /// An actor for a JobConfig of the roster, where this process leads.
     fn start(&mut self, name: &str) {
         let (Some(term), Some(handle)) = (self.term.clone(), self.roster.borrow().get(name).cloned()) else { return };
-        let told = (handle.orders.subscribe(), handle.views.clone());
-        let (status, shutdown) = (handle.status.clone(), self.shutdown.clone());
-        let spawner = Spawner::new(&self.shared, term, told, status, shutdown, draw_seed());
+        let (orders, views, shutdown) = (handle.orders.subscribe(), handle.views.clone(), self.shutdown.clone());
+        let actor = match (handle.entry(), handle.told) {
+            (Entry::Queue(queue), Told::Queue(status)) => {
+                Spawner::new(&self.shared, term, (queue, orders, views), status, shutdown, draw_seed()).run().boxed()
+            }
+            (Entry::Service(service), Told::Service(status)) => {
+                Keeper::new(&self.shared, term, (service, orders, views), status, shutdown, draw_seed()).run().boxed()
+            }
+            _ => unreachable!("a handle is of one type"),
+        };
         let name = name.to_owned();
         self.actors.spawn(async move {
-            let panicked = AssertUnwindSafe(spawner.run()).catch_unwind().await.is_err();
+            let panicked = AssertUnwindSafe(actor).catch_unwind().await.is_err();
             if panicked {
                 sleep(RESTART_WAIT).await;
             }
@@ -315,27 +397,30 @@ impl Supervisor {
     }
 
     /// Jobs live of a JobConfig that nobody has asked about.
-    async fn on_stranger(&mut self, config: String) {
+    async fn on_stranger(&mut self, kind: Kind, name: String) {
         if self.term.is_some() {
-            self.drain(&config).await;
+            self.drain(kind, &name).await;
         } else if self.strangers.len() < STRANGERS_MAX {
-            self.strangers.insert(config);
+            self.strangers.insert((kind, name));
         }
     }
 
     /// A JobConfig has left the file, and runs or Jobs of it are left: they are seen to their end.
-    async fn drain(&mut self, config: &str) {
-        if self.roster.borrow().contains_key(config) {
+    async fn drain(&mut self, kind: Kind, name: &str) {
+        if self.roster.borrow().contains_key(name) {
             return;
         }
-        tracing::info!(job_config = config, "has left jobs.json; what lives of it is seen to its end");
-        self.enlist(Arc::new(JobConfig::left(config)), true).await;
-        self.start(config);
+        match kind {
+            Kind::Queue => tracing::info!(job_config = name, "has left jobs.json; what lives of it is seen to its end"),
+            Kind::Service => tracing::info!(service = name, "has left jobs.json and is stopped"),
+        }
+        self.enlist(Entry::left(kind, name), true).await;
+        self.start(name);
     }
 
     /// What an actor knew can be derived anew, so one that has panicked is simply started again; and so is one that
     /// had drained when its JobConfig came back.
-    fn on_ended(&mut self, ended: Ended) {
+    async fn on_ended(&mut self, ended: Ended) {
         let Ended { name, panicked } = ended;
         let Some(handle) = self.roster.borrow().get(&name).cloned() else { return };
         if self.shutdown.is_cancelled() {
@@ -347,9 +432,16 @@ impl Supervisor {
         if panicked || !handle.orders.borrow().left {
             return self.start(&name);
         }
-        self.shared.metrics.forget(&name, &handle.config().queue_name);
+        self.forget_metrics(&handle.entry());
         self.forget(&name);
+        self.shared.stages.send_modify(|stages| drop(Arc::make_mut(stages).remove(&name)));
         tracing::info!(job_config = name, "nothing is left of it");
+        let again = self.followed.jobs.borrow().iter().find(|entry| entry.name() == name).cloned();
+        if let Some(entry) = again {
+            self.enlist(entry, false).await;
+            self.announce(std::slice::from_ref(&name));
+            self.start(&name);
+        }
     }
 }
 

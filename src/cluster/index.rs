@@ -16,6 +16,7 @@ use crate::{
         lean::{LeanJob, LeanPod},
         reflect::{Change, reflect},
     },
+    config::entry::Kind,
     decide::{
         digest::{JobDigest, Millis, PodDigest},
         observation::{Observed, observe},
@@ -59,7 +60,7 @@ const SUBSCRIPTIONS_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Subscribers {
     subscriptions: mpsc::Receiver<Subscription>,
-    strangers: mpsc::Sender<String>,
+    strangers: mpsc::Sender<(Kind, String)>,
 }
 
 /// The other ends: how a view is asked for, and the JobConfigs that nobody has asked for although Jobs of theirs live.
@@ -68,7 +69,7 @@ pub struct Subscribing {
     /// Asks for the views of a JobConfig, from now until the receiver is dropped.
     pub subscriptions: mpsc::Sender<Subscription>,
     /// JobConfigs with live Jobs and without a subscription; each may be told more than once.
-    pub strangers: mpsc::Receiver<String>,
+    pub strangers: mpsc::Receiver<(Kind, String)>,
 }
 
 /// Both ends.
@@ -171,11 +172,11 @@ impl Index {
         std::mem::take(&mut self.dirty)
     }
 
-    /// Whether any Job of a JobConfig lives.
-    pub fn has_live(&self, config: &str) -> bool {
+    /// The type of a JobConfig of which any Job lives; of one that had both, a queue, whose Jobs are left to their end.
+    pub fn live_kind(&self, config: &str) -> Option<Kind> {
         let terminal = |job: &JobDigest| job.verdict.as_ref().is_some_and(|verdict| verdict.terminal);
-        let mut jobs = self.by_config.get(config).into_iter().flatten().filter_map(|name| self.jobs.get(name));
-        jobs.any(|job| !terminal(job))
+        let jobs = self.by_config.get(config).into_iter().flatten().filter_map(|name| self.jobs.get(name));
+        jobs.filter(|job| !terminal(job)).map(|job| job.kind).min()
     }
 
     /// What there is of one JobConfig, as of `now`.
@@ -342,7 +343,8 @@ impl Watcher {
         let is_nobodys = |config: &str| self.views.get(config).is_none_or(watch::Sender::is_closed);
         for config in dirty.iter().filter(|config| is_nobodys(config)) {
             // A full channel is no loss: the next change of one of its Jobs tells of it again.
-            if self.index.has_live(config) && self.subscribers.strangers.try_send(config.to_string()).is_err() {
+            let Some(kind) = self.index.live_kind(config) else { continue };
+            if self.subscribers.strangers.try_send((kind, config.to_string())).is_err() {
                 tracing::debug!(job_config = %config, "a JobConfig that has left the file waits for its actor");
             }
         }

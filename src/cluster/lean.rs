@@ -59,6 +59,7 @@ struct MetaParts {
     resource_version: Option<String>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
+    labels: Option<std::collections::BTreeMap<String, String>>,
     annotations: Option<std::collections::BTreeMap<String, String>>,
     owner_references: Option<Vec<OwnerReference>>,
 }
@@ -71,6 +72,7 @@ impl From<MetaParts> for ObjectMeta {
             resource_version: parts.resource_version,
             creation_timestamp: parts.creation_timestamp,
             deletion_timestamp: parts.deletion_timestamp,
+            labels: parts.labels,
             annotations: parts.annotations,
             owner_references: parts.owner_references,
             ..Self::default()

@@ -16,7 +16,7 @@ use crate::{
     cluster::lean::LeanJob,
     decide::{
         digest::{JobDigest, PodDigest},
-        event::{CheckAnswer, CreateAnswer, DeleteAnswer},
+        event::{CheckAnswer, CreateAnswer, DeleteAnswer, KillAnswer},
         names::{ANNOTATION_NAME, LABEL_OWNER},
         observation::observe,
         policy::REQUEST_TIMEOUT,
@@ -130,7 +130,7 @@ impl Requests {
         };
         let pods: Vec<PodDigest> = pods.items.iter().filter_map(PodDigest::of).collect();
         let pods: Vec<&PodDigest> = pods.iter().collect();
-        CheckAnswer::Found(observe(&digest, &pods, self.cluster.clock.unix_millis()))
+        CheckAnswer::Found(Box::new(observe(&digest, &pods, self.cluster.clock.unix_millis())))
     }
 
     /// Deletes a Job; with `Foreground` it is gone when its pods are.
@@ -151,6 +151,29 @@ impl Requests {
         }
     }
 
+    /// Deletes the pods of a Job without any grace.
+    pub async fn kill_pods(&self, name: &JobName) -> KillAnswer {
+        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")).limit(PODS_MAX);
+        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job)).await else {
+            return KillAnswer::Unanswered;
+        };
+        let mut worst = KillAnswer::Killed;
+        for pod in pods.items {
+            let params = DeleteParams {
+                preconditions: Some(Preconditions { uid: pod.metadata.uid, resource_version: None }),
+                ..DeleteParams::default().grace_period(0)
+            };
+            let request = Request::new(self.cluster.pods.resource_url());
+            let request = request.delete(&pod.metadata.name.unwrap_or_default(), &params);
+            match self.fenced("delete", self.send_text(request)).await {
+                Ok(_) | Err(Refusal::Final { code: 404 | 409, .. }) => {}
+                Err(Refusal::Final { code: 403, .. }) => return KillAnswer::Forbidden,
+                Err(_) => worst = KillAnswer::Unanswered,
+            }
+        }
+        worst
+    }
+
     /// The answer is the whole Job, of which nobody needs more than the uid.
     async fn post(&self, job: &Job) -> kube::Result<LeanJob> {
         let body = serde_json::to_vec(job).map_err(kube::Error::SerdeError)?;
@@ -160,7 +183,10 @@ impl Requests {
 
     /// The answer is a Job or a status, and nobody needs either.
     async fn remove(&self, name: &JobName, params: &DeleteParams) -> kube::Result<String> {
-        let request = self.requesting().delete(&name.0, params);
+        self.send_text(self.requesting().delete(&name.0, params)).await
+    }
+
+    async fn send_text(&self, request: Result<HttpRequest, kube::core::request::Error>) -> kube::Result<String> {
         self.cluster.client.request_text(self.carrying_the_fence(request)?).await
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
-use crate::config::job_config::JobConfig;
+use crate::config::entry::{Entry, Kind};
 
 /// What becomes of one JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Change {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// What becomes of whom.
-    pub by_name: BTreeMap<String, Change>,
+    pub by_name: BTreeMap<String, (Kind, Change)>,
     /// How many stay as they are.
     pub unchanged: usize,
 }
@@ -29,29 +29,29 @@ pub struct Changes {
 impl Changes {
     /// What becomes of each.
     pub fn between<'a>(
-        before: impl IntoIterator<Item = &'a JobConfig>,
-        after: impl IntoIterator<Item = &'a JobConfig>,
+        before: impl IntoIterator<Item = &'a Entry>,
+        after: impl IntoIterator<Item = &'a Entry>,
     ) -> Self {
-        let mut old: BTreeMap<&str, &JobConfig> = before.into_iter().map(|job| (job.name.as_str(), job)).collect();
+        let mut old: BTreeMap<&str, &Entry> = before.into_iter().map(|entry| (entry.name(), entry)).collect();
         let mut changes = Self::default();
-        for job in after {
-            let change = match old.remove(job.name.as_str()) {
+        for entry in after {
+            let change = match old.remove(entry.name()) {
                 None => Change::Added,
-                Some(known) if known == job => {
+                Some(known) if known == entry => {
                     changes.unchanged += 1;
                     continue;
                 }
-                Some(known) => Change::Changed(changed_keys(known, job)),
+                Some(known) => Change::Changed(changed_keys(known, entry)),
             };
-            changes.by_name.insert(job.name.clone(), change);
+            changes.by_name.insert(entry.name().to_owned(), (entry.kind(), change));
         }
-        changes.by_name.extend(old.keys().map(|name| ((*name).to_owned(), Change::Removed)));
+        changes.by_name.extend(old.iter().map(|(name, entry)| ((*name).to_owned(), (entry.kind(), Change::Removed))));
         changes
     }
 
     /// How many are added, changed and removed.
     pub fn counts(&self) -> (usize, usize, usize) {
-        let count = |kind: fn(&Change) -> bool| self.by_name.values().filter(|change| kind(change)).count();
+        let count = |kind: fn(&Change) -> bool| self.by_name.values().filter(|(_, change)| kind(change)).count();
         let changed = count(|change| matches!(change, Change::Changed(_)));
         (count(|change| *change == Change::Added), changed, count(|change| *change == Change::Removed))
     }
@@ -59,18 +59,23 @@ impl Changes {
 
 impl fmt::Display for Changes {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, change) in &self.by_name {
+        for (name, (kind, change)) in &self.by_name {
+            let (changed, removed) = match kind {
+                Kind::Queue => (
+                    "new Jobs by the new entry, running ones finish as they are",
+                    "nothing is created any more, what lives of it is seen to its end",
+                ),
+                Kind::Service => ("each replica is replaced if its pod differs", "it is stopped"),
+            };
             match change {
                 Change::Added => writeln!(to, "+ {name}: new")?,
                 Change::Changed(keys) => {
-                    writeln!(to, "~ {name}: new Jobs by the new entry, running ones finish as they are")?;
+                    writeln!(to, "~ {name}: {changed}")?;
                     for key in keys {
                         writeln!(to, "    {key}")?;
                     }
                 }
-                Change::Removed => {
-                    writeln!(to, "- {name}: nothing is created any more, what lives of it is seen to its end")?;
-                }
+                Change::Removed => writeln!(to, "- {name}: {removed}")?,
             }
         }
         let (added, changed, removed) = self.counts();
@@ -79,8 +84,8 @@ impl fmt::Display for Changes {
 }
 
 /// `key: before → after`, for each leaf that differs.
-fn changed_keys(before: &JobConfig, after: &JobConfig) -> Vec<String> {
-    let tree = |job: &JobConfig| serde_json::to_value(job).unwrap_or_default();
+fn changed_keys(before: &Entry, after: &Entry) -> Vec<String> {
+    let tree = |entry: &Entry| serde_json::to_value(entry).unwrap_or_default();
     let mut keys = vec![];
     compare("", &tree(before), &tree(after), &mut keys);
     keys
@@ -125,18 +130,21 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
+    use crate::config::job_config::JobConfig;
 
-    fn job(keys: &Value) -> JobConfig {
+    fn job(keys: &Value) -> Entry {
         let mut entry = json!({"queueName": "q", "podConfig": {"image": "i:1"}});
         crate::config::jobs_file::lay_over(&mut entry, keys.clone());
         let mut job: JobConfig = serde_json::from_value(entry).expect("an entry");
         if job.name.is_empty() {
             job.name.clone_from(&job.queue_name);
         }
-        job
+        Entry::Queue(Arc::new(job))
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub const CONCURRENT_JOBS_MAX: u32 = 10_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobConfig {
-    /// What is kept going: a queue's Jobs (default).
+    /// What is kept going: a queue's Jobs (default); `service` is the other type.
     #[serde(default, rename = "type")]
     pub kind: JobType,
     /// Unique name; stands in labels, metrics and the API. Default: `queueName`.
@@ -95,6 +95,9 @@ pub struct JobConfig {
     /// Nothing is created while this is set; running Jobs go on. Default: false.
     #[serde(default)]
     pub paused: bool,
+    /// Services that have to be RUNNING: nothing is created before they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
 }
 
 /// The shortest `ttlSecondsAfterFinished`: the request timeout plus one minute, so that no late create
@@ -120,7 +123,7 @@ impl JobConfig {
     }
 }
 
-/// What a JobConfig keeps going.
+/// What a [`JobConfig`] keeps going.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum JobType {

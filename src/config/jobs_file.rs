@@ -3,17 +3,20 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::config::{
+    dependencies,
+    entry::{Entry, Kind},
     job_config::{JobConfig, JobTemplate},
-    json::{self, Kind, Node, line_column},
+    json::{self, Node, line_column},
     problems::{Place, Problem, Problems, nearest},
-    rules,
-    schema::{Finding, JOB_CONFIG},
+    rules::{self, NOT_IN_A_SERVICE},
+    schema::{Finding, JOB_CONFIG, SERVICE_CONFIG},
 };
 
 /// The largest jobs.json: a ConfigMap holds no more.
@@ -23,7 +26,7 @@ pub const BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobsFile {
     /// The entries in the order of the file; names are unique.
-    pub jobs: Vec<JobConfig>,
+    pub jobs: Vec<Entry>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -102,6 +105,10 @@ impl Loader<'_> {
             }
         }
         problems.extend(self.duplicates(&jobs));
+        // A name that is missing may be that of an entry that is wrong itself.
+        if problems.is_empty() {
+            problems.extend(self.dependencies(&jobs));
+        }
         problems.sort_by_key(|problem| match &problem.place {
             Place::Text { line, column, .. } => (*line, *column),
             Place::Source { .. } => (0, 0),
@@ -109,7 +116,7 @@ impl Loader<'_> {
         problems.dedup();
         if problems.is_empty() {
             let warnings = self.shared_queues(&jobs);
-            return Ok(JobsFile { jobs: jobs.into_iter().map(|(_, _, job)| job).collect(), warnings });
+            return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), warnings });
         }
         Err(Problems(problems))
     }
@@ -119,9 +126,9 @@ impl Loader<'_> {
     }
 
     fn root_problems(&self) -> Vec<Problem> {
-        let Kind::Object(members) = &self.root.kind else {
+        let json::Kind::Object(members) = &self.root.kind else {
             return match self.root.kind {
-                Kind::Array(_) => vec![],
+                json::Kind::Array(_) => vec![],
                 _ => vec![self.problem(
                     self.root.start,
                     String::new(),
@@ -134,13 +141,13 @@ impl Loader<'_> {
         });
         let mut problems: Vec<Problem> = unknown.collect();
         match self.root.get("jobs").map(|jobs| &jobs.kind) {
-            Some(Kind::Array(_)) => {}
+            Some(json::Kind::Array(_)) => {}
             Some(_) => {
                 problems.push(self.problem(self.root.start, "jobs".into(), "allowed is an array of entries".into()))
             }
             None => problems.push(self.problem(self.root.start, String::new(), "the key \"jobs\" is missing".into())),
         }
-        if self.defaults().is_some_and(|node| !matches!(node.kind, Kind::Object(_))) {
+        if self.defaults().is_some_and(|node| !matches!(node.kind, json::Kind::Object(_))) {
             problems.push(self.problem(self.root.start, "defaults".into(), "allowed is an object".into()));
         }
         problems
@@ -148,8 +155,8 @@ impl Loader<'_> {
 
     fn entries(&self) -> (&[Node], String) {
         match (&self.root.kind, self.root.get("jobs").map(|jobs| &jobs.kind)) {
-            (Kind::Array(entries), _) => (entries, String::new()),
-            (_, Some(Kind::Array(entries))) => (entries, "jobs".into()),
+            (json::Kind::Array(entries), _) => (entries, String::new()),
+            (_, Some(json::Kind::Array(entries))) => (entries, "jobs".into()),
             _ => (&[], "jobs".into()),
         }
     }
@@ -158,26 +165,23 @@ impl Loader<'_> {
         self.root.get("defaults")
     }
 
-    fn entry(&self, node: &Node, path: &str) -> Result<JobConfig, Vec<Problem>> {
+    fn entry(&self, node: &Node, path: &str) -> Result<Entry, Vec<Problem>> {
+        let own = node.to_value();
         let mut value = self.defaults().map_or_else(|| Value::Object(Map::new()), Node::to_value);
-        lay_over(&mut value, node.to_value());
-        let findings = JOB_CONFIG.findings(&value);
-        let mut problems: Vec<Problem> = findings.into_iter().map(|finding| self.locate(node, path, finding)).collect();
-        problems.extend(rules::template_findings(&value).into_iter().map(|finding| self.locate(node, path, finding)));
-        if !problems.is_empty() {
-            return Err(problems);
+        let kind = own.get("type").or_else(|| value.get("type")).and_then(Value::as_str).unwrap_or_default();
+        let kind = Kind::of(kind);
+        keep_what_concerns(kind, &mut value);
+        lay_over(&mut value, own.clone());
+        let mut findings = shape(kind, &own, &mut value);
+        if findings.is_empty() {
+            let entry = read_entry(kind, value)
+                .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
+            findings = rules::findings(&entry);
+            if findings.is_empty() {
+                return Ok(entry);
+            }
         }
-        let mut job: JobConfig = serde_json::from_value(value)
-            .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
-        if job.name.is_empty() {
-            job.name.clone_from(&job.queue_name);
-        }
-        let broken = rules::findings(&job);
-        if broken.is_empty() {
-            Ok(job)
-        } else {
-            Err(broken.into_iter().map(|finding| self.locate(node, path, finding)).collect())
-        }
+        Err(findings.into_iter().map(|finding| self.locate(node, path, finding)).collect())
     }
 
     /// Finds the place of a problem: in the entry, else in the defaults, else at the nearest thing above it.
@@ -198,28 +202,41 @@ impl Loader<'_> {
         self.problem(key_start.unwrap_or(node.start), path, finding.text)
     }
 
-    fn duplicates(&self, jobs: &[(&Node, String, JobConfig)]) -> Vec<Problem> {
+    fn duplicates(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
         let mut first: BTreeMap<&str, &str> = BTreeMap::new();
         let mut problems = vec![];
-        for (node, path, job) in jobs {
-            if let Some(earlier) = first.insert(&job.name, path) {
+        for (node, path, entry) in entries {
+            if let Some(earlier) = first.insert(entry.name(), path) {
                 let place = node.get("name").or_else(|| node.get("queueName")).unwrap_or(node);
-                let what =
-                    format!("the name \"{}\" is taken by {earlier}: give each entry a \"name\" of its own", job.name);
+                let what = format!(
+                    "the name \"{}\" is taken by {earlier}: give each entry a \"name\" of its own",
+                    entry.name()
+                );
                 problems.push(self.problem(place.start, format!("{path}.name"), what));
             }
         }
         problems
     }
 
-    fn shared_queues(&self, jobs: &[(&Node, String, JobConfig)]) -> Vec<Problem> {
+    /// What is wrong between entries: dependencies that are no services, and those that go in a circle.
+    fn dependencies(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
+        let all: Vec<&Entry> = entries.iter().map(|(.., entry)| entry).collect();
+        let located = |(at, finding)| {
+            let (node, path, _): &Placed<'_> = &entries[at];
+            self.locate(node, path, finding)
+        };
+        dependencies::findings(&all).into_iter().map(located).collect()
+    }
+
+    fn shared_queues(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
         let mut first: BTreeMap<&str, &str> = BTreeMap::new();
         let mut warnings = vec![];
-        for (node, path, job) in jobs {
-            if let Some(earlier) = first.insert(&job.queue_name, path) {
+        for (node, path, entry) in entries {
+            let Some(queue) = entry.queue() else { continue };
+            if let Some(earlier) = first.insert(&queue.queue_name, path) {
                 let what = format!(
                     "the queue \"{}\" is also {earlier}'s: each of the two starts Jobs for every message",
-                    job.queue_name
+                    queue.queue_name
                 );
                 warnings.push(self.problem(
                     node.get("queueName").unwrap_or(node).start,
@@ -232,12 +249,71 @@ impl Loader<'_> {
     }
 }
 
+/// An entry with its node and its path.
+type Placed<'a> = (&'a Node, String, Entry);
+
+/// Defaults are for whom they concern: those of the other type are left out.
+fn keep_what_concerns(kind: Kind, defaults: &mut Value) {
+    let Value::Object(keys) = defaults else { return };
+    let (own, other) = match kind {
+        Kind::Queue => (&JOB_CONFIG, &SERVICE_CONFIG),
+        Kind::Service => (&SERVICE_CONFIG, &JOB_CONFIG),
+    };
+    keys.retain(|key, _| own.keys().any(|known| known == key) || !other.keys().any(|known| known == key));
+    if kind == Kind::Service {
+        NOT_IN_A_SERVICE.iter().for_each(|(path, _)| remove(defaults, path));
+    }
+}
+
+fn remove(value: &mut Value, path: &[&str]) {
+    let Some((last, above)) = path.split_last() else { return };
+    let holder = above.iter().try_fold(value, |value, key| value.get_mut(*key));
+    holder.and_then(Value::as_object_mut).map(|object| object.remove(*last));
+}
+
+/// What a schema finds in an entry that has its defaults, and what it says itself that its type knows nothing of.
+fn shape(kind: Kind, own: &Value, value: &mut Value) -> Vec<Finding> {
+    let mut findings = vec![];
+    if kind == Kind::Service {
+        for (path, why) in NOT_IN_A_SERVICE {
+            if path.iter().try_fold(own, |value, key| value.get(*key)).is_some() {
+                findings.push(Finding { at_key: true, ..Finding::new(path, why) });
+                remove(value, path);
+            }
+        }
+    }
+    findings.extend(match kind {
+        Kind::Queue => JOB_CONFIG.findings(value),
+        Kind::Service => SERVICE_CONFIG.findings(value),
+    });
+    for finding in findings.iter_mut().filter(|finding| finding.path == ["type"]) {
+        finding.text = format!("found {}, allowed is \"queue\" or \"service\"", value["type"]);
+    }
+    findings.extend(rules::template_findings(value));
+    findings
+}
+
+fn read_entry(kind: Kind, value: Value) -> serde_json::Result<Entry> {
+    if kind == Kind::Service {
+        return serde_json::from_value(value).map(|service| Entry::Service(Arc::new(service)));
+    }
+    let mut queue: JobConfig = serde_json::from_value(value)?;
+    if queue.name.is_empty() {
+        queue.name.clone_from(&queue.queue_name);
+    }
+    Ok(Entry::Queue(Arc::new(queue)))
+}
+
 /// Different templates that entries are compared with: most files have one, in their defaults.
 const TEMPLATES_MAX: usize = 16;
 
 /// An entry whose template another has, too, shares it.
-fn share(job: &mut JobConfig, templates: &mut Vec<JobTemplate>) {
-    let Some(template) = &mut job.job_template else { return };
+fn share(entry: &mut Entry, templates: &mut Vec<JobTemplate>) {
+    let template = match entry {
+        Entry::Queue(queue) => &mut Arc::make_mut(queue).job_template,
+        Entry::Service(service) => &mut Arc::make_mut(service).job_template,
+    };
+    let Some(template) = template else { return };
     match templates.iter().find(|known| *known == template) {
         Some(known) => *template = known.clone(),
         None if templates.len() < TEMPLATES_MAX => templates.push(template.clone()),

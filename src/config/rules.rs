@@ -6,8 +6,11 @@ use k8s_openapi::api::batch::v1::JobTemplateSpec;
 use serde_json::Value;
 
 use crate::config::{
+    entry::Entry,
     job_config::{JobConfig, TTL_SECONDS_MIN},
+    pod_config::PodConfig,
     schema::{Finding, JOB_TEMPLATE},
+    service_config::ServiceConfig,
 };
 
 /// Looking more often than this would only load the database: LISTEN is the way to be faster.
@@ -23,15 +26,35 @@ pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const OUR_LABELS: [&str; 6] =
     ["app", "owner-id", "queue-name", "environment", "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"];
 
+/// A service is checked no more often than this: with many of them that would be all that job-chief does.
+pub const SERVICE_CHECK_INTERVAL_MIN: Duration = Duration::from_secs(5);
+
+/// A pod gets at least so long to end: without any grace it is killed in the middle of what it does.
+pub const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
 /// Everything that is wrong with an entry of the right shape.
-pub fn findings(job: &JobConfig) -> Vec<Finding> {
-    let mut found = durations(job);
-    found.extend(liveness(job));
-    if let Some(template) = &job.job_template {
+pub fn findings(entry: &Entry) -> Vec<Finding> {
+    let (mut found, template) = match entry {
+        Entry::Queue(queue) => (within(&queue_durations(queue)), &queue.job_template),
+        Entry::Service(service) => {
+            let durations = within(&service_durations(service));
+            (durations.into_iter().chain(check(service)).collect(), &service.job_template)
+        }
+    };
+    found.extend(liveness(entry.pod_config()));
+    if let Some(template) = template {
         found.extend(template_rules(&template.0));
     }
     found
 }
+
+/// Keys of a queue that mean nothing in a service, each with what to write instead. `jobs.json`'s `defaults` may have
+/// them: there they are for the queues.
+pub const NOT_IN_A_SERVICE: [(&[&str], &str); 3] = [
+    (&["podConfig", "parallelism"], "a service has one pod a Job: set \"replicas\" instead"),
+    (&["queueName"], "a service has no queue: remove it, or the type \"service\""),
+    (&["backoff", "after"], "a service backs off after each end: remove it"),
+];
 
 /// What Kubernetes' schema finds in the `jobTemplate` of an entry's JSON.
 pub fn template_findings(entry: &Value) -> Vec<Finding> {
@@ -43,8 +66,11 @@ pub fn template_findings(entry: &Value) -> Vec<Finding> {
     found
 }
 
-fn durations(job: &JobConfig) -> Vec<Finding> {
-    let all = [
+/// A key, what was found, and the least that is allowed.
+type Bounded = (&'static str, Duration, Duration);
+
+fn queue_durations(job: &JobConfig) -> [Bounded; 9] {
+    [
         ("queueCheckInterval", job.queue_check_interval, CHECK_INTERVAL_MIN),
         ("jobStartTimeout", job.job_start_timeout, START_TIMEOUT_MIN),
         ("waitTimeAfterSuccessfulRun", job.wait_time_after_successful_run, Duration::ZERO),
@@ -54,18 +80,50 @@ fn durations(job: &JobConfig) -> Vec<Finding> {
         ("fetchGrace", job.fetch_grace, Duration::ZERO),
         ("handover", job.handover, Duration::ZERO),
         ("startErrorGrace", job.start_error_grace, Duration::ZERO),
-    ];
-    let outside = all.into_iter().filter(|(_, found, least)| !(*least..=DURATION_MAX).contains(found));
+    ]
+}
+
+fn service_durations(service: &ServiceConfig) -> [Bounded; 8] {
+    [
+        ("checkInterval", service.check_interval, SERVICE_CHECK_INTERVAL_MIN),
+        ("startTimeout", service.start_timeout, START_TIMEOUT_MIN),
+        ("stopTimeout", service.stop_timeout, STOP_TIMEOUT_MIN),
+        ("startErrorGrace", service.start_error_grace, Duration::ZERO),
+        ("waitTimeAfterSuccessfulRun", service.wait_time_after_successful_run, Duration::ZERO),
+        ("waitTimeAfterFailedRun", service.wait_time_after_failed_run, Duration::ZERO),
+        ("waitTimeAfterTimeout", service.wait_time_after_timeout, Duration::ZERO),
+        ("waitTimeAfterError", service.wait_time_after_error, Duration::ZERO),
+    ]
+}
+
+fn within(durations: &[Bounded]) -> Vec<Finding> {
+    let outside = durations.iter().filter(|(_, found, least)| !(*least..=DURATION_MAX).contains(found));
     outside
         .map(|(key, found, least)| {
-            let (found, least) = (humantime::format_duration(found), humantime::format_duration(least));
+            let (found, least) = (humantime::format_duration(*found), humantime::format_duration(*least));
             Finding::new(&[key], format!("found \"{found}\", allowed is from \"{least}\" to \"366days\""))
         })
         .collect()
 }
 
-fn liveness(job: &JobConfig) -> Vec<Finding> {
-    let Some(probe) = job.pod_config.liveness.as_ref().filter(|probe| probe.enabled) else { return vec![] };
+/// A check needs a port that the container is said to listen on.
+fn check(service: &ServiceConfig) -> Vec<Finding> {
+    let Some(check) = &service.check else { return vec![] };
+    let (key, port) = match (check.tcp, &check.http) {
+        (Some(port), None) => (vec!["check", "tcp"], port),
+        (None, Some(http)) => (vec!["check", "http", "port"], http.port),
+        _ => return vec![Finding::new(&["check"], "allowed is one of \"tcp\" and \"http\"")],
+    };
+    if service.ports.contains(&port) {
+        return vec![];
+    }
+    let listed = service.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let listed = if listed.is_empty() { "none is".to_owned() } else { format!("there: {listed}") };
+    vec![Finding::new(&key, format!("the port {port} is not listed in \"ports\" ({listed})"))]
+}
+
+fn liveness(pod: &PodConfig) -> Vec<Finding> {
+    let Some(probe) = pod.liveness.as_ref().filter(|probe| probe.enabled) else { return vec![] };
     let missing = [("path", probe.path.is_none()), ("port", probe.port.is_none())];
     let missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
     missing

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::config::{
     job_config::{DURATION_ALLOWED, JobConfig},
     problems::nearest,
+    service_config::ServiceConfig,
 };
 
 /// Kubernetes' grammar of quantities, from `apimachinery/pkg/api/resource`.
@@ -42,8 +43,11 @@ impl Finding {
     }
 }
 
-/// The judge of one entry of jobs.json.
+/// The judge of one entry of jobs.json that is a queue.
 pub static JOB_CONFIG: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<JobConfig>()));
+
+/// The judge of one that is a service.
+pub static SERVICE_CONFIG: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<ServiceConfig>()));
 
 /// The judge of a `jobTemplate`: Kubernetes' own schema, of which nothing is required.
 pub static JOB_TEMPLATE: LazyLock<Judge> = LazyLock::new(|| {
@@ -57,18 +61,30 @@ pub static JOB_TEMPLATE: LazyLock<Judge> = LazyLock::new(|| {
 
 /// The JSON Schema of jobs.json, for editors: the array, or the object with `defaults`.
 pub fn jobs_json_schema() -> Value {
-    let mut entry = schema_of::<JobConfig>();
-    let mut defs = entry["$defs"].take();
-    let mut defaults = entry.clone();
-    for schema in [&mut entry, &mut defaults] {
+    let (mut queue, mut service) = (schema_of::<JobConfig>(), schema_of::<ServiceConfig>());
+    let mut defs = queue["$defs"].take();
+    let mut defaults = queue.clone();
+    if let (Value::Object(all), Value::Object(more)) = (&mut defs, service["$defs"].take()) {
+        all.extend(more);
+    }
+    if let (Some(Value::Object(all)), Some(Value::Object(more))) =
+        (defaults.get_mut("properties"), service.get("properties").cloned())
+    {
+        more.into_iter().for_each(|(key, schema)| {
+            all.entry(key).or_insert(schema);
+        });
+    }
+    for schema in [&mut queue, &mut service, &mut defaults] {
         let object = schema.as_object_mut().expect("a struct's schema is an object");
         object.remove("$defs");
         object.remove("$schema");
     }
     defaults["required"] = json!([]);
-    defs["JobConfig"] = entry;
-    defs["Defaults"] = defaults;
-    let jobs = json!({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/JobConfig"}});
+    (defs["JobConfig"], defs["ServiceConfig"], defs["Defaults"]) = (queue, service, defaults);
+    let is_service = json!({"properties": {"type": {"const": "service"}}, "required": ["type"]});
+    let entry =
+        json!({"if": is_service, "then": {"$ref": "#/$defs/ServiceConfig"}, "else": {"$ref": "#/$defs/JobConfig"}});
+    let jobs = json!({"type": "array", "minItems": 1, "items": entry});
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jobs.json of job-chief",
@@ -138,6 +154,11 @@ impl Judge {
     pub fn of(schema: Value) -> Self {
         let validator = jsonschema::validator_for(&schema).expect("schemas made from types are valid");
         Self { schema, validator }
+    }
+
+    /// The keys that a value may have.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.schema["properties"].as_object().into_iter().flat_map(|known| known.keys()).map(String::as_str)
     }
 
     /// Everything that is wrong with a value.

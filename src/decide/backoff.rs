@@ -84,7 +84,7 @@ impl Backoff {
 }
 
 /// `wait · factor^steps`, never beyond the maximum (nor below `wait` where that is the larger).
-fn grown_wait(wait: Duration, steps: u32, policy: &BackoffPolicy) -> Duration {
+pub(super) fn grown_wait(wait: Duration, steps: u32, policy: &BackoffPolicy) -> Duration {
     let ceiling = policy.wait_max.max(wait);
     let mut grown = wait;
     for _ in 0..steps {
@@ -97,7 +97,7 @@ fn grown_wait(wait: Duration, steps: u32, policy: &BackoffPolicy) -> Duration {
 }
 
 /// Up to a tenth more, so that JobConfigs that failed together do not come back together.
-fn jittered(wait: Duration, jitter: u32) -> Duration {
+pub(super) fn jittered(wait: Duration, jitter: u32) -> Duration {
     wait.saturating_add(wait.saturating_mul(jitter.min(999)) / 10_000)
 }
 

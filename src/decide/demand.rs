@@ -1,12 +1,11 @@
 //! How many more Jobs: when a lifecycle looks at its queue, what it makes of the look, and what a look tells of
 //! the workers that have ended.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::decide::{
     event::{CreateAnswer, Decision, DepthRequest, Effect, Why},
     lifecycle::{Lifecycle, Milestone},
-    names::job_name,
     policy::{BURST_MAX, retry_wait},
     run::{JobName, Slot},
     scale::{Look, Tally, WATCHFUL_LIMIT, jobs_wanted},
@@ -78,11 +77,11 @@ impl Lifecycle {
     // --- how much room
 
     pub(super) fn live(&self) -> u64 {
-        self.runs.values().filter(|run| !(run.slot >= OVERFLOW_SLOT && run.is_finished())).count() as u64
+        self.fleet.runs.values().filter(|run| !(run.slot >= OVERFLOW_SLOT && run.is_finished())).count() as u64
     }
 
     fn starting(&self, now: Duration) -> u64 {
-        self.runs.values().filter(|run| run.is_starting(now, &self.policy)).count() as u64
+        self.fleet.runs.values().filter(|run| run.is_starting(now, self.policy.fetch_grace)).count() as u64
     }
 
     /// `maxConcurrentJobs − live − cooling slots`; less where the cluster is full or a back-off allows one trial.
@@ -90,17 +89,16 @@ impl Lifecycle {
     fn room_and_limit(&self) -> (u64, Why) {
         let max = u64::from(self.policy.jobs_max);
         let live = self.live();
-        let cooling =
-            self.cooling.keys().filter(|slot| !self.runs.values().any(|run| run.slot == **slot)).count() as u64;
+        let cooling = self.cooling.keys().filter(|slot| !self.fleet.is_taken(**slot)).count() as u64;
         let free = max.saturating_sub(live);
         let tighter = |room: (u64, Why), limit: (u64, Why)| if limit.0 < room.0 { limit } else { room };
         let mut room = (free.saturating_sub(cooling), if free == 0 { Why::Full } else { Why::Cooling });
         // As many as have started, and one: and that one waits for its node already.
-        if self.runs.values().any(Run::is_running) && self.runs.values().any(Run::is_unschedulable) {
+        if self.fleet.runs.values().any(Run::is_running) && self.fleet.runs.values().any(Run::is_unschedulable) {
             room = tighter(room, (0, Why::ClusterFull));
         }
         if self.backoff.is_active() {
-            let trial = self.runs.values().any(|run| run.trial);
+            let trial = self.fleet.runs.values().any(|run| run.trial);
             room = tighter(room, (u64::from(!trial), Why::BackingOff));
         }
         room
@@ -128,7 +126,7 @@ impl Lifecycle {
     /// Asks for the depth.
     pub(super) fn begin_look(&mut self, now: Duration) -> Effect {
         (self.look.reading, self.look.asked_at, self.look.hinted) = (true, now, false);
-        let running = self.runs.values().any(Run::is_running);
+        let running = self.fleet.runs.values().any(Run::is_running);
         let enough = self.claims.look_limit(self.policy.messages_per_job, self.policy.jobs_max.into());
         Effect::ReadDepth(DepthRequest {
             since_us: self.claims.since_us,
@@ -158,7 +156,7 @@ impl Lifecycle {
     fn next_look(&mut self, now: Duration, look: &Look) -> Duration {
         let interval = self.policy.check_interval;
         // The first wait is spread over the whole interval, those after it over a tenth: jitter only shortens.
-        let early = interval.saturating_mul(self.jitter()) / if self.look.first { 1_000 } else { 10_000 };
+        let early = interval.saturating_mul(self.fleet.jitter()) / if self.look.first { 1_000 } else { 10_000 };
         let due = now.saturating_add(interval.saturating_sub(early));
         let on_the_beat = due.saturating_sub(since_the_beat(due));
         let routine = if interval >= BEAT * 8 { on_the_beat } else { due };
@@ -199,7 +197,7 @@ impl Lifecycle {
                 continue;
             }
             if !self.backoff.is_active() || success.trial {
-                let jitter = self.jitter();
+                let jitter = self.fleet.jitter();
                 self.backoff.note_failed_run(now, self.policy.wait_after_failure, &self.policy.backoff, jitter);
             }
             self.milestones.push(Milestone::TookNothing);
@@ -267,14 +265,14 @@ impl Lifecycle {
     /// The slot in which the next Job is due that was asked for by hand: neither a pause nor a back-off nor a slot that
     /// cools keeps it, but there are never more than `maxConcurrentJobs`.
     pub(super) fn next_asked(&self) -> Option<Slot> {
-        if self.by_hand.asked <= self.by_hand.served || !self.may_create_at_all() {
+        if self.by_hand.asked <= self.by_hand.served || !self.may_create_by_hand() {
             return None;
         }
         // One after another: were a later one on record before an earlier one, the earlier would count as served.
-        if self.runs.values().any(Run::is_asked_and_unwritten) {
+        if self.fleet.runs.values().any(Run::is_asked_and_unwritten) {
             return None;
         }
-        let is_free = |slot: &Slot| !self.runs.values().any(|run| run.slot == *slot);
+        let is_free = |slot: &Slot| !self.fleet.is_taken(*slot);
         (0..self.policy.jobs_max).find(is_free).filter(|_| self.live() < u64::from(self.policy.jobs_max))
     }
 
@@ -290,29 +288,28 @@ impl Lifecycle {
             self.by_hand.served += 1;
             self.cooling.remove(&slot);
             self.notes.note_decision(now, decision);
-            let name = self.next_name();
-            self.runs.insert(name.clone(), Run::asked(name, slot, decision, self.by_hand.served, now));
+            let name = self.fleet.next_name(&self.policy.runs);
+            self.fleet.runs.insert(name.clone(), Run::asked(name, slot, decision, self.by_hand.served, now));
         }
     }
 
-    fn next_name(&mut self) -> JobName {
-        self.names_given += 1;
-        job_name(&self.policy.instance, &self.policy.name, self.seed, self.names_given)
-    }
-
     fn wish(&mut self, now: Duration, jobs: u64, decision: Decision, mut waited: Option<Duration>) {
-        self.messages_at.retain(|name, _| self.runs.contains_key(name));
+        self.messages_at.retain(|name, _| self.fleet.runs.contains_key(name));
         let taken = self.slots_taken();
         let free: Vec<Slot> =
             (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
         for slot in free {
-            let name = self.next_name();
+            let name = self.fleet.next_name(&self.policy.runs);
             let run = Run::decided(name.clone(), slot, (decision, self.claims.tally), now);
             if let Some(waited) = waited.take() {
                 self.messages_at.insert(name.clone(), now.saturating_sub(waited));
             }
-            self.runs.insert(name, run);
+            self.fleet.runs.insert(name, run);
         }
+    }
+
+    fn slots_taken(&self) -> BTreeSet<Slot> {
+        self.fleet.runs.values().map(|run| run.slot).chain(self.cooling.keys().copied()).collect()
     }
 
     /// The first Job of a decision is confirmed, or will not be.
@@ -324,12 +321,6 @@ impl Lifecycle {
         if matches!(answer, CreateAnswer::Exists { .. }) {
             self.milestones.push(Milestone::Created { waited: now.saturating_sub(message_at) });
         }
-    }
-
-    /// Thousandths, 0 to 999, different at every call.
-    pub(super) fn jitter(&mut self) -> u32 {
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from((self.seed >> 33) % 1000).unwrap_or_default()
     }
 }
 

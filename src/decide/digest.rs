@@ -11,9 +11,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 
-use crate::decide::{
-    names::{ANNOTATION_NAME, ANNOTATION_SLOT},
-    run::{JobName, Reason, Slot, shorten},
+use crate::{
+    config::entry::Kind,
+    decide::{
+        names::{ANNOTATION_NAME, ANNOTATION_SLOT, LABEL_CONFIG_HASH, LABEL_TYPE},
+        run::{JobName, Reason, Slot, shorten},
+    },
 };
 
 /// Milliseconds since 1970, as the API server wrote them.
@@ -32,6 +35,10 @@ pub struct JobDigest {
     pub config: Option<Box<str>>,
     /// The slot it was created for.
     pub slot: Option<Slot>,
+    /// The type of its JobConfig.
+    pub kind: Kind,
+    /// The hash of what it was rendered from.
+    pub config_hash: Box<str>,
     /// `metadata.creationTimestamp`.
     pub created_at: Millis,
     /// `status.startTime`: the controller has looked at it.
@@ -80,6 +87,10 @@ pub struct PodDigest {
     pub terminating: bool,
     /// The node it stands on.
     pub node: Option<Box<str>>,
+    /// Its condition `Ready` is true.
+    pub ready: bool,
+    /// Its address, once it has one.
+    pub ip: Option<Box<str>>,
 }
 
 /// Why a pod does not start.
@@ -123,12 +134,15 @@ impl JobDigest {
     pub fn of(job: &Job) -> Option<Self> {
         let meta = &job.metadata;
         let status = job.status.as_ref();
+        let label = |key| meta.labels.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str);
         let annotation = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
         Some(Self {
             name: JobName(meta.name.clone()?),
             uid: meta.uid.as_deref()?.into(),
             resource_version: meta.resource_version.as_deref().unwrap_or_default().into(),
             config: annotation(ANNOTATION_NAME).map(|name| name.as_str().into()),
+            kind: Kind::of(label(LABEL_TYPE)),
+            config_hash: label(LABEL_CONFIG_HASH).into(),
             slot: annotation(ANNOTATION_SLOT).and_then(|slot| slot.parse().ok()),
             created_at: millis(meta.creation_timestamp.as_ref()).unwrap_or_default(),
             started_at: status.and_then(|s| millis(s.start_time.as_ref())),
@@ -173,6 +187,8 @@ impl PodDigest {
             disrupted: status.is_some_and(|s| condition(s, "DisruptionTarget", "True").is_some()),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).map(Into::into),
+            ready: status.is_some_and(|s| condition(s, "Ready", "True").is_some()),
+            ip: status.and_then(|s| s.pod_ip.as_deref()).map(Into::into),
         })
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! Events are facts, effects are wishes. Every effect is answered by exactly one event.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::decide::{
-    notes::Note,
-    observation::{Observed, SeenJob},
-    policy::Policy,
-    run::{End, JobName, Slot},
-    scale::Look,
+use crate::{
+    config::service_config::HttpCheck,
+    decide::{
+        keep_alive::ServiceOrders,
+        notes::Note,
+        observation::{Observed, SeenJob},
+        policy::Policy,
+        run::{End, JobName, Slot},
+        scale::Look,
+        service::ServicePolicy,
+        turn::Turn,
+    },
 };
 
 /// What the outside may tell a lifecycle.
@@ -48,6 +54,8 @@ pub enum Event {
         /// How many Jobs were asked for by hand, ever; each is created once, whatever the queue holds.
         asked: u64,
     },
+    /// Whether a service that it depends on is not up.
+    Held(bool),
     /// jobs.json says something else of this JobConfig, or has it again.
     Configured {
         /// What it says.
@@ -55,6 +63,16 @@ pub enum Event {
         /// The queue is another than before: nothing that was known of its messages counts.
         other_queue: bool,
     },
+    /// What people and jobs.json say of a service.
+    Ordered(ServiceOrders),
+    /// jobs.json says something else of this service, or has it again.
+    ServiceConfigured(Box<ServicePolicy>),
+    /// Whether it is this service's turn, among those that depend on one another.
+    Turned(Turn),
+    /// Answers [`Effect::Probe`]: what is wrong, where something is.
+    Probed(JobName, Result<(), Box<str>>),
+    /// Answers [`Effect::KillPods`].
+    PodsKilled(JobName, KillAnswer),
     /// The JobConfig has left the file: create nothing any more, and see what lives to its end.
     Drain,
     /// The process ends: begin nothing any more; running Jobs go on.
@@ -96,7 +114,7 @@ pub enum CreateAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CheckAnswer {
     /// It exists.
-    Found(SeenJob),
+    Found(Box<SeenJob>),
     /// It does not.
     Absent,
     /// No answer.
@@ -142,6 +160,37 @@ pub enum Effect {
     WriteEnd(Ended),
     /// Write down what is to be remembered besides runs.
     WriteNotes(Vec<Note>),
+    /// Ask a ready pod whether it works.
+    Probe {
+        /// Its Job.
+        name: JobName,
+        /// Its address.
+        address: Box<str>,
+        /// What to ask.
+        probe: Probe,
+    },
+    /// Delete the pods of a Job without any grace.
+    KillPods(JobName),
+}
+
+/// What a pod is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// Whether it takes connections on each of these ports.
+    Tcp(Arc<[u16]>),
+    /// Whether a page answers.
+    Http(Arc<HttpCheck>),
+}
+
+/// What the API server says of deleting pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KillAnswer {
+    /// Every pod that was there is deleted.
+    Killed,
+    /// The Role does not allow it.
+    Forbidden,
+    /// No answer.
+    Unanswered,
 }
 
 /// How a queue is to be counted.
@@ -170,6 +219,8 @@ pub struct Wish {
     pub adopted: Option<Box<str>>,
     /// Which of the Jobs that were asked for by hand it is, from 1.
     pub serves: Option<u64>,
+    /// How often a service had been started by hand when this replica of it was.
+    pub starts: Option<u64>,
 }
 
 /// A decision with its inputs.
@@ -222,6 +273,8 @@ pub enum Why {
     Held,
     /// Somebody asked for a Job by hand.
     Asked,
+    /// A replica of a service is kept up.
+    KeptUp,
 }
 
 impl Why {
@@ -237,6 +290,7 @@ impl Why {
             Self::BackingOff => "backing_off",
             Self::Held => "held",
             Self::Asked => "asked",
+            Self::KeptUp => "kept_up",
         }
     }
 }
@@ -265,6 +319,10 @@ pub struct LoadedRuns {
     pub failed_in_a_row: u32,
     /// How many of the Jobs that were asked for by hand are on record.
     pub served: u64,
+    /// The highest [`Wish::starts`] of each slot.
+    pub starts: BTreeMap<Slot, u64>,
+    /// Runs that have ended, but for those that were not wanted any more.
+    pub restarts: u64,
 }
 
 /// One of them.
@@ -278,4 +336,6 @@ pub struct LoadedRun {
     pub uid: Option<Box<str>>,
     /// Since the wish.
     pub age: Duration,
+    /// See [`Wish::starts`].
+    pub starts: Option<u64>,
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::decide::{
     event::{DeleteAnswer, Effect},
     observation::{Observed, Phase, SeenJob},
-    policy::{FINISHED_KEPT_MIN, Policy, RETRY_MAX, SETTLED_KEPT},
+    policy::{FINISHED_KEPT_MIN, RETRY_MAX, RunPolicy, SETTLED_KEPT},
     run::{JobName, Outcome},
 };
 
@@ -75,7 +75,7 @@ impl History {
     }
 
     /// Deletes of finished Jobs beyond the limits, oldest first to go.
-    pub fn cleanups(&mut self, now: Duration, policy: &Policy) -> Vec<Effect> {
+    pub fn cleanups(&mut self, now: Duration, policy: &RunPolicy) -> Vec<Effect> {
         let mut effects = vec![];
         for (name, due) in self.surplus(policy) {
             let Some(settled) = self.settled.get_mut(&name).filter(|_| due <= now) else { continue };
@@ -87,7 +87,7 @@ impl History {
     }
 
     /// When the next cleanup is due.
-    pub fn deadline(&self, policy: &Policy) -> Option<Duration> {
+    pub fn deadline(&self, policy: &RunPolicy) -> Option<Duration> {
         self.surplus(policy).into_iter().map(|(_, due)| due).min()
     }
 
@@ -97,7 +97,7 @@ impl History {
     }
 
     /// The finished Jobs beyond the limits, and when each may go.
-    fn surplus(&self, policy: &Policy) -> Vec<(JobName, Duration)> {
+    fn surplus(&self, policy: &RunPolicy) -> Vec<(JobName, Duration)> {
         let mut found = vec![];
         for (succeeded, kept) in [(true, policy.succeeded_kept), (false, policy.failed_kept)] {
             let of_kind = |(name, settled): (&JobName, &Settled)| {
@@ -130,14 +130,17 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::job_config::JobConfig,
-        decide::run::{End, Reason},
+        config::{entry::Kind, job_config::JobConfig},
+        decide::{
+            policy::Policy,
+            run::{End, Reason},
+        },
     };
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn policy() -> Policy {
-        Policy { succeeded_kept: 1, ..Policy::of(&JobConfig::left("q"), "i") }
+    fn policy() -> RunPolicy {
+        Policy::of(&JobConfig::left("q"), "i").runs
     }
 
     fn name(number: usize) -> JobName {
@@ -149,11 +152,14 @@ mod tests {
         let job = |age: &Duration| SeenJob {
             uid: "u".into(),
             resource_version: "1".into(),
+            kind: Kind::Queue,
+            config_hash: "".into(),
             slot: Some(0),
             age: *age,
             ran: None,
             terminating: None,
             node: None,
+            address: None,
             phase: Phase::Ended {
                 end: End::new(Outcome::Succeeded, Reason::Completed),
                 terminal: true,

@@ -1,14 +1,17 @@
 //! The Job that a JobConfig asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::{
     DeepMerge,
     api::{
         batch::v1::{Job, JobSpec},
         core::v1::{
-            ConfigMapEnvSource, Container, EnvFromSource, EnvVar, HTTPGetAction, LocalObjectReference, PodSpec,
-            PodTemplateSpec, Probe, SecretEnvSource,
+            ConfigMapEnvSource, Container, ContainerPort, EnvFromSource, EnvVar, HTTPGetAction, LocalObjectReference,
+            PodSpec, PodTemplateSpec, Probe, SecretEnvSource, VolumeMount,
         },
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
@@ -16,13 +19,15 @@ use k8s_openapi::{
 
 use crate::{
     config::{
-        job_config::JobConfig,
+        entry::{Entry, Kind},
+        job_config::{JobConfig, JobTemplate},
         pod_config::{Liveness, PodConfig},
+        service_config::{ServiceConfig, Step},
         settings::Settings,
     },
     decide::{
         env::{PgAccess, literal},
-        event::{Decision, Wish},
+        event::{Decision, Why, Wish},
         names::{
             ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, LABEL_CONFIG_HASH,
             LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value, short_hash,
@@ -66,6 +71,67 @@ impl Instance {
     }
 }
 
+/// What of an entry of jobs.json its Jobs are made from.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    kind: Kind,
+    name: &'a str,
+    queue: Option<&'a str>,
+    pod: &'a PodConfig,
+    job_template: Option<&'a JobTemplate>,
+    ttl_seconds: Option<u32>,
+    grace: Option<Duration>,
+    ports: &'a [u16],
+    readiness: Option<&'a Probe>,
+    /// Init containers by name.
+    steps: Vec<(&'static str, &'a Step)>,
+}
+
+impl<'a> From<&'a JobConfig> for Parts<'a> {
+    fn from(config: &'a JobConfig) -> Self {
+        Self {
+            kind: Kind::Queue,
+            name: &config.name,
+            queue: Some(&config.queue_name),
+            pod: &config.pod_config,
+            job_template: config.job_template.as_ref(),
+            ttl_seconds: config.ttl_seconds_after_finished,
+            grace: None,
+            ports: &[],
+            readiness: None,
+            steps: vec![],
+        }
+    }
+}
+
+impl<'a> From<&'a ServiceConfig> for Parts<'a> {
+    fn from(config: &'a ServiceConfig) -> Self {
+        let step = |name, step: &'a Option<Step>| step.as_ref().map(|step| (name, step));
+        let steps = [step("prepare", &config.prepare), step("configure", &config.configure)];
+        Self {
+            kind: Kind::Service,
+            name: &config.name,
+            queue: None,
+            pod: &config.pod_config,
+            job_template: config.job_template.as_ref(),
+            ttl_seconds: config.ttl_seconds_after_finished,
+            grace: Some(config.stop_timeout),
+            ports: &config.ports,
+            readiness: config.readiness.as_ref(),
+            steps: steps.into_iter().flatten().collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Entry> for Parts<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        match entry {
+            Entry::Queue(queue) => Self::from(&**queue),
+            Entry::Service(service) => Self::from(&**service),
+        }
+    }
+}
+
 /// A JobConfig rendered once; each run's Job differs only in its name and its annotations.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -76,10 +142,11 @@ pub struct Template {
 
 impl Template {
     /// Renders everything but what belongs to one run.
-    pub fn of(config: &JobConfig, instance: &Instance) -> Self {
-        let labels = labels(config, instance);
-        let mut spec = job_spec(config, instance);
-        let annotations = annotations(config);
+    pub fn of<'a>(parts: impl Into<Parts<'a>>, instance: &Instance) -> Self {
+        let parts = parts.into();
+        let labels = labels(&parts, instance);
+        let mut spec = job_spec(&parts, instance);
+        let annotations = annotations(&parts);
         let mut metadata = ObjectMeta {
             namespace: Some(instance.namespace.clone()),
             labels: Some(labels.clone()),
@@ -88,7 +155,7 @@ impl Template {
         };
         spec.template.metadata =
             Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() });
-        if let Some(template) = &config.job_template {
+        if let Some(template) = parts.job_template {
             metadata.merge_from(template.0.metadata.clone().unwrap_or_default());
             spec.merge_from(template.0.spec.clone().unwrap_or_default());
         }
@@ -105,7 +172,9 @@ impl Template {
         job.metadata.name = Some(wish.name.0.clone());
         let annotations = job.metadata.annotations.get_or_insert_default();
         annotations.insert(ANNOTATION_SLOT.into(), wish.slot.to_string());
-        annotations.insert(ANNOTATION_DECISION.into(), sentence(&wish.decision));
+        if wish.decision.why != Why::KeptUp {
+            annotations.insert(ANNOTATION_DECISION.into(), sentence(&wish.decision));
+        }
         job
     }
 }
@@ -116,76 +185,101 @@ fn sentence(decision: &Decision) -> String {
     format!("ready={ready} new={new} claimed={claimed} live={live} max={max}")
 }
 
-fn labels(config: &JobConfig, instance: &Instance) -> BTreeMap<String, String> {
+fn labels(parts: &Parts<'_>, instance: &Instance) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([
         ("app".into(), "job-chief".into()),
         (LABEL_OWNER.into(), instance.uid.clone()),
-        ("queue-name".into(), label_value(&config.queue_name)),
         (LABEL_MANAGED_BY.into(), MANAGED_BY.into()),
         ("app.kubernetes.io/instance".into(), instance.uid.clone()),
-        (LABEL_NAME.into(), label_value(&config.name)),
-        (LABEL_TYPE.into(), "queue".into()),
+        (LABEL_NAME.into(), label_value(parts.name)),
+        (LABEL_TYPE.into(), parts.kind.as_str().into()),
     ]);
+    if let Some(queue) = parts.queue {
+        labels.insert("queue-name".into(), label_value(queue));
+    }
     if !instance.environment.is_empty() {
         labels.insert("environment".into(), label_value(&instance.environment));
     }
     labels
 }
 
-fn annotations(config: &JobConfig) -> BTreeMap<String, String> {
-    let mut annotations = config.pod_config.annotations.clone();
-    annotations.insert(ANNOTATION_NAME.into(), config.name.clone());
-    annotations.insert(ANNOTATION_QUEUE.into(), config.queue_name.clone());
+fn annotations(parts: &Parts<'_>) -> BTreeMap<String, String> {
+    let mut annotations = parts.pod.annotations.clone();
+    annotations.insert(ANNOTATION_NAME.into(), parts.name.to_owned());
+    if let Some(queue) = parts.queue {
+        annotations.insert(ANNOTATION_QUEUE.into(), queue.to_owned());
+    }
     annotations
 }
 
-fn job_spec(config: &JobConfig, instance: &Instance) -> JobSpec {
-    let ttl = config.ttl_seconds_after_finished.and_then(|ttl| i32::try_from(ttl).ok());
+fn job_spec(parts: &Parts<'_>, instance: &Instance) -> JobSpec {
+    let ttl = parts.ttl_seconds.and_then(|ttl| i32::try_from(ttl).ok());
     JobSpec {
-        parallelism: i32::try_from(config.pod_config.parallelism).ok(),
+        parallelism: i32::try_from(parts.pod.parallelism).ok(),
         backoff_limit: Some(0),
         ttl_seconds_after_finished: Some(ttl.unwrap_or(instance.ttl_seconds)),
-        template: PodTemplateSpec { metadata: None, spec: Some(pod_spec(config, instance)) },
+        template: PodTemplateSpec { metadata: None, spec: Some(pod_spec(parts, instance)) },
         ..JobSpec::default()
     }
 }
 
-fn pod_spec(config: &JobConfig, instance: &Instance) -> PodSpec {
-    let certificates = instance.pg.volume(config.pod_config.inject_pg_config);
+fn pod_spec(parts: &Parts<'_>, instance: &Instance) -> PodSpec {
+    let certificates = instance.pg.volume(parts.pod.inject_pg_config);
     let (volumes, mounts) = certificates.map(|(volume, mount)| (vec![volume], vec![mount])).unzip();
     let pull_secret = Some(&instance.pull_secret).filter(|secret| !secret.is_empty());
     PodSpec {
         restart_policy: Some("Never".into()),
         image_pull_secrets: pull_secret.map(|name| vec![LocalObjectReference { name: name.clone() }]),
         volumes,
-        containers: vec![Container { volume_mounts: mounts, ..worker(config, instance) }],
+        init_containers: Some(init_containers(parts, &mounts, instance)).filter(|all| !all.is_empty()),
+        containers: vec![Container { volume_mounts: mounts, ..worker(parts, instance) }],
+        termination_grace_period_seconds: parts.grace.and_then(|grace| i64::try_from(grace.as_secs()).ok()),
         ..PodSpec::default()
     }
 }
 
-fn worker(config: &JobConfig, instance: &Instance) -> Container {
-    let pod = &config.pod_config;
+fn worker(parts: &Parts<'_>, instance: &Instance) -> Container {
+    let pod = parts.pod;
+    let port = |port: &u16| ContainerPort { container_port: i32::from(*port), ..ContainerPort::default() };
     Container {
         name: "worker".into(),
         image: Some(pod.image.clone()),
         image_pull_policy: pod.pull_policy.map(|policy| policy.as_str().into()),
         command: pod.command.clone(),
         args: pod.args.clone(),
-        env: Some(env(config, instance)),
+        env: Some(env(parts, instance)),
         env_from: Some(env_from(pod)).filter(|sources| !sources.is_empty()),
         resources: pod.resources.clone(),
+        ports: Some(parts.ports.iter().map(port).collect()).filter(|ports: &Vec<_>| !ports.is_empty()),
+        readiness_probe: parts.readiness.cloned(),
         liveness_probe: pod.liveness.as_ref().filter(|probe| probe.enabled).map(liveness_probe),
         ..Container::default()
     }
 }
 
+/// What runs before the worker, with its environment.
+fn init_containers(parts: &Parts<'_>, mounts: &Option<Vec<VolumeMount>>, instance: &Instance) -> Vec<Container> {
+    let init = |(name, step): &(&str, &Step)| Container {
+        name: (*name).to_owned(),
+        image: Some(step.image.clone().unwrap_or_else(|| parts.pod.image.clone())),
+        command: Some(step.command.clone()),
+        args: None,
+        volume_mounts: mounts.clone(),
+        ports: None,
+        readiness_probe: None,
+        liveness_probe: None,
+        ..worker(parts, instance)
+    };
+    parts.steps.iter().map(init).collect()
+}
+
 /// `QUEUE_NAME`, the way to Postgres, then the JobConfig's own, which win.
-fn env(config: &JobConfig, instance: &Instance) -> Vec<EnvVar> {
-    let own: BTreeSet<&str> = config.pod_config.env.iter().map(|var| var.name.as_str()).collect();
-    let mut env = vec![literal("QUEUE_NAME", &config.queue_name)];
-    env.extend(instance.pg.env(config.pod_config.inject_pg_config));
+fn env(parts: &Parts<'_>, instance: &Instance) -> Vec<EnvVar> {
+    let own: BTreeSet<&str> = parts.pod.env.iter().map(|var| var.name.as_str()).collect();
+    let mut env: Vec<EnvVar> = parts.queue.map(|queue| literal("QUEUE_NAME", queue)).into_iter().collect();
+    env.extend(instance.pg.env(parts.pod.inject_pg_config));
     env.retain(|var| !own.contains(var.name.as_str()));
-    env.extend(config.pod_config.env.iter().cloned());
+    env.extend(parts.pod.env.iter().cloned());
     env
 }
 

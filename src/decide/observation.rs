@@ -5,9 +5,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::decide::{
-    digest::{JobDigest, Millis, PodDigest, StartProblem, Verdict},
-    run::{End, JobName, Outcome, Reason, Slot, shorten},
+use crate::{
+    config::entry::Kind,
+    decide::{
+        digest::{JobDigest, Millis, PodDigest, StartProblem, Verdict},
+        run::{End, JobName, Outcome, Reason, Slot, shorten},
+    },
 };
 
 /// Every Job of one JobConfig that exists.
@@ -24,6 +27,10 @@ pub struct SeenJob {
     pub uid: Box<str>,
     /// `metadata.resourceVersion`.
     pub resource_version: Box<str>,
+    /// The type of its JobConfig.
+    pub kind: Kind,
+    /// The hash of what it was rendered from.
+    pub config_hash: Box<str>,
     /// The slot it was created for, where it tells.
     pub slot: Option<Slot>,
     /// Since `metadata.creationTimestamp`.
@@ -34,6 +41,8 @@ pub struct SeenJob {
     pub terminating: Option<Duration>,
     /// The node of one of its pods.
     pub node: Option<Box<str>>,
+    /// The address of its pod, while that is Ready.
+    pub address: Option<Box<str>>,
     /// How far it has come.
     pub phase: Phase,
 }
@@ -82,11 +91,14 @@ pub fn observe(job: &JobDigest, pods: &[&PodDigest], now: Millis) -> SeenJob {
     SeenJob {
         uid: job.uid.clone(),
         resource_version: job.resource_version.clone(),
+        kind: job.kind,
+        config_hash: job.config_hash.clone(),
         slot: job.slot,
         age: age(job.created_at, now),
         ran: ran_at(pods).map(|at| age(at, now)),
         terminating: job.terminating_at.map(|at| age(at, now)),
         node: pods.iter().find_map(|pod| pod.node.clone()),
+        address: pods.iter().find(|pod| pod.ready && !pod.terminating).map(|pod| pod.ip.clone().unwrap_or_default()),
         phase: phase(job, pods, now),
     }
 }

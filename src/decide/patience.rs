@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::decide::{
     digest::StartProblem,
-    policy::Policy,
+    policy::RunPolicy,
     run::{End, Outcome, Reason},
 };
 
@@ -19,7 +19,7 @@ pub struct Patience<'a> {
 
 impl Patience<'_> {
     /// Why the Job is not waited for any longer; `None` while it is.
-    pub fn give_up_reason(&self, now: Duration, policy: &Policy) -> Option<End> {
+    pub fn give_up_reason(&self, now: Duration, policy: &RunPolicy) -> Option<End> {
         let (since, problem) = self.starting?;
         let told = |outcome, reason| End {
             message: problem.map(|p| format!("{} {}", p.word, p.message).trim().to_owned()),
@@ -37,7 +37,7 @@ impl Patience<'_> {
     }
 
     /// When the patience ends, if nothing changes; zero where it has ended already.
-    pub fn give_up_at(&self, policy: &Policy) -> Option<Duration> {
+    pub fn give_up_at(&self, policy: &RunPolicy) -> Option<Duration> {
         let (since, problem) = self.starting?;
         let hopeless = problem.filter(|problem| problem.is_hopeless()).map(|_| Duration::ZERO);
         let graced = self.problem_since.map(|at| at.saturating_add(policy.start_error_grace));

@@ -11,13 +11,10 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each field is the key of jobs.json that it is named after")]
 pub struct Policy {
-    pub instance: String,
-    pub name: String,
+    pub runs: RunPolicy,
     pub jobs_max: u32,
     pub messages_per_job: u64,
     pub check_interval: Duration,
-    pub start_timeout: Duration,
-    pub start_error_grace: Duration,
     pub fetch_grace: Duration,
     pub handover: Duration,
     pub wait_after_success: Duration,
@@ -25,22 +22,41 @@ pub struct Policy {
     pub wait_after_timeout: Duration,
     pub wait_after_error: Duration,
     pub backoff: BackoffPolicy,
-    pub succeeded_kept: usize,
-    pub failed_kept: usize,
     pub paused: bool,
+}
+
+/// What is so of the runs of any JobConfig.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunPolicy {
+    /// This installation.
+    pub instance: String,
+    /// The JobConfig.
+    pub name: String,
+    /// How long a Job may take to start.
+    pub start_timeout: Duration,
+    /// How long a problem may last that somebody may mend.
+    pub start_error_grace: Duration,
+    /// Succeeded Jobs that are kept.
+    pub succeeded_kept: usize,
+    /// Failed Jobs that are kept.
+    pub failed_kept: usize,
 }
 
 impl Policy {
     /// The policy of a JobConfig in an Instance.
     pub fn of(job: &JobConfig, instance: &str) -> Self {
         Self {
-            instance: instance.to_owned(),
-            name: job.name.clone(),
+            runs: RunPolicy {
+                instance: instance.to_owned(),
+                name: job.name.clone(),
+                start_timeout: job.job_start_timeout,
+                start_error_grace: job.start_error_grace,
+                succeeded_kept: job.successful_jobs_history_limit as usize,
+                failed_kept: job.failed_jobs_history_limit as usize,
+            },
             jobs_max: job.max_concurrent_jobs,
             messages_per_job: job.messages_per_job().into(),
             check_interval: job.queue_check_interval,
-            start_timeout: job.job_start_timeout,
-            start_error_grace: job.start_error_grace,
             fetch_grace: job.fetch_grace,
             handover: job.handover,
             wait_after_success: job.wait_time_after_successful_run,
@@ -52,8 +68,6 @@ impl Policy {
                 wait_max: job.backoff.max,
                 after: job.backoff.after,
             },
-            succeeded_kept: job.successful_jobs_history_limit as usize,
-            failed_kept: job.failed_jobs_history_limit as usize,
             paused: job.paused,
         }
     }
@@ -61,7 +75,7 @@ impl Policy {
 
 /// The schema bounds the factor to 1..100, so thousandths fit.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1.0 to 100.0 by the schema")]
-fn factor_milli(factor: f64) -> u32 {
+pub(super) fn factor_milli(factor: f64) -> u32 {
     (factor * 1000.0).round() as u32
 }
 

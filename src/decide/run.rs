@@ -32,6 +32,8 @@ pub enum Outcome {
     StartError,
     /// Somebody else deleted the Job.
     Vanished,
+    /// A replica of a service was ended by us.
+    Stopped,
 }
 
 impl Outcome {
@@ -43,6 +45,7 @@ impl Outcome {
             Self::StartTimedOut => "start_timed_out",
             Self::StartError => "start_error",
             Self::Vanished => "vanished",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -87,6 +90,16 @@ pub enum Reason {
     Refused,
     /// Deleted by somebody else.
     Deleted,
+    /// A service is not wanted any more, or not so many replicas of it.
+    Unwanted,
+    /// Somebody asked for a restart.
+    Restarted,
+    /// The entry in jobs.json has changed.
+    Replaced,
+    /// Checks failed.
+    Unhealthy,
+    /// It ran, and was not ready or its check did not pass in time.
+    NotReady,
 }
 
 impl Reason {
@@ -111,6 +124,11 @@ impl Reason {
             Self::Suspended => "suspended",
             Self::Refused => "refused",
             Self::Deleted => "deleted",
+            Self::Unwanted => "unwanted",
+            Self::Restarted => "restarted",
+            Self::Replaced => "replaced",
+            Self::Unhealthy => "unhealthy",
+            Self::NotReady => "not_ready",
         }
     }
 

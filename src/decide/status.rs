@@ -71,13 +71,20 @@ pub struct LiveJob {
 impl Status {
     /// What a process tells that does not lead: no more than what the watches show.
     pub fn of_view(view: &Observed) -> Self {
-        let live: Vec<LiveJob> = view.jobs.iter().filter_map(|(name, job)| seen_job(name, job)).collect();
-        Self { phases: Phases::of(&live), live, ..Self::default() }
+        let (live, phases) = of_view(view);
+        Self { phases, live, ..Self::default() }
     }
 }
 
+/// The live Jobs that a view shows.
+pub(super) fn of_view(view: &Observed) -> (Vec<LiveJob>, Phases) {
+    let live: Vec<LiveJob> = view.jobs.iter().filter_map(|(name, job)| seen_job(name, job)).collect();
+    let phases = Phases::of(&live);
+    (live, phases)
+}
+
 impl Phases {
-    fn of(live: &[LiveJob]) -> Self {
+    pub(super) fn of(live: &[LiveJob]) -> Self {
         let mut phases = Self::default();
         for job in live {
             *match job.phase {
@@ -117,7 +124,7 @@ impl Lifecycle {
     /// The state as of `now`.
     pub fn status(&self, now: Duration) -> Status {
         let live: Vec<LiveJob> =
-            self.runs.values().filter(|run| !run.is_finished()).map(|run| live_job(run, now)).collect();
+            self.fleet.runs.values().filter(|run| !run.is_finished()).map(|run| live_job(run, now)).collect();
         Status {
             phases: Phases::of(&live),
             live,
@@ -126,13 +133,13 @@ impl Lifecycle {
             failed_in_a_row: self.backoff.failed_in_a_row(),
             cooling: self.cooling.len(),
             paused: self.paused,
-            draining: self.draining || self.stopping,
-            terminating_since: self.runs.values().filter_map(|run| run.hanging().map(|it| it.since)).min(),
+            draining: self.fleet.draining || self.fleet.stopping,
+            terminating_since: self.fleet.runs.values().filter_map(|run| run.hanging().map(|it| it.since)).min(),
         }
     }
 }
 
-fn live_job(run: &Run, now: Duration) -> LiveJob {
+pub(super) fn live_job(run: &Run, now: Duration) -> LiveJob {
     let hanging = run.hanging();
     let (phase, problem) = match (&hanging, &run.progress) {
         (Some(_), _) => ("terminating", None),

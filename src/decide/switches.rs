@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::decide::keep_alive::ServiceOrders;
+
 /// What somebody said of pausing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +30,39 @@ pub struct Switch {
     pub said: Option<Said>,
     /// Jobs that were asked for by hand.
     pub asked: Asked,
+    /// Of a service.
+    pub service: ServiceSwitch,
+}
+
+/// What was said of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceSwitch {
+    /// Whether it is enabled, and what `enabled` was in jobs.json then; `None` where nobody said anything.
+    pub enabled: Option<(bool, bool)>,
+    /// It is to be down.
+    pub stopped: bool,
+    /// Without any grace.
+    pub halted: bool,
+    /// How often somebody said start or restart, ever.
+    pub starts: u64,
+    /// Replicas that were started before this many of them are to be started anew.
+    pub restart_before: u64,
+    /// The last verb.
+    pub last: Option<Verb>,
+}
+
+/// What somebody said of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verb {
+    /// `start`, `stop`, `restart`, `halt`, `enable` or `disable`.
+    pub verb: String,
+    /// Who said it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When, RFC 3339.
+    pub at: String,
 }
 
 /// Jobs that people asked for by hand.
@@ -81,6 +116,25 @@ impl Switches {
         self.by_config.get(config).map(|switch| switch.asked.clone()).unwrap_or_default()
     }
 
+    /// What a service is to do whose `enabled` in jobs.json is `file`, and who said what of it last.
+    pub fn orders(&self, service: &str, file: bool) -> (ServiceOrders, Option<Verb>) {
+        let switch = self.by_config.get(service).map(|switch| switch.service.clone()).unwrap_or_default();
+        let enabled = switch.enabled.filter(|(_, then)| *then == file).map_or(file, |(enabled, _)| enabled);
+        let ServiceSwitch { stopped, halted, starts, restart_before, .. } = switch;
+        (ServiceOrders { enabled, stopped, halted, starts, restart_before }, switch.last)
+    }
+
+    /// Services of which a person said `enable` or `disable` when jobs.json said another thing than it does now.
+    pub fn overtaken_services<'a>(
+        &'a self,
+        file: impl Fn(&str) -> Option<bool> + 'a,
+    ) -> impl Iterator<Item = (&'a str, bool)> {
+        self.by_config.iter().filter_map(move |(name, switch)| {
+            let (_, then) = switch.service.enabled?;
+            file(name).filter(|file| *file != then).map(|file| (name.as_str(), file))
+        })
+    }
+
     /// JobConfigs of which a person said something when the file's value was another than it is now, and that value.
     /// What they said is over, also if the value changes back.
     pub fn overtaken<'a>(&'a self, file: impl Fn(&str) -> Option<bool> + 'a) -> impl Iterator<Item = (&'a str, bool)> {
@@ -100,8 +154,10 @@ mod tests {
     }
 
     fn of_mail(said: Option<Said>) -> Switches {
-        let by_config =
-            BTreeMap::from([("mail".to_owned(), Switch { said, asked: Asked { count: 3, ..Asked::default() } })]);
+        let by_config = BTreeMap::from([(
+            "mail".to_owned(),
+            Switch { said, asked: Asked { count: 3, ..Asked::default() }, ..Switch::default() },
+        )]);
         Switches { all: None, by_config }
     }
 

@@ -1,16 +1,20 @@
-//! One run as a lifecycle keeps track of it: facts come in, and the one request that is due goes out.
+//! One run as a lifecycle keeps track of it: facts come in here, and the one request that is due goes out of `due.rs`.
+
+mod due;
 
 use std::time::Duration;
 
-use crate::decide::{
-    digest::StartProblem,
-    event::{CheckAnswer, CreateAnswer, Decision, DeleteAnswer, Effect, Ended, Wish, WishAnswer},
-    observation::{Phase, SeenJob},
-    patience::Patience,
-    policy::{CHECK_AGAIN, EXPLAINED_WITHIN, Policy, REQUEST_TIMEOUT, RETRY_MAX, SEEN_WITHIN, retry_wait},
-    progress::{Progress, Terminating},
-    run::{End, JobName, Outcome, Reason, Slot},
-    scale::Tally,
+use crate::{
+    config::entry::Kind,
+    decide::{
+        digest::StartProblem,
+        event::{CheckAnswer, CreateAnswer, Decision, DeleteAnswer, Effect, LoadedRun, Why, WishAnswer},
+        observation::{Phase, SeenJob},
+        policy::{CHECK_AGAIN, REQUEST_TIMEOUT, RETRY_MAX, RunPolicy, retry_wait},
+        progress::{Progress, Terminating},
+        run::{End, JobName, Outcome, Reason, Slot},
+        scale::Tally,
+    },
 };
 
 /// Slots from here on are no places among `maxConcurrentJobs`: Jobs that were found beyond it.
@@ -43,6 +47,18 @@ pub struct Run {
     decision: Decision,
     /// Which of the Jobs that were asked for by hand it is.
     serves: Option<u64>,
+    /// See [`Wish::starts`].
+    pub(super) starts: Option<u64>,
+    /// The type of the JobConfig that its Job was made for.
+    pub(super) kind: Option<Kind>,
+    /// What its Job was rendered from; empty while that was not seen.
+    pub(super) config_hash: Box<str>,
+    /// The address of its pod, while that is Ready.
+    pub(super) address: Option<Box<str>>,
+    /// It is to end, and how that is to be recorded.
+    unwanted: Option<End>,
+    /// A create was sent, by us or maybe by a process before us.
+    was_asked_for: bool,
     confirmed_at: Duration,
     pub(super) progress: Progress,
     problem_since: Option<Duration>,
@@ -110,6 +126,12 @@ impl Run {
             ran_at: None,
             decision,
             serves: None,
+            starts: None,
+            kind: None,
+            config_hash: "".into(),
+            address: None,
+            unwanted: None,
+            was_asked_for: false,
             confirmed_at: now,
             progress: Progress::Queued,
             problem_since: None,
@@ -133,11 +155,25 @@ impl Run {
     }
 
     /// A run that the store knows. One whose create was confirmed, or is too long ago to be tried again, must exist.
-    pub(super) fn loaded(name: JobName, slot: Slot, exists: bool, now: Duration) -> Self {
+    pub(super) fn loaded(name: JobName, known: &LoadedRun, exists: bool, now: Duration) -> Self {
         // The process before us may have left a request on its way.
         let doubt_until = now.saturating_add(REQUEST_TIMEOUT);
-        let wish = Self::wish(name, slot, Decision::default(), now);
-        Self { wished: true, created: exists, seen: exists, doubt_until, ..wish }
+        let wish = Self::wish(name, known.slot, Decision::default(), now);
+        Self {
+            starts: known.starts,
+            wished: true,
+            created: exists,
+            seen: exists,
+            doubt_until,
+            was_asked_for: true,
+            ..wish
+        }
+    }
+
+    /// A replica of a service that is to be up.
+    pub(super) fn kept_up(name: JobName, slot: Slot, starts: u64, now: Duration) -> Self {
+        let decision = Decision { why: Why::KeptUp, jobs: 1, ..Decision::default() };
+        Self { starts: Some(starts), ..Self::wish(name, slot, decision, now) }
     }
 
     /// A Job that was found without a run of ours.
@@ -179,9 +215,9 @@ impl Run {
     }
 
     /// It may still take its first message.
-    pub(super) fn is_starting(&self, now: Duration, policy: &Policy) -> bool {
+    pub(super) fn is_starting(&self, now: Duration, fetch_grace: Duration) -> bool {
         let taking = match self.progress {
-            Progress::Running { since } => now < since.saturating_add(policy.fetch_grace),
+            Progress::Running { since } => now < since.saturating_add(fetch_grace),
             _ => true,
         };
         self.end.is_none() && self.verdict.is_none() && taking
@@ -208,6 +244,20 @@ impl Run {
         self.terminating.clone().or_else(|| kept.then(ending))
     }
 
+    /// It is to end: its Job is deleted once a live look has shown it, or never asked for.
+    pub(super) fn end_as(&mut self, end: End, now: Duration) {
+        if self.end.is_some() || self.verdict.is_some() || self.unwanted.is_some() {
+            return;
+        }
+        self.check_at = now;
+        self.unwanted = Some(end);
+    }
+
+    /// It was told to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.unwanted.is_some() || self.end.is_some() || self.verdict.is_some()
+    }
+
     // --- facts
 
     /// A view or a live look shows its Job. True if its first container has begun to run since the last time.
@@ -219,6 +269,7 @@ impl Run {
         self.note_uid(job.uid.clone());
         self.resource_version = job.resource_version.clone();
         self.node = job.node.clone();
+        (self.kind, self.config_hash, self.address) = (Some(job.kind), job.config_hash.clone(), job.address.clone());
         let terminating = |age| Terminating { since: now.saturating_sub(age), node: job.node.clone() };
         self.terminating = job.terminating.map(terminating);
         self.note_phase(&job.phase, now);
@@ -254,14 +305,17 @@ impl Run {
                     self.ended_at = now.saturating_sub(*age);
                 }
                 // What follows our own delete is not the worker's failure.
-                let given_up = self.giving_up.clone().filter(|_| self.delete_sent);
+                let given_up = self.given_up();
                 self.verdict = Some((given_up.unwrap_or_else(|| end.clone()), first_seen));
             }
         }
     }
 
     /// Whether the newest view shows it.
-    pub(super) fn note_in_view(&mut self, in_view: bool) {
+    pub(super) fn note_in_view(&mut self, in_view: bool, now: Duration) {
+        if self.in_view && !in_view {
+            self.check_at = now;
+        }
         self.in_view = in_view;
         self.shown_since_check |= in_view;
     }
@@ -301,7 +355,7 @@ impl Run {
         }
     }
 
-    pub(super) fn note_check(&mut self, answer: CheckAnswer, now: Duration, policy: &Policy) {
+    pub(super) fn note_check(&mut self, answer: CheckAnswer, now: Duration, policy: &RunPolicy) {
         self.answered(Request::Check);
         match answer {
             CheckAnswer::Found(job) => {
@@ -309,7 +363,7 @@ impl Run {
                 self.confirmed_at = now;
                 self.settle_verdict(now);
                 // A Job that is on its way out already needs no second delete.
-                self.giving_up = self.patience().give_up_reason(now, policy);
+                self.giving_up = self.give_up_reason(now, policy);
                 let unwanted = self.is_unwanted() || self.giving_up.is_some();
                 if unwanted && !self.is_finished() && job.terminating.is_none() {
                     self.flight = Some(Request::Delete);
@@ -322,6 +376,16 @@ impl Run {
         }
     }
 
+    /// How a run of which the Job is gone, or has a verdict, ended by our own doing.
+    fn given_up(&self) -> Option<End> {
+        self.unwanted.clone().or_else(|| self.giving_up.clone().filter(|_| self.delete_sent))
+    }
+
+    fn give_up_reason(&self, now: Duration, policy: &RunPolicy) -> Option<End> {
+        let unwanted = self.unwanted.as_ref().filter(|_| self.end.is_none() && self.verdict.is_none());
+        unwanted.cloned().or_else(|| self.patience().give_up_reason(now, policy))
+    }
+
     fn note_absent(&mut self, now: Duration) {
         if self.shown_since_check || (self.end.is_none() && self.asked_at < self.doubt_until) {
             // A request that is still on its way may make it, or has: not gone before that is settled.
@@ -329,7 +393,7 @@ impl Run {
             return;
         }
         self.gone = true;
-        let given_up = self.giving_up.take().filter(|_| self.delete_sent);
+        let given_up = self.given_up();
         let verdict = self.verdict.as_ref().map(|(end, _)| end.clone());
         if self.end.is_none() {
             let end = given_up.or(verdict).unwrap_or(End::new(Outcome::Vanished, Reason::Deleted));
@@ -388,106 +452,5 @@ impl Run {
         let wait = asked.map_or_else(|| retry_wait(self.tries), |asked| asked.min(RETRY_MAX));
         self.tries = self.tries.saturating_add(1);
         self.retry_at = now.saturating_add(wait);
-    }
-
-    // --- what follows
-
-    /// The outcome is decided once the pods explain it, or had the time to.
-    fn settle_verdict(&mut self, now: Duration) {
-        let due = self.verdict.as_ref().filter(|(_, seen)| now >= seen.saturating_add(EXPLAINED_WITHIN));
-        if let (Some((end, _)), None) = (due, &self.end) {
-            self.end = Some(end.clone());
-        }
-    }
-
-    /// What it is waited for with; nothing where its end is known.
-    fn patience(&self) -> Patience<'_> {
-        let ended = self.verdict.is_some() || self.end.is_some();
-        Patience { starting: self.progress.starting().filter(|_| !ended), problem_since: self.problem_since }
-    }
-
-    /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::wants_wish`].
-    pub(super) fn next_request(&mut self, now: Duration, policy: &Policy) -> Option<Effect> {
-        self.settle_verdict(now);
-        if self.flight.is_some() || now < self.retry_at || !self.wished {
-            return None;
-        }
-        if self.end.is_some() && !self.end_written {
-            // While a create may be on its way the run stays unfinished: whoever restarts holds its slot, too.
-            return (now >= self.doubt_until).then(|| self.write_end(now));
-        }
-        if !self.created && self.end.is_none() {
-            (self.flight, self.asked_at) = (Some(Request::Create), now);
-            return Some(Effect::CreateJob(self.to_wish()));
-        }
-        if self.needs_check(now, policy) {
-            (self.flight, self.asked_at, self.shown_since_check) = (Some(Request::Check), now, false);
-            return Some(Effect::CheckJob(self.name.clone()));
-        }
-        None
-    }
-
-    fn needs_check(&mut self, now: Duration, policy: &Policy) -> bool {
-        if self.is_finished() || !self.created || now < self.check_at {
-            return false;
-        }
-        if self.end_written {
-            return !self.in_view || (self.is_unwanted() && self.terminating.is_none());
-        }
-        self.giving_up = self.patience().give_up_reason(now, policy);
-        let lost_sight = !self.in_view && (self.seen || now >= self.confirmed_at.saturating_add(SEEN_WITHIN));
-        self.giving_up.is_some() || lost_sight
-    }
-
-    fn write_end(&mut self, now: Duration) -> Effect {
-        self.flight = Some(Request::End);
-        Effect::WriteEnd(Ended {
-            name: self.name.clone(),
-            uid: self.uid.clone(),
-            end: self.end.clone().expect("only an end is written"),
-            age: now.saturating_sub(self.ended_at),
-            started_age: self.ran_at.map(|at| now.saturating_sub(at)),
-        })
-    }
-
-    /// The wish is to be written now; the caller sends it with the others'.
-    pub(super) fn wants_wish(&mut self, now: Duration) -> Option<Wish> {
-        if self.wished || self.flight.is_some() || now < self.retry_at {
-            return None;
-        }
-        self.flight = Some(Request::Wish);
-        Some(self.to_wish())
-    }
-
-    fn to_wish(&self) -> Wish {
-        let adopted = self.uid.clone().filter(|_| self.created);
-        Wish { name: self.name.clone(), slot: self.slot, decision: self.decision, adopted, serves: self.serves }
-    }
-
-    /// When something is due that no event brings.
-    pub(super) fn deadline(&self, policy: &Policy) -> Option<Duration> {
-        if self.flight.is_some() {
-            return None;
-        }
-        if self.end_written && self.is_finished() {
-            return Some(self.doubt_until);
-        }
-        if self.wished && self.end.is_some() && !self.end_written {
-            return Some(self.retry_at.max(self.doubt_until));
-        }
-        if !self.wished || !self.created {
-            return Some(self.retry_at);
-        }
-        if self.end_written {
-            let due = self.retry_at.max(self.check_at);
-            return Some(due).filter(|_| !self.in_view || (self.is_unwanted() && self.terminating.is_none()));
-        }
-        let explained = self.verdict.as_ref().map(|(_, seen)| seen.saturating_add(EXPLAINED_WITHIN));
-        let unseen = (!self.in_view)
-            .then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
-        let check =
-            [unseen, self.patience().give_up_at(policy)].into_iter().flatten().min().filter(|_| !self.is_finished());
-        let due = [explained, check.map(|at| at.max(self.check_at))].into_iter().flatten().min()?;
-        Some(due.max(self.retry_at))
     }
 }

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 
 use crate::{
     actors::{
+        hands::Shared,
         leader::Standing,
         monitor::Totals,
-        spawner::Shared,
         supervisor::{Handle, Roster},
     },
-    config::problems::nearest,
+    config::{entry::Kind, problems::nearest},
     http::token::Tokens,
 };
 
@@ -47,15 +47,21 @@ impl Desk {
         self.standing.borrow().term.is_some()
     }
 
-    /// Where to find a JobConfig.
+    /// Where to find a JobConfig of a type.
     ///
     /// # Errors
     /// 404 with the nearest name.
-    pub fn handle(&self, name: &str) -> Result<Handle, Refused> {
+    pub fn handle(&self, kind: Kind, name: &str) -> Result<Handle, Refused> {
         let roster = self.roster.borrow();
-        roster.get(name).cloned().ok_or_else(|| {
-            let hint = nearest(name, roster.keys().map(String::as_str));
-            (StatusCode::NOT_FOUND, format!("there is no JobConfig \"{name}\"{hint}"))
+        let found = roster.get(name).filter(|handle| handle.entry().kind() == kind);
+        found.cloned().ok_or_else(|| {
+            let of_kind = roster.iter().filter(|(_, handle)| handle.entry().kind() == kind);
+            let hint = nearest(name, of_kind.map(|(name, _)| name.as_str()));
+            let what = match kind {
+                Kind::Queue => "JobConfig of a queue",
+                Kind::Service => "service",
+            };
+            (StatusCode::NOT_FOUND, format!("there is no {what} \"{name}\"{hint}"))
         })
     }
 }

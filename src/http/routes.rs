@@ -11,8 +11,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    actors::{spawner::Orders, supervisor::Handle},
+    actors::{
+        orders::{Orders, Switched},
+        supervisor::{Handle, Told},
+    },
     cluster::index::STUCK_AFTER,
+    config::entry::Kind,
     decide::{
         event::Decision,
         status::{LiveJob, Phases, Status},
@@ -20,9 +24,8 @@ use crate::{
     },
     http::{
         desk::{Desk, Refused, answered},
-        writes,
+        services, writes,
     },
-    store::stored::Stored,
     tables,
     telemetry::with_causes,
 };
@@ -57,6 +60,9 @@ struct JobView {
     live: Vec<LiveJob>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionView>,
+    /// Services that have to be RUNNING.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +85,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/jobs/{name}/why", get(why))
         .route("/members", get(members))
         .merge(writes::router())
+        .merge(services::router())
         .with_state(desk)
 }
 
@@ -117,7 +124,7 @@ async fn states(State(desk): State<Desk>) -> Response {
 
 async fn jobs(State(desk): State<Desk>) -> Response {
     let roster = desk.roster.borrow().clone();
-    let views: Vec<_> = roster.iter().map(|(name, handle)| view(name, handle, &desk)).collect();
+    let views: Vec<_> = roster.values().filter_map(|handle| view(handle, &desk)).collect();
     Json(json!(views)).into_response()
 }
 
@@ -133,13 +140,21 @@ async fn why(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
 
 /// Everything that is known of one JobConfig.
 async fn details(desk: &Desk, name: &str) -> Result<Value, Refused> {
-    let mut told = json!(view(name, &desk.handle(name)?, desk));
-    let Stored { runs, decisions, .. } = &desk.shared.stored;
-    match (runs.recent(name, RUNS_SHOWN).await, decisions.recent(name, DECISIONS_SHOWN).await) {
-        (Ok(runs), Ok(decisions)) => (told["runs"], told["decisions"]) = (json!(runs), json!(decisions)),
-        (Err(error), _) | (_, Err(error)) => told["runsError"] = json!(with_causes(&error)),
+    let mut told = json!(view(&desk.handle(Kind::Queue, name)?, desk));
+    add_runs(&mut told, name, desk).await;
+    match desk.shared.stored.decisions.recent(name, DECISIONS_SHOWN).await {
+        Ok(decisions) => told["decisions"] = json!(decisions),
+        Err(error) => told["runsError"] = json!(with_causes(&error)),
     }
     Ok(told)
+}
+
+/// The newest runs, or why they can't be read.
+pub(super) async fn add_runs(told: &mut Value, name: &str, desk: &Desk) {
+    match desk.shared.stored.runs.recent(name, RUNS_SHOWN).await {
+        Ok(runs) => told["runs"] = json!(runs),
+        Err(error) => told["runsError"] = json!(with_causes(&error)),
+    }
 }
 
 /// The processes of this Instance, and which of them answers.
@@ -152,16 +167,19 @@ async fn members(State(desk): State<Desk>) -> Response {
     Json(told).into_response()
 }
 
-fn view(name: &str, handle: &Handle, desk: &Desk) -> JobView {
+/// A queue as it is shown; nothing of a service.
+fn view(handle: &Handle, desk: &Desk) -> Option<JobView> {
+    let Told::Queue(told) = &handle.told else { return None };
     let now = desk.shared.clock.now();
     // Who does not lead tells what the watches show.
     let status = match (desk.leads(), &handle.views.borrow().observed) {
         (false, Some(observed)) => Status::of_view(observed),
-        _ => handle.status.borrow().clone(),
+        _ => told.borrow().clone(),
     };
-    let Orders { config, left, paused, asked } = handle.orders.borrow().clone();
-    JobView {
-        name: name.to_owned(),
+    let Orders { entry, left, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
+    let config = entry.queue()?;
+    Some(JobView {
+        name: config.name.clone(),
         queue: config.queue_name.clone(),
         max_concurrent_jobs: config.max_concurrent_jobs,
         phase: status.phases,
@@ -177,5 +195,6 @@ fn view(name: &str, handle: &Handle, desk: &Desk) -> JobView {
         decision: status
             .decided
             .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
-    }
+        depends_on: config.depends_on.clone(),
+    })
 }

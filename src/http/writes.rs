@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    config::entry::Kind,
     http::desk::{Desk, Refused, answered},
     store::{
         runs::StoreError,
@@ -29,9 +30,11 @@ const WORDS_MAX: usize = 500;
 /// Who says it, and why. Both are kept and shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Words {
-    who: String,
-    why: String,
+pub(super) struct Words {
+    pub(super) who: String,
+    pub(super) why: String,
+    /// Whether the services that this one depends on, or that depend on it, are meant, too.
+    pub(super) deps: Option<bool>,
 }
 
 /// Whom a path names; nobody, and all are meant.
@@ -56,7 +59,7 @@ async fn pause(
     body: Body,
     paused: bool,
 ) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why } = &words(&desk, &headers, body).await?;
+    let Words { who, why, .. } = &words(&desk, &headers, body, false).await?;
     let name = whom.as_ref().map(|Path(name)| name.as_str());
     let file_paused = name.map_or(Ok(false), |name| in_file(&desk, name))?;
     let saying = Saying { paused, file_paused, who, why };
@@ -72,7 +75,7 @@ async fn run(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why } = &words(&desk, &headers, body).await?;
+    let Words { who, why, .. } = &words(&desk, &headers, body, false).await?;
     let names: Vec<String> = match whom {
         Some(Path(name)) => in_file(&desk, &name).map(|_| vec![name])?,
         None => desk.roster.borrow().keys().filter(|name| in_file(&desk, name).is_ok()).cloned().collect(),
@@ -88,7 +91,7 @@ async fn run(
 }
 
 /// Admits whoever asks, then reads what they say: nobody else's body is read.
-async fn words(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<Words, Refused> {
+pub(super) async fn words(desk: &Desk, headers: &HeaderMap, body: Body, of_service: bool) -> Result<Words, Refused> {
     desk.tokens.admit(headers).await?;
     let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, format!("the body may have {BODY_MAX} bytes at the most"));
     let bytes = to_bytes(body, BODY_MAX).await.map_err(|_| too_large())?;
@@ -99,6 +102,9 @@ async fn words(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<Words, Re
         text => serde_json::from_slice(text).map_err(|error| wrong(&format!("the body can't be read: {error}")))?,
     };
     let fits = |text: &String| text.chars().count() <= WORDS_MAX && !text.chars().any(char::is_control);
+    if words.deps.is_some() && !of_service {
+        return Err(wrong("\"deps\" is for services"));
+    }
     if [&words.who, &words.why].into_iter().all(fits) {
         Ok(words)
     } else {
@@ -108,15 +114,14 @@ async fn words(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<Words, Re
 
 /// Whether jobs.json, which has to have it, has the JobConfig paused.
 fn in_file(desk: &Desk, name: &str) -> Result<bool, Refused> {
-    let handle = desk.handle(name)?;
-    let orders = handle.orders.borrow();
-    if orders.left {
+    let handle = desk.handle(Kind::Queue, name)?;
+    if handle.orders.borrow().left {
         return Err((StatusCode::CONFLICT, format!("\"{name}\" has left jobs.json and only drains")));
     }
-    Ok(orders.config.paused)
+    Ok(handle.entry().queue().is_some_and(|queue| queue.paused))
 }
 
-fn unwritten(error: &StoreError) -> Refused {
+pub(super) fn unwritten(error: &StoreError) -> Refused {
     let text = format!("Postgres did not take it, nothing has changed; try again: {}", with_causes(error));
     (StatusCode::SERVICE_UNAVAILABLE, text)
 }

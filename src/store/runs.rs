@@ -8,9 +8,10 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::{
+    config::entry::Kind,
     decide::{
         event::{LoadedRun, LoadedRuns, WishAnswer},
-        run::JobName,
+        run::{JobName, Reason, Slot},
     },
     store::{
         place::Place,
@@ -105,13 +106,30 @@ impl Runs {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn load(&self, config: &str) -> Result<LoadedRuns, StoreError> {
+    pub async fn load(&self, kind: Kind, config: &str) -> Result<LoadedRuns, StoreError> {
         let _turn = self.loads.acquire().await.expect("never closed");
-        Box::pin(self.load_now(config)).await
+        let mut loaded = Box::pin(self.load_now(config)).await?;
+        if kind == Kind::Service {
+            Box::pin(self.load_service(config, &mut loaded)).await?;
+        }
+        Ok(loaded)
+    }
+
+    /// What is to be known of a service besides: by which start each replica was started, and how often again.
+    async fn load_service(&self, config: &str, loaded: &mut LoadedRuns) -> Result<(), StoreError> {
+        let select = "select slot, max(starts) as starts, count(*) filter (where ended_at is not null and reason <> $3) as restarts
+            from {}.runs where instance = $1 and job_config = $2 and type = 'service' group by slot";
+        let query = self.place.sql(select).bind(config).bind(Reason::Unwanted.as_str());
+        for row in &bounded(query.fetch_all(&self.place.pool)).await? {
+            let starts = row.get::<Option<i64>, _>("starts").and_then(|starts| u64::try_from(starts).ok());
+            loaded.starts.extend(starts.map(|starts| (slot(row), starts)));
+            loaded.restarts += u64::try_from(row.get::<i64, _>("restarts")).unwrap_or_default();
+        }
+        Ok(())
     }
 
     async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
-        let unfinished = "select job, slot, uid, extract(epoch from now() - wished_at)::float8 as age
+        let unfinished = "select job, slot, uid, starts, extract(epoch from now() - wished_at)::float8 as age
             from {}.runs where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
                 select 1 from {}.runs where instance = $1 and job_config = $2 and ended_at is not null
@@ -132,17 +150,18 @@ impl Runs {
             unfinished: rows.iter().map(loaded_run).collect(),
             failed_in_a_row: u32::try_from(failed).unwrap_or_default(),
             served: u64::try_from(served).unwrap_or_default(),
+            ..LoadedRuns::default()
         })
     }
 
-    /// JobConfigs that have unfinished runs, whether they stand in jobs.json or not.
+    /// JobConfigs that have unfinished runs, whether they stand in jobs.json or not, with their type.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn unfinished_configs(&self) -> Result<Vec<String>, StoreError> {
-        let select = "select distinct job_config from {}.runs where instance = $1 and ended_at is null";
+    pub async fn unfinished_configs(&self) -> Result<Vec<(Kind, String)>, StoreError> {
+        let select = "select distinct type, job_config from {}.runs where instance = $1 and ended_at is null";
         let rows = bounded(self.place.sql(select).fetch_all(&self.place.pool)).await?;
-        Ok(rows.iter().map(|row| row.get("job_config")).collect())
+        Ok(rows.iter().map(|row| (Kind::of(row.get("type")), row.get("job_config"))).collect())
     }
 
     /// Writes wishes, all in one statement, and tells of each what became of it.
@@ -152,10 +171,11 @@ impl Runs {
     pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
         let write = "with wish as (
                 select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
-                    $9::bigint[], $10::bigint[]) as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term)
+                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[])
+                    as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts)
             ), written as (
-                insert into {}.runs (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves)
-                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves
+                insert into {}.runs (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts)
+                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves, type, starts
                 from wish join {}.leadership as lead on lead.instance = $1 and lead.term = wish.term
                 on conflict do nothing returning job, job_config, serves
             ), served as (
@@ -177,7 +197,9 @@ impl Runs {
             .bind(column(|row| serde_json::to_string(&row.wish.decision).unwrap_or_default()))
             .bind(rows.iter().map(|row| row.wish.adopted.is_some()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.wish.serves.map(number)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>());
+            .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.wish.starts.map(number)).collect::<Vec<_>>());
         let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
@@ -264,10 +286,15 @@ pub(super) async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::E
 fn loaded_run(row: &PgRow) -> LoadedRun {
     LoadedRun {
         name: JobName(row.get("job")),
-        slot: u32::try_from(row.get::<i64, _>("slot")).unwrap_or(u32::MAX),
+        slot: slot(row),
+        starts: row.get::<Option<i64>, _>("starts").and_then(|starts| u64::try_from(starts).ok()),
         uid: row.get::<Option<String>, _>("uid").map(Into::into),
         age: Duration::from_secs_f64(row.get::<f64, _>("age").max(0.0)),
     }
+}
+
+fn slot(row: &PgRow) -> Slot {
+    u32::try_from(row.get::<i64, _>("slot")).unwrap_or(u32::MAX)
 }
 
 fn wish_answer(row: &PgRow) -> WishAnswer {

@@ -3,7 +3,7 @@
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
-    decide::switches::{Asked, Said, Switch, Switches},
+    decide::switches::{Asked, Said, ServiceSwitch, Switch, Switches, Verb},
     sql::Statement,
     store::{
         place::Place,
@@ -36,6 +36,40 @@ pub struct Saying<'a> {
     pub why: &'a str,
 }
 
+/// What somebody may say of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceVerb {
+    /// To be up; waits are over.
+    Start,
+    /// To be down, until somebody says start.
+    Stop,
+    /// Every replica ends and is started anew.
+    Restart,
+    /// To be down, and pods get no grace.
+    Halt,
+    /// As `enabled: true`.
+    Enable,
+    /// As `enabled: false`.
+    Disable,
+}
+
+impl ServiceVerb {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Start, Self::Stop, Self::Restart, Self::Halt, Self::Enable, Self::Disable];
+
+    /// The word in the API and of the command.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Halt => "halt",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        }
+    }
+}
+
 impl SwitchTable {
     /// The switches at a place.
     pub fn new(place: Place) -> Self {
@@ -60,6 +94,9 @@ impl SwitchTable {
             "select job_config, paused, file_paused, coalesce(who, '') as who, coalesce(why, '') as why, run_asked,
                 coalesce(run_who, '') as run_who, coalesce(run_why, '') as run_why,
                 coalesce(to_char(run_asked_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), '') as run_asked_at,
+                enabled, file_enabled, stopped, halted, starts, restart_before, verb, coalesce(verb_who, '') as verb_who,
+                coalesce(verb_why, '') as verb_why,
+                coalesce(to_char(verb_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '') as verb_at,
                 coalesce(to_char(said_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '') as at
             from {}.switches where instance = $1";
         let query = self.sql(select);
@@ -114,6 +151,53 @@ impl SwitchTable {
         bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
+    /// Writes down a verb for each of these services.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn tell_services(
+        &self,
+        services: &[(String, bool)],
+        verb: ServiceVerb,
+        (who, why): (&str, &str),
+    ) -> Result<(), StoreError> {
+        let write = "with changed as (
+                insert into {}.switches as it (instance, job_config, enabled, file_enabled, stopped, halted, starts,
+                    restart_before, verb, verb_who, verb_why, verb_at)
+                select $1, name, case $4 when 'enable' then true when 'disable' then false end, file_enabled,
+                    $4 in ('stop', 'halt'), $4 = 'halt', ($4 in ('start', 'restart'))::int, ($4 = 'restart')::int,
+                    $4, $5, $6, now()
+                from unnest($2::text[], $3::bool[]) as told (name, file_enabled)
+                on conflict (instance, job_config) do update set
+                    enabled = coalesce(excluded.enabled, it.enabled),
+                    file_enabled = case when excluded.enabled is null then it.file_enabled else excluded.file_enabled end,
+                    stopped = case when excluded.enabled is null then excluded.stopped else it.stopped end,
+                    halted = case when excluded.enabled is null then excluded.halted else it.halted end,
+                    starts = it.starts + excluded.starts,
+                    restart_before = case $4 when 'restart' then it.starts + 1 else it.restart_before end,
+                    verb = $4, verb_who = $5, verb_why = $6, verb_at = now()
+                returning 1
+            ), {told}
+            select pg_notify($7, '') from (select from changed limit 1) as once";
+        let (names, files): (Vec<String>, Vec<bool>) = services.iter().cloned().unzip();
+        let query = self.sql(write).bind(names).bind(files).bind(verb.as_str()).bind(who).bind(why);
+        bounded(query.bind(&self.place.channel).execute(&self.place.pool)).await.map(|_| ())
+    }
+
+    /// What was said of whether a service is enabled is over: jobs.json says another thing than it did then.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unsay_enabled(&self, service: &str, file_enabled: bool) -> Result<(), StoreError> {
+        let write = "with changed as (
+                update {}.switches set enabled = null
+                where instance = $1 and job_config = $2 and enabled is not null and file_enabled <> $3 returning 1
+            ), {told}
+            select pg_notify($4, '') from changed";
+        let query = self.sql(write).bind(service).bind(file_enabled).bind(&self.place.channel);
+        bounded(query.execute(&self.place.pool)).await.map(|_| ())
+    }
+
     /// Asks for one Job by hand of each of these. Returns for how many; not for those of which too many wait already.
     ///
     /// # Errors
@@ -148,5 +232,20 @@ fn switch(row: &PgRow) -> Switch {
         why: row.get("run_why"),
         at: row.get("run_asked_at"),
     };
-    Switch { said, asked }
+    let count = |column| u64::try_from(row.get::<i64, _>(column)).unwrap_or_default();
+    let last = row.get::<Option<String>, _>("verb").map(|verb| Verb {
+        verb,
+        who: row.get("verb_who"),
+        why: row.get("verb_why"),
+        at: row.get("verb_at"),
+    });
+    let service = ServiceSwitch {
+        enabled: row.get::<Option<bool>, _>("enabled").map(|enabled| (enabled, row.get("file_enabled"))),
+        stopped: row.get("stopped"),
+        halted: row.get("halted"),
+        starts: count("starts"),
+        restart_before: count("restart_before"),
+        last,
+    };
+    Switch { said, asked, service }
 }

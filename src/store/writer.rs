@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    config::entry::Kind,
     decide::{
         event::{Ended, Wish, WishAnswer},
         notes::Note,
@@ -28,7 +29,9 @@ const ROWS_AT_ONCE: usize = 128;
 /// A wish with what it belongs to.
 #[derive(Clone, Debug)]
 pub struct WishRow {
-    /// The name of its JobConfig.
+    /// The type of its JobConfig.
+    pub kind: Kind,
+    /// Its name.
     pub config: Arc<str>,
     /// The hash of what its Job is rendered from.
     pub config_hash: Arc<str>,

@@ -1,6 +1,7 @@
 //! Who leads, and what people switch: what Postgres carries out, and what it refuses.
 
 use job_chief::{
+    config::entry::Kind,
     decide::{
         lease::{Answer, Ask, Record},
         run::{JobName, Outcome, Reason},
@@ -94,7 +95,7 @@ async fn whoever_does_not_lead_any_more_writes_neither_wishes_nor_ends() {
     let refused = runs.write_ends(&[ended("a", Outcome::Succeeded, Reason::Completed)]).await;
     assert!(matches!(refused, Err(StoreError::TermOver)), "{refused:?}");
     let unfinished: Vec<JobName> =
-        runs.load("mail").await.unwrap().unfinished.into_iter().map(|run| run.name).collect();
+        runs.load(Kind::Queue, "mail").await.unwrap().unfinished.into_iter().map(|run| run.name).collect();
     assert_eq!(unfinished, [JobName("a".into())]);
 }
 
@@ -143,7 +144,7 @@ async fn a_job_that_was_asked_for_by_hand_is_served_once() {
     assert_eq!(answers.len(), 1);
     let again = runs.write_wishes(&[row(by_hand("b", 1))]).await.unwrap();
     assert_eq!(again[&JobName("b".into())], job_chief::decide::event::WishAnswer::SlotTaken);
-    assert_eq!(runs.load("mail").await.unwrap().served, 1);
+    assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().served, 1);
     for _ in 0..RUNS_ASKED_MAX {
         assert_eq!(switches.ask_runs(&names[..1], ("ann", "a look")).await.unwrap(), 1);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use job_chief::{
-    config::{settings::DbSettings, sources},
+    config::{entry::Kind, settings::DbSettings, sources},
     decide::{
         event::{Decision, Wish},
         run::JobName,
@@ -70,14 +70,15 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
                 decision: Decision::default(),
                 adopted: None,
                 serves: None,
+                starts: None,
             };
-            let row = WishRow { config: "mail".into(), config_hash: "h".into(), term: 1, wish };
+            let row = WishRow { kind: Kind::Queue, config: "mail".into(), config_hash: "h".into(), term: 1, wish };
             let answers = writer.wishes(vec![row]).await.unwrap();
             assert!(answers.contains_key(&JobName(format!("job-{number}"))));
         }
     });
     futures::future::join_all(all_at_once).await;
-    assert_eq!(runs.load("mail").await.unwrap().unfinished.len(), 40);
+    assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().unfinished.len(), 40);
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
 }
 

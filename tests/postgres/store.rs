@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use job_chief::{
+    config::entry::Kind,
     decide::{
         event::{Decision, Ended, Why, Wish, WishAnswer},
         lease::{Answer, Ask, Record},
@@ -46,6 +47,7 @@ pub(crate) fn wish(name: &str, slot: u32) -> Wish {
         decision: Decision { ready: 3, ..Decision::default() },
         adopted: None,
         serves: None,
+        starts: None,
     }
 }
 
@@ -60,7 +62,7 @@ fn ended_before(name: &str, outcome: Outcome, reason: Reason, age: Duration) -> 
 }
 
 pub(crate) fn row(wish: Wish) -> WishRow {
-    WishRow { config: "mail".into(), config_hash: "hash".into(), term: 1, wish }
+    WishRow { kind: Kind::Queue, config: "mail".into(), config_hash: "hash".into(), term: 1, wish }
 }
 
 async fn answer(runs: &Runs, wish: Wish) -> WishAnswer {
@@ -78,10 +80,10 @@ async fn a_slot_has_one_unfinished_run_and_a_name_serves_once() {
     runs.write_ends(&[ended("a", Outcome::Succeeded, Reason::Completed)]).await.unwrap();
     assert_eq!(answer(&runs, wish("c", 0)).await, WishAnswer::Written);
     assert_eq!(answer(&runs, wish("a", 5)).await, WishAnswer::Ended);
-    let loaded = runs.load("mail").await.unwrap();
+    let loaded = runs.load(Kind::Queue, "mail").await.unwrap();
     let names: Vec<_> = loaded.unfinished.iter().map(|run| (run.name.0.as_str(), run.slot)).collect();
     assert_eq!(names, [("b", 1), ("c", 0)]);
-    assert!(runs.load("other").await.unwrap().unfinished.is_empty());
+    assert!(runs.load(Kind::Queue, "other").await.unwrap().unfinished.is_empty());
 }
 
 #[tokio::test]
@@ -116,7 +118,7 @@ async fn failures_since_the_last_success_are_counted() {
         answer(&runs, wish(&name, 0)).await;
         runs.write_ends(&[ended_before(&name, outcome, reason, Duration::from_secs(100 - at as u64))]).await.unwrap();
     }
-    assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 2, "evictions are nobody's fault");
+    assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().failed_in_a_row, 2, "evictions are nobody's fault");
 }
 
 #[tokio::test]
@@ -130,10 +132,10 @@ async fn successes_that_took_nothing_count_like_failures() {
             .await
             .unwrap();
     }
-    assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 0);
+    assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().failed_in_a_row, 0);
     let marks = ["run-1", "run-2"].map(|name| note(Note::TookNothing(JobName(name.into()))));
     decisions.write_notes(&marks).await.unwrap();
-    assert_eq!(runs.load("mail").await.unwrap().failed_in_a_row, 2);
+    assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().failed_in_a_row, 2);
     let marked: Vec<bool> = runs.recent("mail", 10).await.unwrap().iter().map(|row| row.took_nothing).collect();
     assert_eq!(marked, [true, true, false]);
 }
@@ -204,7 +206,7 @@ async fn old_runs_are_pruned_and_unfinished_ones_stay() {
     runs.write_ends(&[ended("new", Outcome::Succeeded, Reason::Completed)]).await.unwrap();
     sqlx::raw_sql("update chief.runs set wished_at = now() - interval '30 days'").execute(&pool).await.unwrap();
     assert_eq!(runs.prune().await.unwrap(), 1);
-    assert_eq!(runs.unfinished_configs().await.unwrap(), ["mail"]);
+    assert_eq!(runs.unfinished_configs().await.unwrap(), [(Kind::Queue, "mail".to_owned())]);
     let left: Vec<String> = runs.recent("mail", 10).await.unwrap().into_iter().map(|row| row.job).collect();
     assert_eq!(left, ["unfinished", "new"]);
 }

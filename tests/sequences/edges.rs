@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use job_chief::decide::{
-    event::{Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
-    notes::Note,
-    observation::{Observed, Phase, SeenJob},
-    run::{End, JobName, Outcome, Reason},
+use job_chief::{
+    config::entry::Kind,
+    decide::{
+        event::{Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
+        notes::Note,
+        observation::{Observed, Phase, SeenJob},
+        run::{End, JobName, Outcome, Reason},
+    },
 };
 use serde_json::json;
 
@@ -18,7 +21,19 @@ use crate::{
 fn job(slot: u32, phase: Phase) -> SeenJob {
     let (uid, resource_version) = (format!("u{slot}").into(), "1".into());
     let age = SECOND;
-    SeenJob { uid, resource_version, slot: Some(slot), age, ran: None, terminating: None, node: None, phase }
+    SeenJob {
+        uid,
+        resource_version,
+        slot: Some(slot),
+        age,
+        ran: None,
+        terminating: None,
+        node: None,
+        kind: Kind::Queue,
+        config_hash: "".into(),
+        address: None,
+        phase,
+    }
 }
 
 fn names<const N: usize>(jobs: [(&str, SeenJob); N]) -> BTreeMap<JobName, SeenJob> {
@@ -50,7 +65,7 @@ fn runs_that_could_not_be_loaded_are_loaded_later() {
 
 #[test]
 fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arrive() {
-    let run = LoadedRun { name: JobName("a".into()), slot: 0, uid: Some("u0".into()), age: SECOND };
+    let run = LoadedRun { name: JobName("a".into()), slot: 0, uid: Some("u0".into()), age: SECOND, starts: None };
     let jobs = names([("a", job(0, ended(Outcome::Succeeded, Reason::Completed)))]);
     let mut script = Script::restart(json!({"maxConcurrentJobs": 1}), vec![run], jobs);
     script.wait(14 * SECOND);
@@ -74,7 +89,7 @@ fn what_has_left_the_file_waits_for_the_first_view_before_it_is_done() {
 fn a_view_that_is_too_old_is_none() {
     let mut bare = Bare::begin();
     bare.feed(Event::DeadlineReached);
-    let unfinished = vec![LoadedRun { name: JobName("a".into()), slot: 0, uid: None, age: SECOND }];
+    let unfinished = vec![LoadedRun { name: JobName("a".into()), slot: 0, uid: None, age: SECOND, starts: None }];
     bare.feed(loaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
     assert_eq!(bare.feed(Event::ViewStale), [], "nothing is asked for before the first full view");
 

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::{
     config::{job_config::JobConfig, schema::jobs_json_schema},
-    decide::run::{Outcome, Reason},
+    decide::{
+        event::Event,
+        run::{Outcome, Reason},
+    },
 };
 use serde_json::{Value, json};
 
@@ -20,6 +23,8 @@ const WORLDS: [&str; 6] = ["succeeds", "fails", "runs on", "hangs", "finds no im
 fn transcript(config: &JobConfig, world: &str) -> String {
     let mut script = Script::of(config, vec![], BTreeMap::new());
     script.refuses = world == "is refused";
+    // None of the services of this world is up.
+    script.feed(Event::Held(!config.depends_on.is_empty()));
     for _ in 0..15 {
         if script.looks_within(Duration::from_secs(45)) {
             script.look(2, 1);
@@ -49,7 +54,7 @@ fn entry_values() -> Value {
         "jobStartTimeout": "20s", "waitTimeAfterSuccessfulRun": "30s", "waitTimeAfterFailedRun": "2s", "waitTimeAfterTimeout": "50s",
         "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s", "after": 1}, "maxConcurrentJobs": 2, "messagesPerJob": 3,
         "fetchGrace": "5s", "handover": "7s", "successfulJobsHistoryLimit": 2, "failedJobsHistoryLimit": 2,
-        "ttlSecondsAfterFinished": 99, "startErrorGrace": "3s", "paused": true,
+        "ttlSecondsAfterFinished": 99, "startErrorGrace": "3s", "paused": true, "dependsOn": ["redis"],
         "podConfig": {
             "image": "j", "parallelism": 2, "command": ["c"], "args": ["a"], "annotations": {"a": "b"}, "injectPgConfig": true,
             "env": [{"name": "A", "value": "b"}], "configmaps": ["c"], "secrets": ["s"], "resources": {"limits": {"cpu": "1"}},

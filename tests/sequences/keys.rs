@@ -13,7 +13,14 @@ use job_chief::{
 use serde_json::{Value, json};
 
 pub(crate) fn rendered(config: &JobConfig, settings: &Settings) -> Value {
-    let wish = Wish { name: JobName("x".into()), slot: 0, decision: Decision::default(), adopted: None, serves: None };
+    let wish = Wish {
+        name: JobName("x".into()),
+        slot: 0,
+        decision: Decision::default(),
+        adopted: None,
+        serves: None,
+        starts: None,
+    };
     json!(Template::of(config, &Instance::of(settings)).job(&wish))
 }
 
@@ -30,7 +37,8 @@ pub(crate) fn entry(keys: &Value) -> JobConfig {
         "podConfig": {"image": "i", "liveness": {"enabled": true, "path": "/", "port": 80}},
     });
     jobs_file::lay_over(&mut entry, keys.clone());
-    jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap().jobs.remove(0)
+    let redis = json!({"type": "service", "name": "redis", "podConfig": {"image": "i"}});
+    jobs_file::load("jobs.json", &json!([entry, redis]).to_string()).unwrap().jobs[0].queue().unwrap().as_ref().clone()
 }
 
 /// The paths of all keys of an object's schema that are ours to keep, such as `podConfig.liveness.port`.

@@ -7,6 +7,9 @@ mod keys;
 mod objects;
 mod runs;
 mod script;
+mod service;
+mod service_keys;
+mod services;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -214,7 +217,13 @@ fn a_jobconfig_that_left_is_seen_to_its_end_and_no_further() {
     let mut jobs = before.jobs;
     let unfinished: Vec<LoadedRun> = jobs
         .iter()
-        .map(|(name, job)| LoadedRun { name: name.clone(), slot: job.slot.unwrap(), uid: None, age: SECOND })
+        .map(|(name, job)| LoadedRun {
+            name: name.clone(),
+            slot: job.slot.unwrap(),
+            uid: None,
+            age: SECOND,
+            starts: None,
+        })
         .collect();
     // One of them never came to be: it can't be rendered any more.
     let lost = jobs.pop_first().unwrap().0;
@@ -223,7 +232,7 @@ fn a_jobconfig_that_left_is_seen_to_its_end_and_no_further() {
     after.jobs = jobs;
     after.pending_look = false;
     after.feed(Event::Drain);
-    after.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0, served: 0 })));
+    after.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
     after.show();
     assert!(!after.life.is_done());
     after.wait(120 * SECOND);
@@ -359,7 +368,13 @@ fn a_restart_adopts_and_doubles_nothing() {
     let jobs = before.jobs.clone();
     let unfinished = jobs
         .iter()
-        .map(|(name, job)| LoadedRun { name: name.clone(), slot: job.slot.unwrap(), uid: None, age: SECOND })
+        .map(|(name, job)| LoadedRun {
+            name: name.clone(),
+            slot: job.slot.unwrap(),
+            uid: None,
+            age: SECOND,
+            starts: None,
+        })
         .collect();
     let mut after = Script::restart(json!({}), unfinished, jobs.clone());
     assert_eq!(after.look(2, 0), 0, "min(m · starting, ready) is claimed");
@@ -369,10 +384,10 @@ fn a_restart_adopts_and_doubles_nothing() {
 
 #[test]
 fn a_wish_that_was_never_asked_for_is_asked_for_under_its_name() {
-    let wished = LoadedRun { name: JobName("wished".into()), slot: 0, uid: None, age: SECOND };
+    let wished = LoadedRun { name: JobName("wished".into()), slot: 0, uid: None, age: SECOND, starts: None };
     let script = Script::restart(json!({}), vec![wished], BTreeMap::new());
     assert!(script.jobs.contains_key(&JobName("wished".into())));
-    let long_ago = LoadedRun { name: JobName("old".into()), slot: 0, uid: None, age: 600 * SECOND };
+    let long_ago = LoadedRun { name: JobName("old".into()), slot: 0, uid: None, age: 600 * SECOND, starts: None };
     let mut script = Script::restart(json!({}), vec![long_ago], BTreeMap::new());
     for _ in 0..3 {
         script.look(0, 0);

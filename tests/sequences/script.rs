@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_chief::{
-    config::job_config::JobConfig,
+    config::{entry::Kind, job_config::JobConfig},
     decide::{
         digest::StartProblem,
         event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
@@ -91,7 +91,7 @@ impl Script {
             next_in: None,
         };
         script.feed(Event::DeadlineReached);
-        script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, failed_in_a_row: 0, served: 0 })));
+        script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
         script.show();
         script
     }
@@ -125,19 +125,24 @@ impl Script {
                     ran: None,
                     terminating: None,
                     node: None,
+                    kind: Kind::Queue,
+                    config_hash: "".into(),
+                    address: None,
                     phase: starting(),
                 };
                 self.jobs.insert(wish.name.clone(), job);
                 self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Exists { uid }));
             }
             Effect::CheckJob(name) => {
-                let answer = self.jobs.get(&name).map_or(CheckAnswer::Absent, |job| CheckAnswer::Found(job.clone()));
+                let answer =
+                    self.jobs.get(&name).map_or(CheckAnswer::Absent, |job| CheckAnswer::Found(Box::new(job.clone())));
                 self.feed(Event::Checked(name, answer));
             }
             Effect::DeleteJob { name, .. } => {
                 self.jobs.remove(&name);
                 self.feed(Event::DeleteAnswered(name, DeleteAnswer::Accepted));
             }
+            Effect::Probe { .. } | Effect::KillPods(_) => unreachable!("a queue has no checks"),
             Effect::WriteNotes(notes) => {
                 self.notes.extend(notes);
                 self.feed(Event::NotesWritten(true));

@@ -162,7 +162,7 @@ impl Cluster {
 
     pub(crate) fn check(&self, name: &JobName, now: Duration) -> CheckAnswer {
         match self.digest(name) {
-            Some(pair) => CheckAnswer::Found(seen(&pair, now)),
+            Some(pair) => CheckAnswer::Found(Box::new(seen(&pair, now))),
             None => CheckAnswer::Absent,
         }
     }

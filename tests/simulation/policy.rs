@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use job_chief::decide::{backoff::BackoffPolicy, policy::Policy};
+use job_chief::decide::{
+    backoff::BackoffPolicy,
+    policy::{Policy, RunPolicy},
+};
 
 use crate::dice::Dice;
 
@@ -12,13 +15,17 @@ fn secs(seconds: u64) -> Duration {
 
 pub(crate) fn random_policy(dice: &mut Dice) -> Policy {
     Policy {
-        instance: "sim".into(),
-        name: "resize".into(),
+        runs: RunPolicy {
+            instance: "sim".into(),
+            name: "resize".into(),
+            start_timeout: secs(20 + dice.roll(60)),
+            start_error_grace: secs(10),
+            succeeded_kept: 1,
+            failed_kept: 1,
+        },
         jobs_max: 1 + u32::try_from(dice.roll(4)).expect("small"),
         messages_per_job: 1 + dice.roll(2),
         check_interval: secs(10),
-        start_timeout: secs(20 + dice.roll(60)),
-        start_error_grace: secs(10),
         fetch_grace: secs(30),
         handover: Duration::ZERO,
         wait_after_success: secs(dice.roll(3)),
@@ -26,8 +33,6 @@ pub(crate) fn random_policy(dice: &mut Dice) -> Policy {
         wait_after_timeout: secs(5),
         wait_after_error: secs(5),
         backoff: BackoffPolicy { factor_milli: 2000, wait_max: secs(60), after: 3 },
-        succeeded_kept: 1,
-        failed_kept: 1,
         paused: false,
     }
 }

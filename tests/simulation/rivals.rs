@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_chief::{
-    config::job_config::JobConfig,
+    config::{entry::Kind, job_config::JobConfig},
     decide::{
         event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, Wish, WishAnswer},
         lease::{Answer, Ask, Lease, Record},
@@ -331,7 +331,8 @@ impl World {
                 vec![Event::CreateAnswered(wish.name, if sent && answered { exists } else { unanswered })]
             }
             Effect::CheckJob(name) => {
-                let found = self.view().jobs.remove(&name).map_or(CheckAnswer::Absent, CheckAnswer::Found);
+                let found =
+                    self.view().jobs.remove(&name).map_or(CheckAnswer::Absent, |job| CheckAnswer::Found(Box::new(job)));
                 vec![Event::Checked(name, if answered { found } else { CheckAnswer::Unanswered })]
             }
             Effect::DeleteJob { name, .. } => {
@@ -349,6 +350,7 @@ impl World {
                 }
                 vec![Event::EndWritten(ended.name, answered && current)]
             }
+            Effect::Probe { .. } | Effect::KillPods(_) => unreachable!("no service is here"),
             Effect::WriteNotes(_) => vec![Event::NotesWritten(true)],
         };
         for event in events {
@@ -362,9 +364,10 @@ impl World {
             slot: row.slot,
             uid: None,
             age: Duration::from_secs(1),
+            starts: None,
         };
         let unfinished = self.rows.iter().filter(|(_, row)| !row.ended).map(run).collect();
-        LoadedRuns { unfinished, failed_in_a_row: 0, served: 0 }
+        LoadedRuns { unfinished, ..LoadedRuns::default() }
     }
 
     /// One message waits, whatever has been created for it: as if no worker took anything.
@@ -415,6 +418,9 @@ impl World {
                 ran: None,
                 terminating: None,
                 node: None,
+                kind: Kind::Queue,
+                config_hash: "".into(),
+                address: None,
                 phase,
             };
             (name.clone(), job)

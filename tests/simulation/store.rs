@@ -69,10 +69,12 @@ impl Store {
                     slot: row.slot,
                     uid: None,
                     age: now - row.wished_at,
+                    starts: None,
                 })
                 .collect(),
             failed_in_a_row: 0,
             served: self.served,
+            ..LoadedRuns::default()
         }
     }
 }

@@ -1,0 +1,224 @@
+//! What the effects of any JobConfig's runs are performed with.
+
+use std::sync::{Arc, OnceLock};
+
+use tracing::{debug, info, warn};
+
+use crate::{
+    actors::leader::Term,
+    clock::Clock,
+    cluster::{
+        probe::Prober,
+        requests::{Cluster, Requests},
+    },
+    config::entry::{Entry, Kind},
+    decide::{
+        event::{CreateAnswer, Effect, Ended, Event, Wish},
+        manifest::{Instance, Template},
+        turn::Stages,
+    },
+    health::{Health, Part},
+    metrics::Metrics,
+    queue::{listen::Hints, looks::Looks},
+    store::{
+        stored::Stored,
+        writer::{EndRow, WishRow, Writer},
+    },
+};
+
+/// What an effect is answered with; one event for each name it carries.
+pub type Answers = Vec<Event>;
+
+/// What all actors share.
+pub struct Shared {
+    /// This installation.
+    pub instance: Arc<Instance>,
+    /// The writer of the namespace.
+    pub cluster: Cluster,
+    /// Who asks pods whether they work.
+    pub prober: Prober,
+    /// Our own tables.
+    pub stored: Stored,
+    /// The writer of our tables.
+    pub writer: Writer,
+    /// pg-boss's tables.
+    pub looks: Looks,
+    /// Who says that there is a message.
+    pub hints: Hints,
+    /// How the services stand, while this process leads.
+    pub stages: tokio::sync::watch::Sender<Arc<Stages>>,
+    /// The time.
+    pub clock: Clock,
+    /// What works and what does not.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Everything that the effects of one JobConfig's runs are performed with.
+pub struct RunHands {
+    /// Its name, as the writer wants it.
+    pub name: Arc<str>,
+    /// The entry.
+    pub entry: Entry,
+    /// Rendered when the first Job is wished for: most of many JobConfigs are idle.
+    rendered: OnceLock<Box<Rendered>>,
+    /// Its share of the requests.
+    pub requests: Requests,
+    /// What all actors share.
+    pub shared: Arc<Shared>,
+    /// The number of the term.
+    term: u64,
+}
+
+/// What the Jobs of a JobConfig are made from.
+struct Rendered {
+    template: Template,
+    config_hash: Arc<str>,
+}
+
+impl RunHands {
+    /// The hands of a JobConfig for a term.
+    pub fn new(entry: Entry, shared: Arc<Shared>, term: Term) -> Self {
+        let requests = shared.cluster.requests(term.fence);
+        let name = entry.name().into();
+        Self { name, entry, rendered: OnceLock::new(), requests, shared, term: term.number }
+    }
+
+    /// The same for the entry as it is now; its share of the requests stays the same.
+    #[must_use]
+    pub fn with(&self, entry: Entry) -> Self {
+        let Self { name, requests, shared, term, .. } = self;
+        let (requests, shared) = (requests.clone(), shared.clone());
+        Self { name: name.clone(), entry, rendered: OnceLock::new(), requests, shared, term: *term }
+    }
+
+    fn rendered(&self) -> &Rendered {
+        self.rendered.get_or_init(|| {
+            let template = Template::of(&self.entry, &self.shared.instance);
+            Box::new(Rendered { config_hash: template.config_hash.as_str().into(), template })
+        })
+    }
+
+    /// The hash of what its Jobs are rendered from.
+    pub fn config_hash(&self) -> &str {
+        &self.rendered().config_hash
+    }
+
+    /// Performs an effect that is a matter of runs alone; the others are their owner's.
+    pub async fn perform(&self, effect: Effect) -> Answers {
+        match effect {
+            Effect::LoadRuns => {
+                let loaded = self.shared.stored.runs.load(self.entry.kind(), &self.name).await;
+                vec![Event::RunsLoaded(self.stored(loaded))]
+            }
+            Effect::WriteWishes(wishes) => Box::pin(self.write_wishes(wishes)).await,
+            Effect::CreateJob(wish) => {
+                // Requests are large while they are under way, and most actors never have one.
+                let answer = Box::pin(self.create(&wish)).await;
+                vec![Event::CreateAnswered(wish.name, answer)]
+            }
+            Effect::CheckJob(name) => {
+                let answer = Box::pin(self.requests.check(&name)).await;
+                vec![Event::Checked(name, answer)]
+            }
+            Effect::DeleteJob { name, uid, resource_version } => {
+                let answer = Box::pin(self.requests.delete(&name, &uid, resource_version.as_deref())).await;
+                info!(job = %name, ?answer, "asked to delete a Job");
+                vec![Event::DeleteAnswered(name, answer)]
+            }
+            Effect::WriteEnd(ended) => {
+                let row = EndRow { term: self.term, ended: ended.clone() };
+                let written = self.stored(self.shared.writer.end(row).await).is_some();
+                self.tell_end(&ended, written);
+                vec![Event::EndWritten(ended.name, written)]
+            }
+            Effect::ReadDepth(_) | Effect::WriteNotes(_) | Effect::Probe { .. } | Effect::KillPods(_) => {
+                unreachable!("whoever owns the runs performs it")
+            }
+        }
+    }
+
+    /// A result of our own tables, and what it says of their health.
+    pub fn stored<T>(&self, result: Result<T, impl std::error::Error>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.shared.health.set(Part::Schema, Ok(()));
+                Some(value)
+            }
+            Err(error) => {
+                self.shared.health.set(Part::Schema, Err(crate::telemetry::with_causes(&error)));
+                None
+            }
+        }
+    }
+
+    async fn write_wishes(&self, wishes: Vec<Wish>) -> Answers {
+        let row = |wish: &Wish| WishRow {
+            kind: self.entry.kind(),
+            config: self.name.clone(),
+            config_hash: self.rendered().config_hash.clone(),
+            term: self.term,
+            wish: wish.clone(),
+        };
+        let written = self.stored(self.shared.writer.wishes(wishes.iter().map(row).collect()).await);
+        let answer = |wish: Wish| {
+            let answer = written.as_ref().and_then(|answers| answers.get(&wish.name).copied());
+            Event::WishWritten(wish.name, answer)
+        };
+        wishes.into_iter().map(answer).collect()
+    }
+
+    async fn create(&self, wish: &Wish) -> CreateAnswer {
+        let answer = self.requests.create(&self.rendered().template.job(wish)).await;
+        match &answer {
+            CreateAnswer::Exists { .. } => {
+                self.shared.metrics.jobs_created.with_label_values(&[&self.name]).inc();
+                match self.entry.kind() {
+                    Kind::Queue => {
+                        let decision = &wish.decision;
+                        info!(job = %wish.name, ready = decision.ready, live = decision.live, max = decision.max, "created a Job");
+                    }
+                    Kind::Service => info!(job = %wish.name, replica = wish.slot, "created a Job"),
+                }
+            }
+            CreateAnswer::Refused { message } if self.is_quiet() => {
+                debug!(job = %wish.name, message, "the API server refused a Job")
+            }
+            CreateAnswer::Refused { message } => warn!(job = %wish.name, message, "the API server refused a Job"),
+            CreateAnswer::Unanswered { .. } => {
+                warn!(job = %wish.name, "no answer to the request for a Job; asking again under the same name")
+            }
+        }
+        answer
+    }
+
+    /// Its starts that fail are logged at debug.
+    fn is_quiet(&self) -> bool {
+        self.entry.service().is_some_and(|service| service.quiet)
+    }
+
+    fn tell_end(&self, ended: &Ended, written: bool) {
+        if !written {
+            return;
+        }
+        let end = &ended.end;
+        if let Some(started_age) = ended.started_age {
+            let ran = started_age.saturating_sub(ended.age);
+            self.shared.metrics.job_duration.with_label_values(&[&self.name]).observe(ran.as_secs_f64());
+        }
+        macro_rules! told {
+            ($level:ident) => {
+                $level!(
+                    job = %ended.name,
+                    outcome = end.outcome.as_str(),
+                    reason = end.reason.as_str(),
+                    exit_code = end.exit_code,
+                    message = end.message.as_deref(),
+                    "a run ended"
+                )
+            };
+        }
+        if self.is_quiet() && ended.started_age.is_none() { told!(debug) } else { told!(info) }
+    }
+}

@@ -1,0 +1,203 @@
+//! The actor of one service: waits, steps the keep-alive, performs the effects.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::{
+    actors::{
+        hands::{Answers, RunHands, Shared},
+        leader::Term,
+        orders::{Orders, view_event},
+    },
+    clock::sleep_until,
+    cluster::index::View,
+    config::service_config::ServiceConfig,
+    decide::{
+        event::{Effect, Event},
+        keep_alive::KeepAlive,
+        service::ServicePolicy,
+        state::ServiceStatus,
+        turn::{Stages, turn},
+    },
+};
+
+/// Events that are taken in together.
+const EVENTS_AT_ONCE: usize = 64;
+
+/// The actor of one service, for one term.
+pub struct Keeper {
+    keep_alive: KeepAlive,
+    config: Arc<ServiceConfig>,
+    hands: Arc<RunHands>,
+    orders: watch::Receiver<Orders>,
+    views: watch::Receiver<View>,
+    stages: watch::Receiver<Arc<Stages>>,
+    in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
+    arrived: VecDeque<Event>,
+    shutdown: CancellationToken,
+    stopping: bool,
+    status: watch::Sender<ServiceStatus>,
+}
+
+impl Keeper {
+    /// An actor that has not begun; `seed` makes its names its own.
+    pub fn new(
+        shared: &Arc<Shared>,
+        term: Term,
+        (config, orders, mut views): (Arc<ServiceConfig>, watch::Receiver<Orders>, watch::Receiver<View>),
+        status: watch::Sender<ServiceStatus>,
+        shutdown: CancellationToken,
+        seed: u64,
+    ) -> Self {
+        // What was there before is news to an actor that begins.
+        views.mark_changed();
+        let entry = orders.borrow().entry.clone();
+        let hands = RunHands::new(entry, shared.clone(), term);
+        let policy = ServicePolicy::of(&config, &shared.instance.uid, hands.config_hash());
+        Self {
+            keep_alive: KeepAlive::new(policy, seed, shared.clock.now()),
+            config,
+            hands: Arc::new(hands),
+            orders,
+            views,
+            stages: shared.stages.subscribe(),
+            in_flight: FuturesUnordered::new(),
+            arrived: VecDeque::new(),
+            shutdown,
+            stopping: false,
+            status,
+        }
+    }
+
+    /// Runs until nothing is left to do.
+    pub async fn run(mut self) {
+        let span = tracing::info_span!("keeper", service = %self.config.name);
+        async {
+            let orders = self.orders.borrow_and_update().clone();
+            let turned = self.turned();
+            self.step(vec![orders.ordered(), turned, if orders.left { Event::Drain } else { Event::DeadlineReached }]);
+            while !self.keep_alive.is_done() {
+                let mut events = vec![self.next_event().await];
+                while events.len() < EVENTS_AT_ONCE
+                    && let Some(event) = self.ready_event()
+                {
+                    events.push(event);
+                }
+                self.step(events);
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    fn step(&mut self, events: Vec<Event>) {
+        for effect in self.keep_alive.step(self.hands.shared.clock.now(), events) {
+            self.in_flight.push(perform(self.hands.clone(), effect).in_current_span().boxed());
+        }
+        self.tell();
+    }
+
+    /// Every arm is cancel-safe; no request is ever an arm of its own.
+    async fn next_event(&mut self) -> Event {
+        if let Some(event) = self.arrived.pop_front() {
+            return event;
+        }
+        let deadline = self.keep_alive.deadline();
+        let clock = self.hands.shared.clock;
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled(), if !self.stopping => {
+                self.stopping = true;
+                Event::Stop
+            }
+            Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
+            Ok(()) = self.orders.changed() => self.take_orders(),
+            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
+            Ok(()) = self.stages.changed() => self.turned(),
+            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => Event::DeadlineReached,
+        }
+    }
+
+    fn turned(&mut self) -> Event {
+        Event::Turned(turn(&self.config.name, &self.stages.borrow_and_update()))
+    }
+
+    fn take_orders(&mut self) -> Event {
+        let orders = self.orders.borrow_and_update().clone();
+        if orders.left {
+            self.arrived.push_back(Event::Drain);
+        } else if let Some(config) = orders.entry.service()
+            && (!Arc::ptr_eq(config, &self.config) || self.keep_alive.is_draining())
+        {
+            self.config = config.clone();
+            self.hands = Arc::new(self.hands.with(orders.entry.clone()));
+            let policy = ServicePolicy::of(config, &self.hands.shared.instance.uid, self.hands.config_hash());
+            self.arrived.push_back(Event::ServiceConfigured(Box::new(policy)));
+        }
+        orders.ordered()
+    }
+
+    /// An answer that is there already.
+    fn ready_event(&mut self) -> Option<Event> {
+        self.arrived.pop_front().or_else(|| {
+            let answers = self.in_flight.next().now_or_never().flatten()?;
+            Some(self.arrive(answers))
+        })
+    }
+
+    fn arrive(&mut self, answers: Answers) -> Event {
+        self.arrived.extend(answers);
+        self.arrived.pop_front().unwrap_or(Event::DeadlineReached)
+    }
+
+    /// Tells people, metrics and the other services how it stands.
+    fn tell(&mut self) {
+        let (name, Shared { metrics, clock, stages, .. }) = (&self.config.name, &*self.hands.shared);
+        for milestone in self.keep_alive.take_milestones() {
+            metrics.note_milestone(name, &milestone);
+        }
+        let status = self.keep_alive.status(clock.now());
+        let before = self.status.borrow().clone();
+        if before != status {
+            metrics.services.note_status(name, &before, &status);
+            if before.state != status.state {
+                let (state, was, error) = (status.state.as_str(), before.state.as_str(), status.error.as_deref());
+                tracing::info!(state, was, error, "the service changed its state");
+            }
+            self.status.send_replace(status);
+        }
+        let stage = self.keep_alive.stage(self.config.priority, &self.config.depends_on);
+        stages.send_if_modified(|stages| {
+            let changed = stages.get(name) != Some(&stage);
+            if changed {
+                Arc::make_mut(stages).insert(name.clone(), stage);
+            }
+            changed
+        });
+    }
+}
+
+async fn perform(hands: Arc<RunHands>, effect: Effect) -> Answers {
+    match effect {
+        Effect::Probe { name, address, probe } => {
+            let Shared { prober, metrics, clock, .. } = &*hands.shared;
+            let begun = clock.now();
+            let answer = prober.ask(&address, &probe).await;
+            metrics.services.note_check(&hands.name, clock.now().saturating_sub(begun));
+            if let Err(problem) = &answer {
+                tracing::debug!(job = %name, problem, "a check failed");
+            }
+            vec![Event::Probed(name, answer)]
+        }
+        Effect::KillPods(name) => {
+            let answer = Box::pin(hands.requests.kill_pods(&name)).await;
+            tracing::warn!(job = %name, ?answer, "asked to delete the pods of a Job without any grace");
+            vec![Event::PodsKilled(name, answer)]
+        }
+        effect => hands.perform(effect).await,
+    }
+}

@@ -1,0 +1,62 @@
+//! What an actor is to do, and what it is told of the cluster.
+
+use crate::{
+    cluster::index::View,
+    config::entry::Entry,
+    decide::{
+        event::Event,
+        keep_alive::ServiceOrders,
+        switches::{Asked, Paused, Verb},
+    },
+};
+
+/// What an actor is to do, whole: told anew whenever any of it changes.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// The entry of jobs.json.
+    pub entry: Entry,
+    /// It has left jobs.json: only seen to its end.
+    pub left: bool,
+    /// Of a queue.
+    pub switched: Switched,
+    /// Of a service.
+    pub ordered: Ordered,
+}
+
+/// What people and jobs.json say of a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switched {
+    /// Whether it creates, and who says so.
+    pub paused: Paused,
+    /// The Jobs that were asked for by hand.
+    pub asked: Asked,
+}
+
+/// What people and jobs.json say of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ordered {
+    /// What it is to do.
+    pub orders: ServiceOrders,
+    /// Who said what last.
+    pub last: Option<Verb>,
+}
+
+impl Orders {
+    /// For the actor of a queue.
+    pub fn switched(&self) -> Event {
+        Event::Switched { paused: self.switched.paused.paused, asked: self.switched.asked.count }
+    }
+
+    /// For the actor of a service.
+    pub fn ordered(&self) -> Event {
+        Event::Ordered(self.ordered.orders)
+    }
+}
+
+/// A view as an event.
+pub fn view_event(view: &View) -> Event {
+    match &view.observed {
+        Some(observed) if !view.stale => Event::Observed(observed.clone()),
+        _ => Event::ViewStale,
+    }
+}

@@ -1,0 +1,99 @@
+//! An entry of jobs.json, of either type.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::config::{job_config::JobConfig, pod_config::PodConfig, service_config::ServiceConfig};
+
+/// An entry of jobs.json.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Entry {
+    /// Jobs for the messages of a queue.
+    Queue(Arc<JobConfig>),
+    /// A service that is kept up.
+    Service(Arc<ServiceConfig>),
+}
+
+/// What an entry keeps going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Jobs for the messages of a queue.
+    Queue,
+    /// A service.
+    Service,
+}
+
+impl Kind {
+    /// The word in jobs.json, in labels and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Service => "service",
+        }
+    }
+
+    /// What a word stands for; what is unknown is a queue, as it is in jobs.json.
+    pub fn of(word: &str) -> Self {
+        if word == "service" { Self::Service } else { Self::Queue }
+    }
+}
+
+impl Entry {
+    /// Stands for one that has left jobs.json while Jobs of it still live.
+    pub fn left(kind: Kind, name: &str) -> Self {
+        match kind {
+            Kind::Queue => Self::Queue(Arc::new(JobConfig::left(name))),
+            Kind::Service => Self::Service(Arc::new(ServiceConfig::left(name))),
+        }
+    }
+
+    /// What it keeps going.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Queue(_) => Kind::Queue,
+            Self::Service(_) => Kind::Service,
+        }
+    }
+
+    /// Its name, unique among all.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Queue(queue) => &queue.name,
+            Self::Service(service) => &service.name,
+        }
+    }
+
+    /// Its pods.
+    pub fn pod_config(&self) -> &PodConfig {
+        match self {
+            Self::Queue(queue) => &queue.pod_config,
+            Self::Service(service) => &service.pod_config,
+        }
+    }
+
+    /// Services that it needs.
+    pub fn depends_on(&self) -> &[String] {
+        match self {
+            Self::Queue(queue) => &queue.depends_on,
+            Self::Service(service) => &service.depends_on,
+        }
+    }
+
+    /// The queue, if it is one.
+    pub fn queue(&self) -> Option<&Arc<JobConfig>> {
+        match self {
+            Self::Queue(queue) => Some(queue),
+            Self::Service(_) => None,
+        }
+    }
+
+    /// The service, if it is one.
+    pub fn service(&self) -> Option<&Arc<ServiceConfig>> {
+        match self {
+            Self::Queue(_) => None,
+            Self::Service(service) => Some(service),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! How a replica does whose container runs: whether it is up, and when it is given up.
+
+use std::time::Duration;
+
+use crate::decide::{
+    event::Effect,
+    run::{End, Outcome, Reason, shorten},
+    service::ServicePolicy,
+    tracking::Run,
+};
+
+/// Between two checks of a replica that is not up yet.
+const STARTING_EVERY: Duration = Duration::from_secs(1);
+
+/// How one replica does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wellness {
+    /// It was first seen running at this time.
+    since: Duration,
+    /// Since it was first ready and its check passed.
+    up_since: Option<Duration>,
+    /// Checks in a row that failed.
+    failures: u32,
+    /// The next check, or the next look at whether it is ready.
+    check_at: Duration,
+    probing: bool,
+    /// What the last check that failed found.
+    problem: Option<Box<str>>,
+}
+
+/// What is to be done about a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Well,
+    /// It is to be asked.
+    Ask(Effect),
+    /// It is to end.
+    End(End),
+}
+
+impl Wellness {
+    /// Of a replica that runs since now.
+    pub fn begin(now: Duration) -> Self {
+        Self { since: now, up_since: None, failures: 0, check_at: now, probing: false, problem: None }
+    }
+
+    /// Since when it is up, if it is or was.
+    pub fn up_since(&self) -> Option<Duration> {
+        self.up_since
+    }
+
+    /// What its check found wrong last.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref().filter(|_| self.failures > 0 || self.up_since.is_none())
+    }
+
+    /// Its check waits for an answer.
+    pub fn is_probing(&self) -> bool {
+        self.probing
+    }
+
+    /// Its check was sent.
+    pub fn note_asked(&mut self) {
+        self.probing = true;
+    }
+
+    /// Its check was answered.
+    pub fn note_probe(&mut self, answer: Result<(), Box<str>>, run: &Run, policy: &ServicePolicy, now: Duration) {
+        self.probing = false;
+        match answer {
+            Ok(()) if run.address.is_some() => self.pass(now, policy),
+            Ok(()) => self.fail("the pod is not ready any more".into(), now, policy),
+            Err(problem) => self.fail(shorten(&problem).into(), now, policy),
+        }
+    }
+
+    fn pass(&mut self, now: Duration, policy: &ServicePolicy) {
+        (self.failures, self.problem) = (0, None);
+        self.up_since.get_or_insert(now);
+        self.check_at = now.saturating_add(policy.check_interval);
+    }
+
+    fn fail(&mut self, problem: Box<str>, now: Duration, policy: &ServicePolicy) {
+        self.problem = Some(problem);
+        let every = if self.up_since.is_some() { policy.check_interval } else { STARTING_EVERY };
+        self.failures = self.failures.saturating_add(u32::from(self.up_since.is_some()));
+        self.check_at = now.saturating_add(every);
+    }
+
+    /// What is to be done now about a replica whose container runs.
+    pub fn watch(&mut self, run: &Run, policy: &ServicePolicy, now: Duration) -> Verdict {
+        self.look(run, policy, now);
+        if self.failures >= policy.unhealthy_threshold {
+            return self.end(Outcome::Stopped, Reason::Unhealthy);
+        }
+        if self.up_since.is_none() && now >= self.since.saturating_add(policy.runs.start_timeout) {
+            return self.end(Outcome::StartTimedOut, Reason::NotReady);
+        }
+        match (&policy.probe, &run.address) {
+            (Some(probe), Some(address)) if !self.probing && now >= self.check_at => {
+                Verdict::Ask(Effect::Probe { name: run.name.clone(), address: address.clone(), probe: probe.clone() })
+            }
+            _ => Verdict::Well,
+        }
+    }
+
+    /// What needs no question: whether the pod is ready.
+    fn look(&mut self, run: &Run, policy: &ServicePolicy, now: Duration) {
+        let is_due = now >= self.check_at && !self.probing;
+        match (run.address.is_some(), policy.probe.is_some()) {
+            // Ready is up at once, not only when it is looked at.
+            (true, false) if is_due || self.up_since.is_none() => self.pass(now, policy),
+            (false, _) if is_due && self.up_since.is_some() => self.fail("the pod is not ready".into(), now, policy),
+            (false, _) if self.up_since.is_none() => self.problem = Some("the pod is not ready".into()),
+            _ => {}
+        }
+    }
+
+    fn end(&self, outcome: Outcome, reason: Reason) -> Verdict {
+        Verdict::End(End { message: self.problem.as_deref().map(str::to_owned), ..End::new(outcome, reason) })
+    }
+
+    /// When it is to be looked at again.
+    pub fn deadline(&self, run: &Run, policy: &ServicePolicy) -> Option<Duration> {
+        if !run.is_running() || run.is_ending() {
+            return None;
+        }
+        let timeout = self.up_since.is_none().then(|| self.since.saturating_add(policy.runs.start_timeout));
+        // Nothing comes of a look at a pod that is ready and is asked nothing, nor at one that never was ready.
+        let asks = if run.address.is_some() { policy.probe.is_some() } else { self.up_since.is_some() };
+        let check = (asks && !self.probing).then_some(self.check_at);
+        [timeout, check].into_iter().flatten().min()
+    }
+}

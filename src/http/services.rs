@@ -1,0 +1,186 @@
+//! The services: how they stand, and what can be said of them.
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    actors::{
+        orders::{Ordered, Orders},
+        supervisor::{Handle, Told},
+    },
+    config::entry::Kind,
+    decide::{
+        state::{ServiceStatus, State as ServiceState},
+        status::{LiveJob, Phases},
+        switches::Verb,
+        turn::{Stage, Stages, with_needed, with_needing},
+    },
+    http::{
+        desk::{Desk, Refused, answered},
+        routes::add_runs,
+        writes::{Words, unwritten, words},
+    },
+    store::switches::ServiceVerb,
+};
+
+/// One service as `/services` shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceView {
+    name: String,
+    state: ServiceState,
+    /// Absent where this process does not lead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_seconds: Option<f64>,
+    enabled: bool,
+    /// `started` or `stopped`.
+    desired: &'static str,
+    /// It is to be up now: whoever is not RUNNING then is a reason to look.
+    wanted: bool,
+    replicas: u32,
+    ready: u32,
+    priority: i32,
+    depends_on: Vec<String>,
+    restarts: u64,
+    generation: String,
+    error: Option<String>,
+    wait_seconds: f64,
+    phase: Phases,
+    live: Vec<LiveJob>,
+    /// Who said what last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<Verb>,
+    /// It has left jobs.json.
+    left: bool,
+}
+
+/// All routes.
+pub(super) fn router() -> Router<Desk> {
+    let verbs = ServiceVerb::ALL.into_iter().fold(Router::new(), |router, verb| {
+        let route = post(async move |desk, whom, headers, body| answered(tell(desk, whom, headers, body, verb).await));
+        let word = verb.as_str();
+        router.route(&format!("/services/{{name}}/{word}"), route.clone()).route(&format!("/{word}"), route)
+    });
+    verbs.route("/services", get(services)).route("/services/{name}", get(service))
+}
+
+async fn services(State(desk): State<Desk>) -> Response {
+    let roster = desk.roster.borrow().clone();
+    let mut views: Vec<ServiceView> = roster.values().filter_map(|handle| view(handle, &desk)).collect();
+    views.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    Json(json!(views)).into_response()
+}
+
+async fn service(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    let details = async {
+        let mut told = json!(view(&desk.handle(Kind::Service, &name)?, &desk));
+        add_runs(&mut told, &name, &desk).await;
+        Ok((StatusCode::OK, told))
+    };
+    answered(details.await)
+}
+
+fn view(handle: &Handle, desk: &Desk) -> Option<ServiceView> {
+    let Told::Service(told) = &handle.told else { return None };
+    let Orders { entry, left, ordered: Ordered { orders, last }, .. } = handle.orders.borrow().clone();
+    let config = entry.service()?;
+    let leads = desk.leads();
+    // Who does not lead tells what the watches show.
+    let status = match (leads, &handle.views.borrow().observed) {
+        (false, Some(observed)) => ServiceStatus {
+            wanted: orders.enabled && !orders.stopped,
+            ..ServiceStatus::of_view(observed, config.replicas)
+        },
+        _ => told.borrow().clone(),
+    };
+    let now = desk.shared.clock.now();
+    Some(ServiceView {
+        name: config.name.clone(),
+        state: if orders.enabled { status.state } else { ServiceState::Disabled },
+        since_seconds: leads.then(|| now.saturating_sub(status.since).as_secs_f64()),
+        enabled: orders.enabled,
+        desired: if orders.stopped { "stopped" } else { "started" },
+        wanted: status.wanted && !left,
+        replicas: config.replicas,
+        ready: status.ready,
+        priority: config.priority,
+        depends_on: config.depends_on.clone(),
+        restarts: status.restarts,
+        generation: status.generation.to_string(),
+        error: status.error,
+        wait_seconds: status.wait_until.map_or(0.0, |until| until.saturating_sub(now).as_secs_f64()),
+        phase: status.phases,
+        live: status.live,
+        said: last,
+        left,
+    })
+}
+
+/// One service, or all of them, and those that go with them: all or none.
+async fn tell(
+    State(desk): State<Desk>,
+    whom: Option<Path<String>>,
+    headers: HeaderMap,
+    body: Body,
+    verb: ServiceVerb,
+) -> Result<(StatusCode, Value), Refused> {
+    let Words { who, why, deps } = words(&desk, &headers, body, true).await?;
+    let configs = configs(&desk);
+    let named = match whom {
+        Some(Path(name)) => {
+            desk.handle(Kind::Service, &name)?;
+            vec![name]
+        }
+        None => configs.keys().cloned().collect(),
+    };
+    let stages: Stages = configs.iter().map(|(name, known)| (name.clone(), known.stage.clone())).collect();
+    let deps = deps.unwrap_or(verb == ServiceVerb::Start);
+    let names = match verb {
+        _ if !deps => named,
+        ServiceVerb::Start | ServiceVerb::Enable => with_needed(&named, &stages),
+        _ => with_needing(&named, &stages),
+    };
+    if verb == ServiceVerb::Enable {
+        let is_disabled = |name: &&String| !names.contains(name) && configs.get(*name).is_some_and(|it| !it.enabled);
+        for name in &names {
+            let needed = &stages.get(name).map(|stage| stage.depends_on.as_slice()).unwrap_or_default();
+            if let Some(other) = needed.iter().find(is_disabled) {
+                let text =
+                    format!("\"{name}\" depends on \"{other}\", which is disabled: enable that first, or use --deps");
+                return Err((StatusCode::CONFLICT, text));
+            }
+        }
+    }
+    let told: Vec<(String, bool)> =
+        names.iter().filter_map(|name| Some((name.clone(), configs.get(name)?.file_enabled))).collect();
+    let stored = &desk.shared.stored.switches;
+    stored.tell_services(&told, verb, (&who, &why)).await.map_err(|error| unwritten(&error))?;
+    tracing::info!(services = ?names, who, why, "somebody said {}", verb.as_str());
+    desk.shared.hints.own().notify_one();
+    Ok((StatusCode::OK, json!({ "verb": verb.as_str(), "services": names })))
+}
+
+/// What is known of a service whose entry is in jobs.json.
+struct Known {
+    stage: Stage,
+    enabled: bool,
+    file_enabled: bool,
+}
+
+fn configs(desk: &Desk) -> std::collections::BTreeMap<String, Known> {
+    let known = |(name, handle): (&String, &Handle)| {
+        let orders = handle.orders.borrow();
+        let config = orders.entry.service().filter(|_| !orders.left)?;
+        let stage = Stage { priority: config.priority, depends_on: config.depends_on.clone(), ..Stage::default() };
+        Some((name.clone(), Known { stage, enabled: orders.ordered.orders.enabled, file_enabled: config.enabled }))
+    };
+    desk.roster.borrow().iter().filter_map(known).collect()
+}
