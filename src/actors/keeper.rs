@@ -138,7 +138,9 @@ impl Keeper {
             let policy = ServicePolicy::of(config, &self.hands.shared.instance.uid, self.hands.config_hash());
             self.arrived.push_back(Event::ServiceConfigured(Box::new(policy)));
         }
-        orders.ordered()
+        // Whoever is told to stop has to know who else is.
+        self.arrived.push_back(orders.ordered());
+        self.turned()
     }
 
     /// An answer that is there already.
@@ -170,9 +172,9 @@ impl Keeper {
             }
             self.status.send_replace(status);
         }
-        let stage = self.keep_alive.stage(self.config.priority, &self.config.depends_on);
         stages.send_if_modified(|stages| {
-            let changed = stages.get(name) != Some(&stage);
+            let stage = stages.get(name).map(|known| self.keep_alive.stage(known)).unwrap_or_default();
+            let changed = stages.get(name).is_some_and(|known| *known != stage);
             if changed {
                 Arc::make_mut(stages).insert(name.clone(), stage);
             }

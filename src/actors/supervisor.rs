@@ -22,8 +22,16 @@ use crate::{
     },
     clock::sleep,
     cluster::index::{Subscribing, View},
-    config::entry::{Entry, Kind},
-    decide::{state::ServiceStatus, status::Status, switches::Switches, turn::Stage},
+    config::{
+        entry::{Entry, Kind},
+        service_config::ServiceConfig,
+    },
+    decide::{
+        state::ServiceStatus,
+        status::Status,
+        switches::Switches,
+        turn::{Stage, Stages},
+    },
 };
 
 /// Between tries to learn which JobConfigs have unfinished runs.
@@ -174,6 +182,7 @@ impl Supervisor {
         let Standing { term, switches } = self.followed.standing.borrow_and_update().clone();
         if let Some(switches) = switches {
             self.switches = switches;
+            self.announce();
             self.roster.borrow().values().for_each(|handle| self.give_orders(handle));
             self.unsay_overtaken();
         }
@@ -208,7 +217,7 @@ impl Supervisor {
     /// Everything that another process may have left is found anew, as after a restart.
     async fn lead(&mut self) {
         let names: Vec<String> = self.roster.borrow().keys().cloned().collect();
-        self.announce(&names);
+        self.announce();
         names.iter().for_each(|name| self.start(name));
         for (kind, name) in std::mem::take(&mut self.strangers) {
             self.drain(kind, &name).await;
@@ -232,6 +241,7 @@ impl Supervisor {
     async fn take_jobs(&mut self) {
         let jobs = self.followed.jobs.borrow_and_update().clone();
         let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
+        self.announce();
         let mut new = vec![];
         for entry in jobs.iter() {
             let handle = self.roster.borrow().get(entry.name()).cloned();
@@ -243,7 +253,6 @@ impl Supervisor {
                 }
             }
         }
-        self.announce(&new);
         new.iter().for_each(|name| self.start(name));
         let gone: Vec<String> =
             self.roster.borrow().keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
@@ -321,26 +330,28 @@ impl Supervisor {
         Ordered { orders, last }
     }
 
-    /// Each service knows of all others before any of them starts.
-    fn announce(&self, names: &[String]) {
+    /// Each service knows what is wanted of all others before it is told what is wanted of itself.
+    fn announce(&self) {
         if self.term.is_none() {
             return;
         }
-        let roster = self.roster.borrow().clone();
-        let services = names.iter().filter_map(|name| roster.get(name)?.entry().service().cloned());
-        let announced = services.map(|service| {
-            let orders = self.switches.orders(&service.name, service.enabled).0;
-            let wanted = orders.enabled && !orders.stopped;
-            let (priority, depends_on) = (service.priority, service.depends_on.clone());
-            (service.name.clone(), Stage { priority, depends_on, wanted, ..Stage::default() })
-        });
-        let announced: Vec<_> = announced.collect();
+        let jobs = self.followed.jobs.borrow().clone();
+        let services: BTreeMap<&str, &ServiceConfig> =
+            jobs.iter().filter_map(Entry::service).map(|service| (service.name.as_str(), &**service)).collect();
         self.shared.stages.send_if_modified(|stages| {
-            let news = !announced.is_empty();
-            if news {
-                Arc::make_mut(stages).extend(announced);
+            let mut next = Stages::clone(stages);
+            next.iter_mut()
+                .filter(|(name, _)| !services.contains_key(name.as_str()))
+                .for_each(|(_, it)| it.wanted = false);
+            for (name, service) in &services {
+                let orders = self.switches.orders(name, service.enabled).0;
+                let known = next.entry((*name).to_owned()).or_default();
+                let (priority, depends_on) = (service.priority, service.depends_on.clone());
+                *known = Stage { priority, depends_on, wanted: orders.enabled && !orders.stopped, ..known.clone() };
             }
-            news
+            let changed = next != **stages;
+            *stages = Arc::new(next);
+            changed
         });
     }
 
@@ -439,7 +450,7 @@ impl Supervisor {
         let again = self.followed.jobs.borrow().iter().find(|entry| entry.name() == name).cloned();
         if let Some(entry) = again {
             self.enlist(entry, false).await;
-            self.announce(std::slice::from_ref(&name));
+            self.announce();
             self.start(&name);
         }
     }

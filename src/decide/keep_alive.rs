@@ -67,7 +67,8 @@ pub struct KeepAlive {
     pub(super) wellness: BTreeMap<JobName, Wellness>,
     /// Jobs whose pods are killed: when next, and whether a request is under way.
     killing: BTreeMap<JobName, Killing>,
-    pub(super) cannot_halt: bool,
+    /// Pods do not end, and what the API server said of killing them.
+    pub(super) cannot_halt: Option<KillAnswer>,
     pub(super) restarts: u64,
     pub(super) state: State,
     pub(super) since: Duration,
@@ -91,6 +92,8 @@ pub(super) struct Replica {
 struct Killing {
     at: Duration,
     in_flight: bool,
+    /// It was tried before, and the Job is still there.
+    again: bool,
 }
 
 impl KeepAlive {
@@ -104,7 +107,7 @@ impl KeepAlive {
             replicas: BTreeMap::new(),
             wellness: BTreeMap::new(),
             killing: BTreeMap::new(),
-            cannot_halt: false,
+            cannot_halt: None,
             restarts: 0,
             state: State::NotStarted,
             since: now,
@@ -181,9 +184,10 @@ impl KeepAlive {
                 }
             }
             Event::PodsKilled(name, answer) => {
-                self.cannot_halt = answer == KillAnswer::Forbidden;
                 if let Some(killing) = self.killing.get_mut(&name) {
-                    *killing = Killing { at: now.saturating_add(RETRY_MAX), in_flight: false };
+                    let again = killing.again || answer == KillAnswer::Forbidden;
+                    self.cannot_halt = again.then_some(answer);
+                    *killing = Killing { at: now.saturating_add(RETRY_MAX), in_flight: false, again: true };
                 }
             }
             event => {
@@ -369,11 +373,11 @@ impl KeepAlive {
             .filter(|run| self.halt_after(run).is_some_and(|at| at <= now))
             .map(|run| run.name.clone())
             .collect();
-        self.killing.extend(due.into_iter().map(|name| (name, Killing { at: now, in_flight: false })));
+        self.killing.extend(due.into_iter().map(|name| (name, Killing { at: now, ..Killing::default() })));
         for (name, killing) in self.killing.iter_mut().filter(|(_, it)| !it.in_flight && it.at <= now) {
             killing.in_flight = true;
             effects.push(Effect::KillPods(name.clone()));
         }
-        self.cannot_halt &= !self.killing.is_empty();
+        self.cannot_halt = self.cannot_halt.filter(|_| !self.killing.is_empty());
     }
 }

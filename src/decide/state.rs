@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::decide::{
+    event::KillAnswer,
     keep_alive::KeepAlive,
     observation::Observed,
     run::{End, Outcome},
@@ -98,7 +99,7 @@ impl KeepAlive {
     }
 
     pub(super) fn derived_state(&self, now: Duration) -> State {
-        if self.cannot_halt {
+        if self.cannot_halt.is_some() {
             return State::Failed;
         }
         if !self.orders.enabled {
@@ -129,8 +130,13 @@ impl KeepAlive {
 
     /// The first thing that is wrong, in the order in which somebody would mend it.
     fn error(&self, now: Duration) -> Option<String> {
-        if self.cannot_halt {
-            return Some("could not halt: a pod does not end, and the Role does not allow to delete pods".into());
+        if let Some(answer) = self.cannot_halt {
+            let why = match answer {
+                KillAnswer::Forbidden => "the Role does not allow to delete pods",
+                KillAnswer::Killed => "its node may be gone, or a finalizer holds it",
+                KillAnswer::Unanswered => "the API server gives no answer",
+            };
+            return Some(format!("could not halt: a pod does not end, and {why}"));
         }
         let problem = |it: &Wellness| it.problem().map(str::to_owned);
         let starting = self.fleet.runs.values().filter_map(|run| live_job(run, now).problem).next();
@@ -165,15 +171,13 @@ impl KeepAlive {
         }
     }
 
-    /// How it stands, as other services have to know. `priority` and `depends_on` are those of jobs.json.
-    pub fn stage(&self, priority: i32, depends_on: &[String]) -> Stage {
+    /// How it stands, as other services have to know; what is wanted of it is known before it knows itself.
+    pub fn stage(&self, known: &Stage) -> Stage {
         Stage {
-            priority,
-            depends_on: depends_on.to_vec(),
-            wanted: self.is_wanted(),
             begun: !self.fleet.runs.is_empty() || self.replicas.values().any(|replica| replica.last.is_some()),
             running: self.state == State::Running,
-            ending: !self.fleet.runs.is_empty() && !self.cannot_halt,
+            ending: !self.fleet.runs.is_empty() && self.cannot_halt.is_none(),
+            ..known.clone()
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Stage {
     pub begun: bool,
     /// Every replica is up.
     pub running: bool,
-    /// Jobs of it live that end in their time.
+    /// Jobs of it live, and none of them refuses to end.
     pub ending: bool,
 }
 

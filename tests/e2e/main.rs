@@ -14,5 +14,6 @@ mod proxy;
 mod recording;
 mod reload;
 mod replicas;
+mod services;
 mod stage;
 mod switching;

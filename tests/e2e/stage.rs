@@ -42,6 +42,8 @@ pub(crate) struct Stage {
     environment: BTreeMap<String, String>,
     chief: Option<Child>,
     port: u16,
+    /// Another kubeconfig than the administrator's.
+    pub(crate) kubeconfig: Option<String>,
     pub(crate) recording: Recording,
 }
 
@@ -95,6 +97,7 @@ impl Stage {
             environment: BTreeMap::new(),
             chief: None,
             port: free_port(),
+            kubeconfig: None,
             site,
             recording: Recording::default(),
         };
@@ -115,6 +118,7 @@ impl Stage {
             environment: self.environment.clone(),
             chief: None,
             port: free_port(),
+            kubeconfig: None,
             recording: Recording::default(),
         }
     }
@@ -199,7 +203,7 @@ impl Stage {
             "--context",
             "job-chief-test",
             "--kubeconfig",
-            self.site.text("kubeconfig"),
+            self.kubeconfig.as_deref().unwrap_or_else(|| self.site.text("kubeconfig")),
             "--config",
             "settings.toml",
         ]);
