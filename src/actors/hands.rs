@@ -133,7 +133,7 @@ impl RunHands {
                 self.tell_end(&ended, written);
                 vec![Event::EndWritten(ended.name, written)]
             }
-            Effect::ReadDepth(_) | Effect::WriteNotes(_) | Effect::Probe { .. } | Effect::KillPods(_) => {
+            Effect::ReadDepth(_) | Effect::WriteNotes(_) | Effect::Probe { .. } | Effect::KillPods { .. } => {
                 unreachable!("whoever owns the runs performs it")
             }
         }

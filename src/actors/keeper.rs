@@ -195,8 +195,8 @@ async fn perform(hands: Arc<RunHands>, effect: Effect) -> Answers {
             }
             vec![Event::Probed(name, answer)]
         }
-        Effect::KillPods(name) => {
-            let answer = Box::pin(hands.requests.kill_pods(&name)).await;
+        Effect::KillPods { name, uid } => {
+            let answer = Box::pin(hands.requests.kill_pods(&uid)).await;
             tracing::warn!(job = %name, ?answer, "asked to delete the pods of a Job without any grace");
             vec![Event::PodsKilled(name, answer)]
         }

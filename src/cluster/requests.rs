@@ -123,9 +123,7 @@ impl Requests {
             Err(_) => return CheckAnswer::Unanswered,
         };
         let Some(digest) = JobDigest::of(&job) else { return CheckAnswer::Unanswered };
-        let of_job =
-            ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={}", digest.uid)).limit(PODS_MAX);
-        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job)).await else {
+        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job(&digest.uid))).await else {
             return CheckAnswer::Unanswered;
         };
         let pods: Vec<PodDigest> = pods.items.iter().filter_map(PodDigest::of).collect();
@@ -151,10 +149,9 @@ impl Requests {
         }
     }
 
-    /// Deletes the pods of a Job without any grace.
-    pub async fn kill_pods(&self, name: &JobName) -> KillAnswer {
-        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}")).limit(PODS_MAX);
-        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job)).await else {
+    /// Deletes the pods of the Job with this uid without any grace.
+    pub async fn kill_pods(&self, uid: &str) -> KillAnswer {
+        let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job(uid))).await else {
             return KillAnswer::Unanswered;
         };
         let mut worst = KillAnswer::Killed;
@@ -232,6 +229,11 @@ impl Requests {
         self.cluster.metrics.note_kube_request(verb, &code, took);
         result
     }
+}
+
+/// The pods of a Job.
+fn of_job(uid: &str) -> ListParams {
+    ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={uid}")).limit(PODS_MAX)
 }
 
 /// Answers that say "later", and those that nobody can take back.

@@ -170,7 +170,12 @@ pub enum Effect {
         probe: Probe,
     },
     /// Delete the pods of a Job without any grace.
-    KillPods(JobName),
+    KillPods {
+        /// Its name.
+        name: JobName,
+        /// Its uid: another Job of that name is none of ours to harm.
+        uid: Box<str>,
+    },
 }
 
 /// What a pod is asked.

@@ -186,14 +186,11 @@ impl Fleet {
         }
         for (name, job) in &view.jobs {
             self.adopt_unknown(now, name, job.slot, job.is_live());
-            // Another uid is the same run: its Job was deleted, and a repeated create made it anew.
-            let Some(run) = self.runs.get_mut(name) else { continue };
-            if run.note_seen(job, now) {
-                news.push(News::Started(name.clone()));
-            }
         }
         for (name, run) in &mut self.runs {
-            run.note_in_view(view.jobs.contains_key(name), now);
+            if run.note_view(view.jobs.get(name), now) {
+                news.push(News::Started(name.clone()));
+            }
         }
         self.history.note_view(&view, now);
     }
@@ -258,7 +255,7 @@ impl Fleet {
 
     /// A service had this name before: its Jobs would never end by themselves.
     pub(super) fn end_services(&mut self, now: Duration) {
-        let may = self.knows() && !self.stopping;
+        let may = !self.stopping;
         for run in self.runs.values_mut().filter(|run| may && run.kind == Some(Kind::Service)) {
             run.end_as(End::new(Outcome::Stopped, Reason::Replaced), now);
         }

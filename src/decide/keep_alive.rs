@@ -256,7 +256,7 @@ impl KeepAlive {
     fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.fleet.settle(now);
         self.wellness.retain(|name, _| self.fleet.runs.contains_key(name));
-        self.killing.retain(|name, _| self.fleet.runs.contains_key(name));
+        self.killing.retain(|name, _| self.fleet.runs.get(name).is_some_and(|run| run.terminating.is_some()));
         self.end_what_is_not_wanted(now);
         self.watch_over(now, effects);
         for slot in 0..self.policy.replicas {
@@ -317,7 +317,7 @@ impl KeepAlive {
     }
 
     fn end_what_is_not_wanted(&mut self, now: Duration) {
-        if !self.fleet.knows() || self.fleet.stopping {
+        if self.fleet.stopping {
             return;
         }
         let ends: Vec<(JobName, End)> =
@@ -341,6 +341,7 @@ impl KeepAlive {
                     effects.push(effect);
                 }
                 Verdict::End(end) => run.end_as(end, now),
+                Verdict::EndUnlessReady(end) => run.end_unless_ready(end, now),
             }
         }
     }
@@ -375,8 +376,10 @@ impl KeepAlive {
             .collect();
         self.killing.extend(due.into_iter().map(|name| (name, Killing { at: now, ..Killing::default() })));
         for (name, killing) in self.killing.iter_mut().filter(|(_, it)| !it.in_flight && it.at <= now) {
-            killing.in_flight = true;
-            effects.push(Effect::KillPods(name.clone()));
+            if let Some(uid) = self.fleet.runs.get(name).and_then(|run| run.uid.clone()) {
+                killing.in_flight = true;
+                effects.push(Effect::KillPods { name: name.clone(), uid });
+            }
         }
         self.cannot_halt = self.cannot_halt.filter(|_| !self.killing.is_empty());
     }

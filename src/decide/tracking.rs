@@ -37,7 +37,10 @@ pub struct Run {
     in_view: bool,
     /// A view has shown it since the last live look was asked for: an answer "absent" is older than that.
     shown_since_check: bool,
-    uid: Option<Box<str>>,
+    /// A view shows another Job of its name than the API server has confirmed: one of the two is old news.
+    doubted: bool,
+    /// Its Job's `metadata.uid`.
+    pub(super) uid: Option<Box<str>>,
     resource_version: Box<str>,
     node: Option<Box<str>>,
     /// When the API server made its Job.
@@ -57,6 +60,8 @@ pub struct Run {
     pub(super) address: Option<Box<str>>,
     /// It is to end, and how that is to be recorded.
     unwanted: Option<End>,
+    /// But not if it is ready after all.
+    unless_ready: bool,
     /// A create was sent, by us or maybe by a process before us.
     was_asked_for: bool,
     confirmed_at: Duration,
@@ -119,6 +124,7 @@ impl Run {
             seen: false,
             in_view: false,
             shown_since_check: false,
+            doubted: false,
             uid: None,
             resource_version: "".into(),
             node: None,
@@ -131,6 +137,7 @@ impl Run {
             config_hash: "".into(),
             address: None,
             unwanted: None,
+            unless_ready: false,
             was_asked_for: false,
             confirmed_at: now,
             progress: Progress::Queued,
@@ -191,7 +198,7 @@ impl Run {
     /// late request can bring a gone one back.
     pub(super) fn is_over(&self, now: Duration) -> bool {
         // Also of a finished Job: somebody may delete it, and the late request finds its name free.
-        self.end_written && self.is_finished() && now >= self.doubt_until && self.flight.is_none()
+        self.end_written && self.is_finished() && now >= self.doubt_until && self.flight.is_none() && !self.doubted
     }
 
     /// Its Job is finished, although the record may be missing yet.
@@ -250,7 +257,13 @@ impl Run {
             return;
         }
         self.check_at = now;
-        self.unwanted = Some(end);
+        (self.unwanted, self.unless_ready) = (Some(end), false);
+    }
+
+    /// It is to end, unless a live look finds its pod ready: the views may be old.
+    pub(super) fn end_unless_ready(&mut self, end: End, now: Duration) {
+        self.end_as(end, now);
+        self.unless_ready = true;
     }
 
     /// It was told to end.
@@ -260,8 +273,25 @@ impl Run {
 
     // --- facts
 
+    /// A view shows its Job, or not, or another Job of its name: then nothing is believed before a live look. True if its
+    /// first container has begun to run since the last time.
+    pub(super) fn note_view(&mut self, job: Option<&SeenJob>, now: Duration) -> bool {
+        let is_other = |job: &&SeenJob| self.uid.as_ref().is_some_and(|uid| *uid != job.uid);
+        if job.filter(is_other).is_some() {
+            (self.doubted, self.in_view) = (true, false);
+            return false;
+        }
+        if self.in_view && job.is_none() {
+            self.check_at = now;
+        }
+        self.doubted = false;
+        self.in_view = job.is_some();
+        self.shown_since_check |= self.in_view;
+        job.is_some_and(|job| self.note_seen(job, now))
+    }
+
     /// A view or a live look shows its Job. True if its first container has begun to run since the last time.
-    pub(super) fn note_seen(&mut self, job: &SeenJob, now: Duration) -> bool {
+    fn note_seen(&mut self, job: &SeenJob, now: Duration) -> bool {
         let had_run = self.ran_at.is_some();
         (self.created, self.seen, self.gone) = (true, true, false);
         self.born_at = now.saturating_sub(job.age);
@@ -276,10 +306,11 @@ impl Run {
         self.ran_at.is_some() && !had_run
     }
 
-    /// Another uid than before: it was deleted, and a request that came late made it anew. That one has not ended.
+    /// Another uid than before: it was deleted, and a request that came late made it anew. That one has not ended, and
+    /// what was to become of the other is not yet said of it.
     fn note_uid(&mut self, uid: Box<str>) {
         if self.uid.as_ref().is_some_and(|before| *before != uid) {
-            (self.terminal, self.verdict) = (false, None);
+            (self.terminal, self.verdict, self.unwanted) = (false, None, None);
         }
         self.uid = Some(uid);
     }
@@ -309,15 +340,6 @@ impl Run {
                 self.verdict = Some((given_up.unwrap_or_else(|| end.clone()), first_seen));
             }
         }
-    }
-
-    /// Whether the newest view shows it.
-    pub(super) fn note_in_view(&mut self, in_view: bool, now: Duration) {
-        if self.in_view && !in_view {
-            self.check_at = now;
-        }
-        self.in_view = in_view;
-        self.shown_since_check |= in_view;
     }
 
     pub(super) fn note_wish(&mut self, answer: Option<WishAnswer>, now: Duration) {
@@ -357,11 +379,15 @@ impl Run {
 
     pub(super) fn note_check(&mut self, answer: CheckAnswer, now: Duration, policy: &RunPolicy) {
         self.answered(Request::Check);
+        self.doubted &= answer == CheckAnswer::Unanswered;
         match answer {
             CheckAnswer::Found(job) => {
                 self.note_seen(&job, now);
                 self.confirmed_at = now;
                 self.settle_verdict(now);
+                if self.unless_ready && self.address.is_some() && !self.delete_sent {
+                    (self.unwanted, self.unless_ready) = (None, false);
+                }
                 // A Job that is on its way out already needs no second delete.
                 self.giving_up = self.give_up_reason(now, policy);
                 let unwanted = self.is_unwanted() || self.giving_up.is_some();

@@ -26,7 +26,11 @@ pub struct Wellness {
     probing: bool,
     /// What the last check that failed found.
     problem: Option<Box<str>>,
+    /// Which was that the pod is not ready.
+    unready: bool,
 }
+
+const NOT_READY: &str = "the pod is not ready";
 
 /// What is to be done about a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +41,14 @@ pub enum Verdict {
     Ask(Effect),
     /// It is to end.
     End(End),
+    /// It is to end, unless a live look finds its pod ready.
+    EndUnlessReady(End),
 }
 
 impl Wellness {
     /// Of a replica that runs since now.
     pub fn begin(now: Duration) -> Self {
-        Self { since: now, up_since: None, failures: 0, check_at: now, probing: false, problem: None }
+        Self { since: now, up_since: None, failures: 0, check_at: now, probing: false, problem: None, unready: false }
     }
 
     /// Since when it is up, if it is or was.
@@ -70,19 +76,19 @@ impl Wellness {
         self.probing = false;
         match answer {
             Ok(()) if run.address.is_some() => self.pass(now, policy),
-            Ok(()) => self.fail("the pod is not ready any more".into(), now, policy),
-            Err(problem) => self.fail(shorten(&problem).into(), now, policy),
+            Ok(()) => self.fail(NOT_READY, true, now, policy),
+            Err(problem) => self.fail(&shorten(&problem), false, now, policy),
         }
     }
 
     fn pass(&mut self, now: Duration, policy: &ServicePolicy) {
-        (self.failures, self.problem) = (0, None);
+        (self.failures, self.problem, self.unready) = (0, None, false);
         self.up_since.get_or_insert(now);
         self.check_at = now.saturating_add(policy.check_interval);
     }
 
-    fn fail(&mut self, problem: Box<str>, now: Duration, policy: &ServicePolicy) {
-        self.problem = Some(problem);
+    fn fail(&mut self, problem: &str, unready: bool, now: Duration, policy: &ServicePolicy) {
+        (self.problem, self.unready) = (Some(problem.into()), unready);
         let every = if self.up_since.is_some() { policy.check_interval } else { STARTING_EVERY };
         self.failures = self.failures.saturating_add(u32::from(self.up_since.is_some()));
         self.check_at = now.saturating_add(every);
@@ -94,7 +100,9 @@ impl Wellness {
         if self.failures >= policy.unhealthy_threshold {
             return self.end(Outcome::Stopped, Reason::Unhealthy);
         }
-        if self.up_since.is_none() && now >= self.since.saturating_add(policy.runs.start_timeout) {
+        // A pod that has become ready is asked before it is given up.
+        let late = now >= self.since.saturating_add(policy.runs.start_timeout) && self.problem.is_some();
+        if self.up_since.is_none() && late {
             return self.end(Outcome::StartTimedOut, Reason::NotReady);
         }
         match (&policy.probe, &run.address) {
@@ -110,15 +118,21 @@ impl Wellness {
         let is_due = now >= self.check_at && !self.probing;
         match (run.address.is_some(), policy.probe.is_some()) {
             // Ready is up at once, not only when it is looked at.
-            (true, false) if is_due || self.up_since.is_none() => self.pass(now, policy),
-            (false, _) if is_due && self.up_since.is_some() => self.fail("the pod is not ready".into(), now, policy),
-            (false, _) if self.up_since.is_none() => self.problem = Some("the pod is not ready".into()),
+            (true, false) if is_due || self.unready || self.up_since.is_none() => self.pass(now, policy),
+            // It is ready again, and what it is asked next tells more.
+            (true, true) if self.unready => {
+                (self.problem, self.unready, self.check_at) = (None, false, now);
+                self.failures = self.failures.min(policy.unhealthy_threshold.saturating_sub(1));
+            }
+            (false, _) if is_due && self.up_since.is_some() => self.fail(NOT_READY, true, now, policy),
+            (false, _) if self.up_since.is_none() => (self.problem, self.unready) = (Some(NOT_READY.into()), true),
             _ => {}
         }
     }
 
     fn end(&self, outcome: Outcome, reason: Reason) -> Verdict {
-        Verdict::End(End { message: self.problem.as_deref().map(str::to_owned), ..End::new(outcome, reason) })
+        let end = End { message: self.problem.as_deref().map(str::to_owned), ..End::new(outcome, reason) };
+        if self.unready { Verdict::EndUnlessReady(end) } else { Verdict::End(end) }
     }
 
     /// When it is to be looked at again.
@@ -126,7 +140,8 @@ impl Wellness {
         if !run.is_running() || run.is_ending() {
             return None;
         }
-        let timeout = self.up_since.is_none().then(|| self.since.saturating_add(policy.runs.start_timeout));
+        let starts = self.up_since.is_none() && self.problem.is_some();
+        let timeout = starts.then(|| self.since.saturating_add(policy.runs.start_timeout));
         // Nothing comes of a look at a pod that is ready and is asked nothing, nor at one that never was ready.
         let asks = if run.address.is_some() { policy.probe.is_some() } else { self.up_since.is_some() };
         let check = (asks && !self.probing).then_some(self.check_at);

@@ -142,7 +142,7 @@ impl Script {
                 self.jobs.remove(&name);
                 self.feed(Event::DeleteAnswered(name, DeleteAnswer::Accepted));
             }
-            Effect::Probe { .. } | Effect::KillPods(_) => unreachable!("a queue has no checks"),
+            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("a queue has no checks"),
             Effect::WriteNotes(notes) => {
                 self.notes.extend(notes);
                 self.feed(Event::NotesWritten(true));

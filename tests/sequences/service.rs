@@ -98,7 +98,7 @@ impl Service {
             }
             Effect::WriteEnd(ended) => self.feed(Event::EndWritten(ended.name, true)),
             Effect::Probe { name, .. } => self.probes.push(name),
-            Effect::KillPods(name) => self.feed(Event::PodsKilled(name, KillAnswer::Forbidden)),
+            Effect::KillPods { name, .. } => self.feed(Event::PodsKilled(name, KillAnswer::Forbidden)),
             Effect::ReadDepth(_) | Effect::WriteNotes(_) => unreachable!("a service has no queue"),
         }
     }

@@ -211,6 +211,20 @@ impl Cluster {
         wants
     }
 
+    /// The kubelet says whether its pod is ready.
+    pub(crate) fn set_ready(&mut self, name: &JobName, ready: bool) {
+        let Some(it) = self.jobs.get_mut(name).filter(|it| it.pod.is_some()) else { return };
+        let status = it.pod_status();
+        status.pod_ip = Some("10.0.0.1".into());
+        let condition = PodCondition {
+            type_: "Ready".into(),
+            status: if ready { "True" } else { "False" }.into(),
+            ..PodCondition::default()
+        };
+        status.conditions = Some(vec![condition]);
+        self.touch(name);
+    }
+
     /// TTL: Kubernetes removes finished Jobs after half an hour.
     pub(crate) fn expire(&mut self, now: Duration) {
         self.jobs.retain(|_, it| it.finished_at.is_none_or(|at| now < at + Duration::from_secs(1800)));

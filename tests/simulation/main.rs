@@ -12,6 +12,7 @@ mod policy;
 mod recorded;
 mod rivals;
 mod search;
+mod services;
 mod store;
 mod world;
 
@@ -29,7 +30,7 @@ use world::World;
 /// All kinds of faults.
 const ALL: u32 = (1 << FAULTS.len()) - 1;
 
-fn number(name: &str, default: u64) -> u64 {
+pub(crate) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 

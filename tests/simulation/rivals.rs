@@ -350,7 +350,7 @@ impl World {
                 }
                 vec![Event::EndWritten(ended.name, answered && current)]
             }
-            Effect::Probe { .. } | Effect::KillPods(_) => unreachable!("no service is here"),
+            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("no service is here"),
             Effect::WriteNotes(_) => vec![Event::NotesWritten(true)],
         };
         for event in events {

@@ -14,6 +14,7 @@ pub(crate) struct Row {
     pub slot: Slot,
     pub wished_at: Duration,
     pub end: Option<(End, Duration)>,
+    pub starts: Option<u64>,
 }
 
 /// The table of runs.
@@ -38,7 +39,7 @@ impl Store {
             "invariant: whoever_asks_is_served_in_turn"
         );
         self.served = self.served.max(wish.serves.unwrap_or_default());
-        self.rows.insert(wish.name.clone(), Row { slot: wish.slot, wished_at: now, end: None });
+        self.rows.insert(wish.name.clone(), Row { slot: wish.slot, wished_at: now, end: None, starts: wish.starts });
         WishAnswer::Written
     }
 
@@ -69,11 +70,19 @@ impl Store {
                     slot: row.slot,
                     uid: None,
                     age: now - row.wished_at,
-                    starts: None,
+                    starts: row.starts,
                 })
                 .collect(),
             failed_in_a_row: 0,
             served: self.served,
+            starts: self.rows.values().filter_map(|row| Some((row.slot, row.starts?))).fold(
+                BTreeMap::new(),
+                |mut all, (slot, starts)| {
+                    let most = all.entry(slot).or_insert(starts);
+                    *most = starts.max(*most);
+                    all
+                },
+            ),
             ..LoadedRuns::default()
         }
     }

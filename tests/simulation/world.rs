@@ -286,7 +286,7 @@ impl World {
             Effect::DeleteJob { name, .. } => vec![Event::DeleteAnswered(name.clone(), DeleteAnswer::Unanswered)],
             Effect::WriteEnd(ended) => vec![Event::EndWritten(ended.name.clone(), false)],
             Effect::WriteNotes(_) => vec![Event::NotesWritten(false)],
-            Effect::Probe { .. } | Effect::KillPods(_) => unreachable!("no service is here"),
+            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("no service is here"),
         }
     }
 
@@ -317,7 +317,7 @@ impl World {
                 self.store.end(ended, now);
                 vec![Event::EndWritten(ended.name.clone(), true)]
             }
-            Effect::Probe { .. } | Effect::KillPods(_) => unreachable!("no service is here"),
+            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("no service is here"),
         }
     }
 

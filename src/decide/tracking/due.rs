@@ -52,9 +52,12 @@ impl Run {
     }
 
     fn needs_check(&mut self, now: Duration, policy: &RunPolicy) -> bool {
-        let in_doubt = !self.created && self.unwanted.is_none();
-        if self.is_finished() || in_doubt || now < self.check_at {
+        let unasked = !self.created && self.unwanted.is_none();
+        if unasked || now < self.check_at {
             return false;
+        }
+        if self.doubted || self.is_finished() {
+            return self.doubted;
         }
         if self.end_written {
             return !self.in_view || (self.is_unwanted() && self.terminating.is_none());
@@ -102,7 +105,7 @@ impl Run {
             return None;
         }
         if self.end_written && self.is_finished() {
-            return Some(self.doubt_until);
+            return Some(if self.doubted { self.retry_at.max(self.check_at) } else { self.doubt_until });
         }
         if self.wished && self.end.is_some() && !self.end_written {
             return Some(self.retry_at.max(self.doubt_until));
@@ -118,6 +121,9 @@ impl Run {
         let unseen = (!self.in_view)
             .then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
         let unwanted = self.unwanted.as_ref().filter(|_| self.end.is_none() && self.verdict.is_none());
+        if self.doubted {
+            return Some(self.retry_at.max(self.check_at));
+        }
         let check = [unseen, self.patience().give_up_at(policy), unwanted.map(|_| Duration::ZERO)]
             .into_iter()
             .flatten()
