@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use job_chief::{
     config::{job_config::JobConfig, jobs_file, schema::jobs_json_schema, settings::Settings, sources},
     decide::{
-        event::{Decision, Wish},
+        event::{Decision, Why, Wish},
         manifest::{Instance, Template},
         run::JobName,
     },
@@ -129,6 +129,48 @@ fn every_problem_is_told_at_once_with_its_place() {
   ]
 }"#;
     insta::assert_snapshot!("problems", problems(text));
+}
+
+#[test]
+fn what_is_wrong_with_services_is_told_at_once() {
+    let text = r#"{
+  "defaults": {"queueCheckInterval": "5s", "podConfig": {"parallelism": 2}, "checkInterval": "6s"},
+  "jobs": [
+    {"type": "service", "name": "a", "podConfig": {"image": "i", "parallelism": 2}, "queueName": "q", "replicas": 0},
+    {"type": "service", "name": "b", "podConfig": {"image": "i"}, "ports": [80], "check": {"tcp": 81}, "checkInterval": "1s", "stopTimeout": "0s"},
+    {"type": "service", "name": "c", "podConfig": {"image": "i"}, "check": {"tcp": 80, "http": {"port": 80}}, "backoff": {"after": 3}},
+    {"type": "service", "podConfig": {"image": "i"}, "replica": 2, "readiness": {"httpget": {}}, "prepare": {"image": "p"}},
+    {"type": "sevice", "queueName": "q", "podConfig": {"image": "i"}},
+    {"queueName": "q", "podConfig": {"image": "i"}, "dependsOn": ["a", "z"]}
+  ]
+}"#;
+    insta::assert_snapshot!("services", problems(text));
+    let text = r#"[
+  {"type": "service", "name": "redis", "podConfig": {"image": "i"}, "dependsOn": ["api"]},
+  {"type": "service", "name": "api", "podConfig": {"image": "i"}, "dependsOn": ["redis"]},
+  {"queueName": "work", "podConfig": {"image": "i"}, "dependsOn": ["apy", "work"]}
+]"#;
+    insta::assert_snapshot!("dependencies", problems(text));
+}
+
+#[test]
+fn a_service_is_one_job_a_replica() {
+    let entry = json!({
+        "type": "service", "name": "redis", "podConfig": {"image": "redis:8"}, "ports": [6379], "stopTimeout": "45s",
+        "readiness": {"tcpSocket": {"port": 6379}}, "prepare": {"command": ["sh", "-c", "true"]},
+        "configure": {"command": ["c"], "image": "tools:1"},
+    });
+    let file = jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap();
+    let wish = Wish {
+        name: JobName("job-chief-aaaaaa-redis-0".into()),
+        slot: 1,
+        decision: Decision { why: Why::KeptUp, ..Decision::default() },
+        adopted: None,
+        serves: None,
+        starts: Some(0),
+    };
+    let job = Template::of(&file.jobs[0], &Instance::of(&settings(&[]))).job(&wish);
+    insta::assert_yaml_snapshot!("service", json!(job));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 // Command worker is the example worker: it takes the messages of one pg-boss queue (version 10 or later)
 // by plain SQL, works on each for a moment, completes it, and ends when the queue is empty.
+// As `worker serve` it is the example service: it answers over HTTP until it is told to end.
 //
 // It needs no configuration of its own: job-chief gives it QUEUE_NAME and, with injectPgConfig, the way to
 // Postgres as DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD, DB_NAME and DB_SCHEMA.
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
@@ -28,12 +30,40 @@ func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := serve(ctx, log); err != nil {
+			log.Error("the server failed", "error", err.Error())
+			os.Exit(1)
+		}
+		return
+	}
 	taken, err := run(ctx, log)
 	if err != nil {
 		log.Error("the worker failed", "error", err.Error(), "taken", taken)
 		os.Exit(1)
 	}
 	log.Info("the queue is empty", "taken", taken)
+}
+
+// serve answers on port 8080 until ctx ends; requests that are under way are answered first.
+func serve(ctx context.Context, log *slog.Logger) error {
+	pages := http.NewServeMux()
+	pages.HandleFunc("/health", func(to http.ResponseWriter, _ *http.Request) { fmt.Fprintln(to, "ok") })
+	pages.HandleFunc("/", func(to http.ResponseWriter, _ *http.Request) { fmt.Fprintln(to, "hello") })
+	server := &http.Server{Addr: ":8080", Handler: pages, ReadHeaderTimeout: fetchTimeout}
+	go func() {
+		<-ctx.Done()
+		ending, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+		defer cancel()
+		if err := server.Shutdown(ending); err != nil {
+			log.Warn("requests were cut off", "error", err.Error())
+		}
+	}()
+	log.Info("serving", "address", server.Addr)
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // run takes messages until there are none, and returns how many it took.

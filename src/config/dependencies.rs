@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::config::{entry::Entry, problems::nearest, schema::Finding};
 
-/// What is wrong with the dependencies of these entries, each with the place of its entry among them.
-pub fn findings(entries: &[&Entry]) -> Vec<(usize, Finding)> {
+/// What is wrong with the dependencies of these entries, each with the place of its entry among them. `wrong` are names
+/// of services whose entries have problems of their own.
+pub fn findings(entries: &[&Entry], wrong: &[String]) -> Vec<(usize, Finding)> {
     let services: BTreeMap<&str, &Entry> =
         entries.iter().filter(|entry| entry.service().is_some()).map(|entry| (entry.name(), *entry)).collect();
     let mut found = vec![];
     for (at, entry) in entries.iter().enumerate() {
         for (number, needed) in entry.depends_on().iter().enumerate() {
-            if !services.contains_key(needed.as_str()) {
+            if !services.contains_key(needed.as_str()) && !wrong.contains(needed) {
                 let hint = nearest(needed, services.keys().copied());
                 let text = format!("there is no service \"{needed}\"{hint}");
                 found.push((at, Finding::new(&["dependsOn", &number.to_string()], text)));
@@ -62,7 +63,10 @@ mod tests {
 
     fn told(entries: &[Entry]) -> Vec<String> {
         let all: Vec<&Entry> = entries.iter().collect();
-        findings(&all).into_iter().map(|(at, finding)| format!("{at} {}", finding.text)).collect()
+        findings(&all, &["wrong".to_owned()])
+            .into_iter()
+            .map(|(at, finding)| format!("{at} {}", finding.text))
+            .collect()
     }
 
     #[test]
@@ -76,7 +80,7 @@ mod tests {
     #[test]
     fn what_is_no_service_is_told_with_the_nearest() {
         assert_eq!(
-            told(&[service("redis", &[]), service("api", &["rediss"])]),
+            told(&[service("redis", &[]), service("api", &["rediss", "wrong"])]),
             ["1 there is no service \"rediss\" (did you mean \"redis\"?)"]
         );
     }

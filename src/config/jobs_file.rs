@@ -94,21 +94,21 @@ impl Loader<'_> {
         if entries.is_empty() && problems.is_empty() {
             problems.push(self.problem(self.root.start, prefix.clone(), "at least one entry is needed".into()));
         }
-        let (mut jobs, mut templates) = (vec![], vec![]);
+        let (mut jobs, mut templates, mut wrong) = (vec![], vec![], vec![]);
         for (at, entry) in entries.iter().enumerate() {
             match self.entry(entry, &format!("{prefix}[{at}]")) {
                 Ok(mut job) => {
                     share(&mut job, &mut templates);
                     jobs.push((entry, format!("{prefix}[{at}]"), job));
                 }
-                Err(found) => problems.extend(found),
+                Err(found) => {
+                    problems.extend(found);
+                    wrong.extend(entry.get("name").and_then(|name| name.to_value().as_str().map(str::to_owned)));
+                }
             }
         }
         problems.extend(self.duplicates(&jobs));
-        // A name that is missing may be that of an entry that is wrong itself.
-        if problems.is_empty() {
-            problems.extend(self.dependencies(&jobs));
-        }
+        problems.extend(self.dependencies(&jobs, &wrong));
         problems.sort_by_key(|problem| match &problem.place {
             Place::Text { line, column, .. } => (*line, *column),
             Place::Source { .. } => (0, 0),
@@ -219,13 +219,13 @@ impl Loader<'_> {
     }
 
     /// What is wrong between entries: dependencies that are no services, and those that go in a circle.
-    fn dependencies(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
+    fn dependencies(&self, entries: &[Placed<'_>], wrong: &[String]) -> Vec<Problem> {
         let all: Vec<&Entry> = entries.iter().map(|(.., entry)| entry).collect();
         let located = |(at, finding)| {
             let (node, path, _): &Placed<'_> = &entries[at];
             self.locate(node, path, finding)
         };
-        dependencies::findings(&all).into_iter().map(located).collect()
+        dependencies::findings(&all, wrong).into_iter().map(located).collect()
     }
 
     fn shared_queues(&self, entries: &[Placed<'_>]) -> Vec<Problem> {

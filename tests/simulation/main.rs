@@ -12,6 +12,8 @@ mod policy;
 mod recorded;
 mod rivals;
 mod search;
+mod service_disturb;
+mod service_world;
 mod services;
 mod store;
 mod world;

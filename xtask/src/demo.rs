@@ -41,8 +41,18 @@ pub(crate) struct Options {
 }
 
 /// The queues of `jobs.example.json`, and how many messages a round sends to each.
-const ROUND: [(&str, &str, u32); 3] =
-    [("thumbnails", "thumbnails", 5), ("Video_Transcoding", "Video_Transcoding", 8), ("reports", "monthly-reports", 6)];
+const ROUND: [(&str, &str, u32); 4] = [
+    ("thumbnails", "thumbnails", 5),
+    ("Video_Transcoding", "Video_Transcoding", 8),
+    ("reports", "monthly-reports", 6),
+    ("greetings", "greetings", 2),
+];
+
+/// The service of `jobs.example.json`.
+const SERVICE: &str = "greeter";
+
+/// How long a service may take to be up again: its wait, a pod's start, and its readiness.
+const SERVICE_MAX: Duration = Duration::from_secs(60);
 
 /// How long a round may take: a pod starts and ends within 1 to 2 s on the real node.
 const ROUND_MAX: Duration = Duration::from_secs(180);
@@ -139,7 +149,7 @@ fn start(state: &State, program: &std::path::Path, port: u16) -> anyhow::Result<
         bail!("job-chief is not ready; see target/cluster/logs/demo-job-chief.log");
     }
     eprintln!("job-chief runs, its log is target/cluster/logs/demo-job-chief.log");
-    for path in ["metrics", "readiness", "states", "jobs"] {
+    for path in ["metrics", "readiness", "states", "jobs", "services"] {
         eprintln!("  http://127.0.0.1:{port}/{path}");
     }
     Ok(child)
@@ -162,6 +172,9 @@ fn rounds(state: &State, port: u16, once: bool, chief: &mut Child) -> anyhow::Re
     loop {
         let before = completed(state)?;
         round(state, port, chief, &before)?;
+        if !INTERRUPTED.load(Ordering::Relaxed) {
+            lose_the_service(state, port)?;
+        }
         played += 1;
         if once {
             return summary(state, port, &before).map(|()| played);
@@ -213,6 +226,33 @@ fn round(state: &State, port: u16, chief: &mut Child, before: &BTreeMap<String, 
         );
         sleep(DRAWN_EVERY);
     }
+}
+
+/// The pod of the service is killed, and another takes its place.
+fn lose_the_service(state: &State, port: u16) -> anyhow::Result<()> {
+    let path = format!("/services/{SERVICE}");
+    let restarts = |told: &Value| told["restarts"].as_u64().unwrap_or_default();
+    let mut told = get(port, &path)?;
+    let before = restarts(&told);
+    eprintln!("\nkilling the pod of the service {SERVICE}");
+    let selector = format!("--selector=job-chief/name={SERVICE}");
+    kubectl(
+        state,
+        &["delete", "pods", "--namespace", NAMESPACE, &selector, "--grace-period=0", "--force", "--wait=false"],
+    )?;
+    let begun = Instant::now();
+    let mut shown = String::new();
+    while (restarts(&told) == before || told["state"] != "RUNNING") && !INTERRUPTED.load(Ordering::Relaxed) {
+        ensure!(begun.elapsed() < SERVICE_MAX, "{SERVICE} is not up again: {told}");
+        sleep(DRAWN_EVERY / 5);
+        told = get(port, &path)?;
+        let state = told["state"].as_str().unwrap_or_default();
+        if state != shown {
+            eprintln!("  {:>4.1} s  {state}", begun.elapsed().as_secs_f64());
+            state.clone_into(&mut shown);
+        }
+    }
+    Ok(())
 }
 
 /// Completed messages by queue.

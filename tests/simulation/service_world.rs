@@ -1,0 +1,368 @@
+//! The real keep-alive in a seeded world of fakes with faults: what holds for queues, and pods that flap, readiness that
+//! lies, nodes that vanish with their pods, stop during start, restart during stop, another process at any moment.
+//! `SIMULATION_SEED` repeats a history, `SIMULATION_TRACE=1` prints it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use job_chief::{
+    config::{jobs_file, service_config::ServiceConfig},
+    decide::{
+        event::{CreateAnswer, Effect, Event, KillAnswer, Wish},
+        keep_alive::{KeepAlive, ServiceOrders},
+        names::{LABEL_CONFIG_HASH, LABEL_TYPE},
+        policy::REQUEST_TIMEOUT,
+        run::JobName,
+        service::ServicePolicy,
+    },
+};
+use serde_json::json;
+
+use crate::{
+    cluster::{Cluster, Fate, Snapshot, observed},
+    dice::Dice,
+    store::Store,
+    world::{World, secs},
+};
+
+/// What may go wrong, and what people do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    RequestLost,
+    AnswerLost,
+    RequestLate,
+    ViewLags,
+    ViewShrinks,
+    ViewReturns,
+    ViewStale,
+    Restart,
+    Frozen,
+    StoreAway,
+    QuotaRefuses,
+    NeverStarts,
+    JobDeleted,
+    PodDeleted,
+    NodeGone,
+    Flaps,
+    Unready,
+    CheckFails,
+    Verb,
+    Reconfigured,
+    LeavesTheFile,
+}
+
+/// How many kinds there are.
+pub(crate) const FAULTS: usize = 21;
+
+/// The world of one history.
+pub(crate) struct ServiceWorld {
+    pub(crate) dice: Dice,
+    pub(crate) now: Duration,
+    pub(crate) life: KeepAlive,
+    pub(crate) cluster: Cluster,
+    pub(crate) store: Store,
+    pub(crate) config: ServiceConfig,
+    pub(crate) generation: u64,
+    /// Replicas that were ever wanted, at the least.
+    pub(crate) fewest: u32,
+    pub(crate) orders: ServiceOrders,
+    pub(crate) left: bool,
+    pub(crate) store_away: bool,
+    pub(crate) quiet: bool,
+    pub(crate) in_flight: Vec<Effect>,
+    pub(crate) answers: Vec<Event>,
+    pub(crate) late: Vec<(Wish, Duration)>,
+    pub(crate) views: VecDeque<Snapshot>,
+    pub(crate) old_views: VecDeque<Snapshot>,
+    pub(crate) viewed: bool,
+    pub(crate) frozen: Option<(KeepAlive, Vec<Effect>)>,
+    /// Jobs of which something was wrong: these may be given up.
+    pub(crate) blemished: BTreeSet<JobName>,
+    /// Jobs that serve this generation and were started by this many starts.
+    pub(crate) made: BTreeMap<JobName, (u64, Option<u64>)>,
+    pub(crate) struck: BTreeSet<Fault>,
+}
+
+fn config(dice: &mut Dice) -> ServiceConfig {
+    let entry = json!({
+        "type": "service", "name": "api", "podConfig": {"image": "i"}, "replicas": 1 + dice.roll(3), "ports": if dice.once_in(2) { vec![80] } else { vec![] },
+        "startTimeout": "40s", "checkInterval": "10s", "unhealthyThreshold": 1 + dice.roll(3), "stopTimeout": "5s",
+        "backoff": {"max": "30s"}, "keepAlive": !dice.once_in(5),
+    });
+    let file = jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap();
+    file.jobs[0].service().unwrap().as_ref().clone()
+}
+
+impl ServiceWorld {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let (config, now) = (config(&mut dice), secs(1_700_000_000));
+        let mut world = Self {
+            life: KeepAlive::new(ServicePolicy::of(&config, "sim", "g0"), seed, now),
+            dice,
+            now,
+            cluster: Cluster::default(),
+            store: Store::default(),
+            fewest: config.replicas,
+            config,
+            generation: 0,
+            orders: ServiceOrders::default(),
+            left: false,
+            store_away: false,
+            quiet: false,
+            in_flight: vec![],
+            answers: vec![],
+            late: vec![],
+            views: VecDeque::new(),
+            old_views: VecDeque::new(),
+            viewed: false,
+            frozen: None,
+            blemished: BTreeSet::new(),
+            made: BTreeMap::new(),
+            struck: BTreeSet::new(),
+        };
+        world.feed(Event::DeadlineReached);
+        world
+    }
+
+    pub(crate) fn strikes(&mut self, fault: Fault, once_in: u64) -> bool {
+        let struck = self.dice.once_in(once_in) && !self.quiet;
+        if struck {
+            self.struck.insert(fault);
+        }
+        struck
+    }
+
+    pub(crate) fn policy(&self) -> ServicePolicy {
+        ServicePolicy::of(&self.config, "sim", &format!("g{}", self.generation))
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.orders.enabled && !self.orders.stopped && !self.left
+    }
+
+    pub(crate) fn feed(&mut self, event: Event) {
+        let told = std::env::var_os("SIMULATION_TRACE").map(|_| format!("{event:?}"));
+        let effects = self.life.step(self.now, [event]);
+        if let Some(told) = told {
+            eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
+        }
+        for effect in &effects {
+            let starts = matches!(effect, Effect::CreateJob(_))
+                || matches!(effect, Effect::WriteWishes(wishes) if wishes.iter().any(|wish| wish.adopted.is_none()));
+            assert!(!starts || self.viewed, "invariant: nothing_is_created_before_the_first_view");
+            assert!(!starts || self.is_wanted(), "invariant: a_stopped_service_is_never_started: {effect:?}");
+        }
+        self.in_flight.extend(effects);
+    }
+
+    /// Of each replica one Job lives at the most; one that is on its way out counts.
+    pub(crate) fn check(&self) {
+        let mut slots: Vec<u32> = observed(&self.cluster.snapshot(), self.now)
+            .jobs
+            .values()
+            .filter(|job| job.is_live())
+            .filter_map(|job| job.slot)
+            .collect();
+        let live = slots.len();
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!(slots.len(), live, "invariant: never_two_live_jobs_for_one_replica: {:?}", self.cluster.jobs.keys());
+    }
+
+    pub(crate) fn step(&mut self) {
+        self.now += Duration::from_millis(self.dice.roll(2500));
+        match self.dice.roll(16) {
+            0 | 1 => self.take_view(),
+            2..=4 => self.deliver_view(),
+            5..=8 => self.perform_any(),
+            9 => self.deliver_answer(),
+            10 | 11 => self.jobs_advance(),
+            12 => self.people(),
+            13 => self.disturb(),
+            14 => self.late_arrives(),
+            _ => self.deadline(),
+        }
+        self.thaw();
+        self.check();
+    }
+
+    pub(crate) fn deadline(&mut self) {
+        if self.life.deadline().is_some_and(|at| at <= self.now) {
+            self.feed(Event::DeadlineReached);
+            let next = self.life.deadline();
+            assert!(next.is_none_or(|at| at > self.now), "invariant: no_deadline_is_passed_over: {next:?}");
+        }
+    }
+
+    // --- views
+
+    pub(crate) fn take_view(&mut self) {
+        let mut snapshot = self.cluster.snapshot();
+        let first = !self.viewed && self.views.is_empty();
+        if !first && !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
+            snapshot.pop_first();
+        }
+        self.views.push_back(snapshot);
+    }
+
+    pub(crate) fn deliver_view(&mut self) {
+        if !self.views.is_empty() && self.views.len() < 4 && self.strikes(Fault::ViewLags, 3) {
+            return;
+        }
+        let returned = !self.old_views.is_empty() && self.strikes(Fault::ViewReturns, 40);
+        let snapshot = if returned { self.old_views.pop_front() } else { self.views.pop_front() };
+        let Some(snapshot) = snapshot else { return };
+        self.viewed = true;
+        self.feed(Event::Observed(Arc::new(observed(&snapshot, self.now))));
+        self.old_views.push_back(snapshot);
+        self.old_views.truncate(5);
+    }
+
+    // --- requests
+
+    pub(crate) fn perform_any(&mut self) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let at = usize::try_from(self.dice.roll(self.in_flight.len() as u64)).unwrap();
+        let effect = self.in_flight.swap_remove(at);
+        let lost = self.strikes(Fault::RequestLost, 25);
+        let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
+        if let (true, Effect::Probe { name, .. }) = (lost || answer_lost, &effect) {
+            self.blemished.insert(name.clone());
+        }
+        let to_store = matches!(effect, Effect::LoadRuns | Effect::WriteWishes(_) | Effect::WriteEnd(_));
+        if lost || (to_store && self.store_away) {
+            return self.answer(unanswered(&effect));
+        }
+        if let Effect::CreateJob(wish) = &effect
+            && !answer_lost
+            && self.strikes(Fault::RequestLate, 6)
+        {
+            self.late.push((wish.clone(), self.now + REQUEST_TIMEOUT));
+            return self.answer(unanswered(&effect));
+        }
+        let answers = self.perform(&effect);
+        self.answer(if answer_lost { unanswered(&effect) } else { answers });
+    }
+
+    pub(crate) fn answer(&mut self, events: Vec<Event>) {
+        for event in events {
+            if self.dice.once_in(3) && !self.quiet { self.answers.push(event) } else { self.feed(event) }
+        }
+    }
+
+    pub(crate) fn deliver_answer(&mut self) {
+        if !self.answers.is_empty() {
+            let at = usize::try_from(self.dice.roll(self.answers.len() as u64)).unwrap();
+            let event = self.answers.swap_remove(at);
+            self.feed(event);
+        }
+    }
+
+    pub(crate) fn perform(&mut self, effect: &Effect) -> Vec<Event> {
+        let now = self.now;
+        match effect {
+            Effect::LoadRuns => vec![Event::RunsLoaded(Some(self.store.load(now)))],
+            Effect::WriteWishes(wishes) => {
+                let written = |wish: &Wish| Event::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now)));
+                wishes.iter().map(written).collect()
+            }
+            Effect::CreateJob(wish) => {
+                let answer = self.create(wish);
+                vec![Event::CreateAnswered(wish.name.clone(), answer)]
+            }
+            Effect::CheckJob(name) => vec![Event::Checked(name.clone(), self.cluster.check(name, now))],
+            Effect::DeleteJob { name, uid, resource_version } => {
+                self.check_delete(name, uid, resource_version.as_deref());
+                let answer = self.cluster.delete(name, uid, resource_version.as_deref(), now);
+                vec![Event::DeleteAnswered(name.clone(), answer)]
+            }
+            Effect::WriteEnd(ended) => {
+                self.store.end(ended, now);
+                vec![Event::EndWritten(ended.name.clone(), true)]
+            }
+            Effect::Probe { name, .. } => {
+                let fails = self.strikes(Fault::CheckFails, 6);
+                if fails {
+                    self.blemished.insert(name.clone());
+                }
+                vec![Event::Probed(name.clone(), if fails { Err("refused".into()) } else { Ok(()) })]
+            }
+            Effect::KillPods { name, .. } => {
+                if let Some(it) = self.cluster.jobs.get_mut(name) {
+                    it.stuck = false;
+                }
+                vec![Event::PodsKilled(name.clone(), KillAnswer::Killed)]
+            }
+            Effect::ReadDepth(_) | Effect::WriteNotes(_) => unreachable!("a service has no queue"),
+        }
+    }
+
+    /// It is rendered by what is in force when it is asked for.
+    pub(crate) fn create(&mut self, wish: &Wish) -> CreateAnswer {
+        let exists = self.cluster.jobs.contains_key(&wish.name);
+        if !exists && self.strikes(Fault::QuotaRefuses, 25) {
+            return CreateAnswer::Refused { message: "exceeded quota".into() };
+        }
+        let fate = match self.strikes(Fault::NeverStarts, 8) {
+            true if self.dice.once_in(2) => Fate::Waits("ImagePullBackOff"),
+            true => Fate::BadCommand,
+            false => Fate::Works,
+        };
+        if fate != Fate::Works {
+            self.blemished.insert(wish.name.clone());
+        }
+        let answer = self.cluster.create(wish, "api", fate, self.now);
+        if let Some(it) = self.cluster.jobs.get_mut(&wish.name).filter(|_| !exists) {
+            let labels = [(LABEL_TYPE, "service".to_owned()), (LABEL_CONFIG_HASH, format!("g{}", self.generation))];
+            it.job.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value)).into());
+            self.made.insert(wish.name.clone(), (self.generation, wish.starts));
+        }
+        answer
+    }
+
+    pub(crate) fn late_arrives(&mut self) {
+        let now = self.now;
+        self.late.retain(|(_, until)| *until > now);
+        if let Some((wish, _)) = self.late.pop() {
+            self.create(&wish);
+        }
+    }
+
+    pub(crate) fn check_delete(&self, name: &JobName, uid: &str, version: Option<&str>) {
+        let Some(it) = self.cluster.jobs.get(name) else { return };
+        let meta = &it.job.metadata;
+        let strikes = meta.uid.as_deref() == Some(uid)
+            && version.is_none_or(|version| meta.resource_version.as_deref() == Some(version));
+        let (generation, starts) = self.made.get(name).copied().unwrap_or_default();
+        let outdated =
+            generation != self.generation || starts.is_some_and(|starts| starts < self.orders.restart_before);
+        let row = self.store.rows.get(name);
+        let ended = row.is_some_and(|row| row.end.is_some());
+        let surplus = row.is_none_or(|row| row.slot >= self.fewest);
+        let ready =
+            observed(&self.cluster.snapshot(), self.now).jobs.get(name).is_some_and(|job| job.address.is_some());
+        // What was decided before people changed their minds again is carried out.
+        let reason = !self.is_wanted()
+            || outdated
+            || ended
+            || surplus
+            || !ready
+            || self.struck.contains(&Fault::Verb)
+            || self.blemished.contains(name);
+        assert!(!(strikes && it.is_running()) || reason, "invariant: what_runs_and_is_wanted_is_left_alone ({name})");
+    }
+}
+
+pub(crate) fn unanswered(effect: &Effect) -> Vec<Event> {
+    match effect {
+        Effect::Probe { name, .. } => vec![Event::Probed(name.clone(), Err("no answer".into()))],
+        Effect::KillPods { name, .. } => vec![Event::PodsKilled(name.clone(), KillAnswer::Unanswered)],
+        other => World::unanswered(other),
+    }
+}
