@@ -65,7 +65,7 @@ async fn statements(stage: &Stage) -> f64 {
 }
 
 /// Requests of ours to the API server so far, but for the watches.
-async fn requests(stage: &Stage) -> f64 {
+pub(crate) async fn requests(stage: &Stage) -> f64 {
     let page = stage.get("/metrics").await.unwrap().1;
     let lines = page.lines().filter(|line| line.starts_with("job_chief_kube_requests_total"));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -21,6 +21,7 @@ mod process;
 #[path = "../../tests/e2e/recording.rs"]
 mod recording;
 mod restart;
+mod services;
 #[path = "../../tests/e2e/stage.rs"]
 mod stage;
 mod witness;
@@ -28,7 +29,7 @@ mod witness;
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 7] = ["latency", "burst", "idle", "restart", "memory", "handover", "depth"];
+const PARTS: [&str; 8] = ["latency", "burst", "idle", "restart", "memory", "handover", "depth", "services"];
 
 #[tokio::main]
 async fn main() {
@@ -48,6 +49,7 @@ async fn main() {
             "idle" => idle::measure(&mut figures, runs).await,
             "depth" => depth::measure(&mut figures, runs).await,
             "handover" => handover::measure(&mut figures, runs).await,
+            "services" => services::measure(&mut figures, runs).await,
             "memory" => memory::measure(&mut figures, runs).await,
             _ => unreachable!("every part has an arm"),
         }

@@ -23,15 +23,19 @@ const FETCH_GRACE: Duration = Duration::from_secs(15);
 const MEANWHILE: u32 = 10;
 
 /// What a pod that only plays to run needs: the scale node, and to stay.
-pub(crate) fn playing(queue: &str, keys: Value) -> Value {
-    let template = json!({"jobTemplate": {"spec": {"template": {
+pub(crate) fn plays() -> Value {
+    json!({"jobTemplate": {"spec": {"template": {
         "metadata": {"labels": {"job-chief.test/stays": "yes"}},
         "spec": {
             "nodeSelector": {"job-chief.test/node": "scale"},
             "tolerations": [{"key": "job-chief.test/scale", "operator": "Exists"}],
         },
-    }}}});
-    with(with(script(queue, "unused"), template), keys)
+    }}}})
+}
+
+/// A JobConfig of such pods.
+pub(crate) fn playing(queue: &str, keys: Value) -> Value {
+    with(with(script(queue, "unused"), plays()), keys)
 }
 
 pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
