@@ -141,7 +141,8 @@ fn what_is_wrong_with_services_is_told_at_once() {
     {"type": "service", "name": "c", "podConfig": {"image": "i"}, "check": {"tcp": 80, "http": {"port": 80}}, "backoff": {"after": 3}},
     {"type": "service", "podConfig": {"image": "i"}, "replica": 2, "readiness": {"httpget": {}}, "prepare": {"image": "p"}},
     {"type": "sevice", "queueName": "q", "podConfig": {"image": "i"}},
-    {"queueName": "q", "podConfig": {"image": "i"}, "dependsOn": ["a", "z"]}
+    {"queueName": "q", "podConfig": {"image": "i"}, "dependsOn": ["a", "z"]},
+    {"type": "service", "name": "d", "podConfig": {"image": "i"}, "jobTemplate": {"spec": {"parallelism": 2, "template": {"spec": {"terminationGracePeriodSeconds": 9}}}}}
   ]
 }"#;
     insta::assert_snapshot!("services", problems(text));

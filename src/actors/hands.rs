@@ -15,6 +15,7 @@ use crate::{
     decide::{
         event::{CreateAnswer, Effect, Ended, Event, Wish},
         manifest::{Instance, Template},
+        run::Outcome,
         turn::Stages,
     },
     health::{Health, Part},
@@ -219,6 +220,7 @@ impl RunHands {
                 )
             };
         }
-        if self.is_quiet() && ended.started_age.is_none() { told!(debug) } else { told!(info) }
+        let bad_start = matches!(end.outcome, Outcome::StartError | Outcome::StartTimedOut);
+        if self.is_quiet() && bad_start { told!(debug) } else { told!(info) }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         event::{Effect, Event},
         keep_alive::KeepAlive,
         service::ServicePolicy,
-        state::ServiceStatus,
+        state::{ServiceStatus, State},
         turn::{Stages, turn},
     },
 };
@@ -168,7 +168,11 @@ impl Keeper {
             metrics.services.note_status(name, &before, &status);
             if before.state != status.state {
                 let (state, was, error) = (status.state.as_str(), before.state.as_str(), status.error.as_deref());
-                tracing::info!(state, was, error, "the service changed its state");
+                if self.config.quiet && status.state == State::Failed {
+                    tracing::debug!(state, was, error, "the service changed its state");
+                } else {
+                    tracing::info!(state, was, error, "the service changed its state");
+                }
             }
             self.status.send_replace(status);
         }

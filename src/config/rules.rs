@@ -38,7 +38,8 @@ pub fn findings(entry: &Entry) -> Vec<Finding> {
         Entry::Queue(queue) => (within(&queue_durations(queue)), &queue.job_template),
         Entry::Service(service) => {
             let durations = within(&service_durations(service));
-            (durations.into_iter().chain(check(service)).collect(), &service.job_template)
+            let found = durations.into_iter().chain(check(service)).chain(service_template(service));
+            (found.collect(), &service.job_template)
         }
     };
     found.extend(liveness(entry.pod_config()));
@@ -120,6 +121,22 @@ fn check(service: &ServiceConfig) -> Vec<Finding> {
     let listed = service.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let listed = if listed.is_empty() { "none is".to_owned() } else { format!("there: {listed}") };
     vec![Finding::new(&key, format!("the port {port} is not listed in \"ports\" ({listed})"))]
+}
+
+/// What the template of a service may not change besides.
+fn service_template(service: &ServiceConfig) -> Vec<Finding> {
+    let Some(spec) = service.job_template.as_ref().and_then(|template| template.0.spec.as_ref()) else { return vec![] };
+    let grace = spec.template.spec.as_ref().and_then(|pod| pod.termination_grace_period_seconds);
+    let pod = ["jobTemplate", "spec", "template", "spec", "terminationGracePeriodSeconds"];
+    let refused = [
+        (
+            spec.parallelism.is_some(),
+            &["jobTemplate", "spec", "parallelism"][..],
+            "set \"replicas\" instead: each is a Job",
+        ),
+        (grace.is_some(), &pod[..], "set \"stopTimeout\" instead: job-chief goes by it"),
+    ];
+    refused.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, path, why)| Finding::new(path, why)).collect()
 }
 
 fn liveness(pod: &PodConfig) -> Vec<Finding> {

@@ -154,7 +154,7 @@ async fn any_exit_is_a_reason_to_start_it_again() {
 #[tokio::test]
 async fn what_is_never_ready_fails_and_what_is_unhealthy_is_restarted() {
     let mut stage = Stage::set("services-checks").await;
-    let never = json!({"startTimeout": "5s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"},
+    let never = json!({"quiet": true, "startTimeout": "5s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"},
         "readiness": {"exec": {"command": ["false"]}, "periodSeconds": 1}});
     // It serves for a while; then nobody listens, and its container runs on.
     let page = "mkdir -p /tmp/www; echo ok > /tmp/www/health; httpd -p 8080 -h /tmp/www; trap 'exit 0' TERM; sleep 6 & wait $!; kill $(pidof httpd); while :; do sleep 0.2; done";
@@ -168,6 +168,12 @@ async fn what_is_never_ready_fails_and_what_is_unhealthy_is_restarted() {
     stage.in_state("web", "RUNNING").await;
     let told = stage.in_state("never", "FAILED").await;
     assert_eq!(told["error"], "start timed out: not ready (the pod is not ready)", "{told}");
+    let log = stage.log();
+    let ends = |name: &str| {
+        let line = |line: &&str| line.contains("a run ended") && line.contains(&format!("-e2e-{name}-"));
+        log.lines().find(line).map(str::to_owned).unwrap_or_default()
+    };
+    assert!(ends("never").to_uppercase().contains("DEBUG"), "quiet: {}", ends("never"));
     let told = stage.in_state("wrong", "FAILED").await;
     assert!(told["error"].as_str().unwrap().contains("GET /wrong answers 404"), "{told}");
     let told = stage.up_after("web", 1).await;
