@@ -202,8 +202,13 @@ impl KeepAlive {
         match news {
             News::Loaded { loaded, first } => {
                 self.restarts = self.restarts.max(loaded.restarts);
+                // What was begun and could not be written was not begun.
+                for (slot, replica) in &mut self.replicas {
+                    replica.started = replica.started.filter(|_| self.fleet.is_taken(*slot));
+                }
                 for (slot, starts) in loaded.starts {
-                    self.replicas.entry(slot).or_default().started = Some(starts);
+                    let replica = self.replicas.entry(slot).or_default();
+                    replica.started = replica.started.max(Some(starts));
                 }
                 if first && loaded.failed_in_a_row > 0 {
                     for slot in 0..self.policy.replicas {
@@ -247,6 +252,8 @@ impl KeepAlive {
             // Losing its node is not its fault.
             replica.steps = replica.steps.saturating_add(u32::from(end.reason != Reason::Disrupted));
         }
+        // The one that replaces it is the same start.
+        replica.started = replica.started.filter(|_| end.reason != Reason::Replaced);
         replica.last = Some((end.clone(), up_since.is_some()));
         self.restarts += u64::from(end.reason != Reason::Unwanted);
     }

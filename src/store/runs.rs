@@ -117,9 +117,11 @@ impl Runs {
 
     /// What is to be known of a service besides: by which start each replica was started, and how often again.
     async fn load_service(&self, config: &str, loaded: &mut LoadedRuns) -> Result<(), StoreError> {
-        let select = "select slot, max(starts) as starts, count(*) filter (where ended_at is not null and reason <> $3) as restarts
+        let select = "select slot, max(starts) filter (where reason is distinct from $4) as starts,
+                count(*) filter (where ended_at is not null and reason <> $3) as restarts
             from {}.runs where instance = $1 and job_config = $2 and type = 'service' group by slot";
         let query = self.place.sql(select).bind(config).bind(Reason::Unwanted.as_str());
+        let query = query.bind(Reason::Replaced.as_str());
         for row in &bounded(query.fetch_all(&self.place.pool)).await? {
             let starts = row.get::<Option<i64>, _>("starts").and_then(|starts| u64::try_from(starts).ok());
             loaded.starts.extend(starts.map(|starts| (slot(row), starts)));

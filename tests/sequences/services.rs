@@ -263,6 +263,14 @@ fn once_is_once_until_somebody_says_start() {
     it.pass(3600 * SECOND);
     assert_eq!((it.live().len(), it.state().0), (0, State::Failed));
 
+    // A replica that is replaced has not had its start.
+    let mut replaced = Service::begin(&json!({"keepAlive": false}));
+    replaced.all_run();
+    replaced.feed(Event::ServiceConfigured(Box::new(policy(&json!({"keepAlive": false}), "g2"))));
+    replaced.generation = "g2".into();
+    replaced.gone();
+    assert_eq!(replaced.live().len(), 1);
+
     // Also after a restart.
     let mut after = Service::of(KeepAlive::new(policy(&json!({"keepAlive": false}), "g1"), 2, it.now), it.now);
     after.life.step(after.now, [Event::Ordered(ServiceOrders { starts: 1, ..ServiceOrders::default() })]);

@@ -39,10 +39,14 @@ impl ServiceWorld {
         let is_there = |world: &Self| {
             let live = world.cluster.jobs.values().filter(|it| it.is_live()).count();
             let status = world.life.status(world.now);
-            if world.is_wanted() && (world.config.keep_alive || status.wanted) {
+            if world.is_wanted() && world.config.keep_alive {
                 status.state == State::Running && live == world.config.replicas as usize
             } else if world.is_wanted() {
-                true
+                // Each replica runs, or has had its start as often as somebody said so.
+                let starts = world.store.load(world.now).starts;
+                let runs = |slot| status.live.iter().any(|job| job.slot == slot);
+                let had = |slot| runs(slot) || starts.get(&slot).is_some_and(|starts| *starts >= world.orders.starts);
+                status.state == State::Running || (0..world.config.replicas).all(had)
             } else {
                 live == 0 && status.live.is_empty() && (!world.left || world.life.is_done())
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use job_chief::decide::{
     event::{Ended, LoadedRun, LoadedRuns, Wish, WishAnswer},
     notes::Note,
-    run::{End, JobName, Outcome, Slot},
+    run::{End, JobName, Outcome, Reason, Slot},
 };
 
 /// One row.
@@ -15,6 +15,12 @@ pub(crate) struct Row {
     pub wished_at: Duration,
     pub end: Option<(End, Duration)>,
     pub starts: Option<u64>,
+}
+
+impl Row {
+    fn is_replaced(&self) -> bool {
+        self.end.as_ref().is_some_and(|(end, _)| end.reason == Reason::Replaced)
+    }
 }
 
 /// The table of runs.
@@ -75,14 +81,16 @@ impl Store {
                 .collect(),
             failed_in_a_row: 0,
             served: self.served,
-            starts: self.rows.values().filter_map(|row| Some((row.slot, row.starts?))).fold(
-                BTreeMap::new(),
-                |mut all, (slot, starts)| {
+            starts: self
+                .rows
+                .values()
+                .filter(|row| !row.is_replaced())
+                .filter_map(|row| Some((row.slot, row.starts?)))
+                .fold(BTreeMap::new(), |mut all, (slot, starts)| {
                     let most = all.entry(slot).or_insert(starts);
                     *most = starts.max(*most);
                     all
-                },
-            ),
+                }),
             ..LoadedRuns::default()
         }
     }
