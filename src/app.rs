@@ -198,7 +198,7 @@ async fn serve(
         .await
         .with_context(|| format!("can't listen on {address} (server.port, SERVER_PORT)"))?;
     let address = listener.local_addr()?;
-    tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs");
+    tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs, /services");
     let ended = shutdown.clone().cancelled_owned();
     tasks.spawn(async move { axum::serve(listener, router(desk)).with_graceful_shutdown(ended).await });
     Ok(())

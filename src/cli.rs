@@ -38,7 +38,7 @@ use crate::{
     tables, telemetry,
 };
 
-/// Starts Kubernetes Jobs for the messages of pg-boss queues.
+/// Starts Kubernetes Jobs for the messages of pg-boss queues, and keeps services up.
 #[derive(Debug, Parser)]
 #[command(name = "job-chief", version, after_help = EXIT_CODES)]
 pub struct Cli {

@@ -104,7 +104,7 @@ fn view(handle: &Handle, desk: &Desk) -> Option<ServiceView> {
     let now = desk.shared.clock.now();
     Some(ServiceView {
         name: config.name.clone(),
-        state: if orders.enabled { status.state } else { ServiceState::Disabled },
+        state: if leads || orders.enabled { status.state } else { ServiceState::Disabled },
         since_seconds: leads.then(|| now.saturating_sub(status.since).as_secs_f64()),
         enabled: orders.enabled,
         desired: if orders.stopped { "stopped" } else { "started" },
