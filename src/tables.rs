@@ -189,6 +189,8 @@ fn state(job: &Value) -> String {
         "drains".to_owned()
     } else if job["paused"] == true {
         format!("paused{}", said(&job["said"]))
+    } else if let Some(service) = job["waitsFor"].as_str() {
+        format!("waits for {service}")
     } else if backoff > 0.0 {
         format!("backs off for {backoff:.0} s, {} failed in a row", text(&job["failedInARow"]))
     } else {
@@ -305,5 +307,17 @@ mod tests {
     #[test]
     fn the_details_tell_what_lives_what_ended_and_why() {
         insta::assert_snapshot!(details(&job()));
+    }
+
+    #[test]
+    fn services_have_a_line_each_and_details_with_who_said_what() {
+        let redis = json!({"name": "redis", "state": "RUNNING", "ready": 1, "replicas": 1, "priority": 10, "restarts": 0, "sinceSeconds": 7512.3, "error": null});
+        let api = json!({
+            "name": "api", "state": "FAILED", "ready": 0, "replicas": 2, "priority": 10, "restarts": 7, "sinceSeconds": 12.9,
+            "error": "start error: image pull (ErrImagePull)", "said": {"verb": "start", "who": "ann@laptop", "why": "", "at": "2026-01-02T03:04:05Z"},
+            "live": [{"job": "job-chief-a-api-1", "phase": "starting", "node": null, "terminatingSeconds": null, "problem": "image_pull: ErrImagePull"}],
+            "runs": [{"job": "job-chief-a-api-0", "wishedAt": "2026-01-02T03:04:05.678Z", "endedAt": "2026-01-02T03:05:05.678Z", "outcome": "stopped", "reason": "unhealthy", "exitCode": null, "message": "port 8080: refused", "tookNothing": false}],
+        });
+        insta::assert_snapshot!(format!("{}\n{}", services(&json!([redis, api.clone()])), service(&api)));
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         event::Decision,
         status::{LiveJob, Phases, Status},
         switches::{Asked, Said},
+        turn::missing,
     },
     http::{
         desk::{Desk, Refused, answered},
@@ -63,6 +64,9 @@ struct JobView {
     /// Services that have to be RUNNING.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<String>,
+    /// The first of them that is not, as far as whoever leads knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -196,5 +200,8 @@ fn view(handle: &Handle, desk: &Desk) -> Option<JobView> {
             .decided
             .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
         depends_on: config.depends_on.clone(),
+        waits_for: missing(&config.depends_on, &desk.shared.stages.borrow())
+            .filter(|_| desk.leads())
+            .map(str::to_owned),
     })
 }

@@ -208,6 +208,8 @@ async fn dependencies_come_first_also_for_queues() {
     .await;
     assert_eq!(told["state"], "NOT_STARTED");
     assert_eq!(stage.jobs().await.len(), 0, "neither the service nor the queue");
+    let table = stage.command(&["status"]).await;
+    assert!(table.contains("waits for api"), "{table}");
     let refused = stage.ask(&["service", "enable", "api"]).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("depends on \"redis\", which is disabled"));
