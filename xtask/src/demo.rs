@@ -243,7 +243,7 @@ fn lose_the_service(state: &State, port: u16) -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut shown = String::new();
     while (restarts(&told) == before || told["state"] != "RUNNING") && !INTERRUPTED.load(Ordering::Relaxed) {
-        ensure!(begun.elapsed() < SERVICE_MAX, "{SERVICE} is not up again: {told}");
+        ensure!(begun.elapsed() < SERVICE_MAX, "{SERVICE} is not up again: {} {}", told["state"], told["error"]);
         sleep(DRAWN_EVERY / 5);
         told = get(port, &path)?;
         let state = told["state"].as_str().unwrap_or_default();
