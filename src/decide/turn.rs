@@ -149,6 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn equals_do_not_wait_for_one_another_and_who_needs_something_later_is_as_late() {
+        let mut all = stages([
+            ("a", stage(5, &[])),
+            ("b", stage(5, &[])),
+            ("api", stage(1, &["redis"])),
+            ("redis", stage(10, &[])),
+        ]);
+        all.values_mut().for_each(|it| (it.wanted, it.ending) = (false, true));
+        let stops = |name: &str| turn(name, &all).stop_after.map(String::from);
+        assert_eq!((stops("a"), stops("b")), (Some("api".into()), Some("api".into())), "api is as late as redis");
+        assert_eq!((stops("api"), stops("redis")), (None, Some("api".into())));
+        all.remove("api");
+        all.remove("redis");
+        assert_eq!((turn("a", &all).stop_after, turn("b", &all).stop_after), (None, None));
+    }
+
+    #[test]
     fn closures_are_in_order() {
         let all =
             stages([("a", stage(1, &["b", "c"])), ("b", stage(1, &["c"])), ("c", stage(1, &[])), ("d", stage(1, &[]))]);
