@@ -2,6 +2,8 @@
 
 pub mod orders;
 
+pub mod flight;
+
 pub mod hands;
 
 pub mod spawner;

@@ -4,6 +4,8 @@ pub mod settings;
 
 pub mod sources;
 
+mod defaults;
+
 pub mod job_config;
 
 pub mod service_config;

@@ -1,18 +1,11 @@
 //! Services: how soon a lost replica is replaced, and what many that are up cost.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-use kube::{
-    api::{DeleteParams, Patch, PatchParams},
-    runtime::watcher::{Config, Event, watcher},
-};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::net::TcpListener;
 
 use crate::{
     figures::Figures,
@@ -20,6 +13,7 @@ use crate::{
     process::cpu_seconds,
     restart::plays,
     stage::{Stage, eventually, with},
+    witness::Witness,
 };
 
 /// Services that are up.
@@ -53,41 +47,18 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     listening.abort();
 }
 
-/// What an independent watch sees: a Job that is new, or one that is finished.
-async fn sightings(stage: &Stage) -> mpsc::UnboundedReceiver<(Instant, bool)> {
-    let api = kube::Api::<Job>::namespaced(stage.site.client().await, &stage.name);
-    let (sender, seen) = mpsc::unbounded_channel();
-    let (begun, ready) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let mut begun = Some(begun);
-        let (mut known, mut finished) = (BTreeSet::new(), BTreeSet::new());
-        let mut events = watcher(api, Config::default()).boxed();
-        while let Ok(Some(event)) = events.try_next().await {
-            let at = Instant::now();
-            match event {
-                Event::InitApply(job) => drop(known.insert(job.metadata.uid)),
-                Event::InitDone => drop(begun.take().map(|begun| begun.send(()))),
-                Event::Apply(job) => {
-                    let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
-                    let is_finished = conditions.iter().any(|it| it.type_ == "Failed" && it.status == "True");
-                    let is_news = if is_finished { &mut finished } else { &mut known }.insert(job.metadata.uid);
-                    if is_news && sender.send((at, is_finished)).is_err() {
-                        return;
-                    }
-                }
-                Event::Init | Event::Delete(_) => {}
-            }
-        }
-    });
-    ready.await.unwrap();
-    seen
+/// The Job controller says that it has failed.
+fn has_failed(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|it| it.type_ == "Failed" && it.status == "True")
 }
 
 async fn replaced(figures: &mut Figures, runs: u32) {
     let mut stage = Stage::set("bench-replaced").await.with("LOG_LEVEL", "info");
     stage.run(json!([service("one", json!({}))])).await;
     up(&stage, 1).await;
-    let mut seen = sightings(&stage).await;
+    let mut new = Witness::begin(&stage).await;
+    let mut failed = Witness::of(&stage, has_failed).await;
     for _ in 0..runs * KILLS {
         let pods = stage.pods().await;
         let lives = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
@@ -97,12 +68,7 @@ async fn replaced(figures: &mut Figures, runs: u32) {
         let container = json!({"name": "worker", "image": "unused", "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": killed}});
         let status = json!({"status": {"phase": "Failed", "containerStatuses": [container]}});
         stage.api::<Pod>().patch_status(&pod, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
-        let mut times = [None, None];
-        while times.iter().any(Option::is_none) {
-            let (at, is_finished) = seen.recv().await.unwrap();
-            times[usize::from(!is_finished)] = Some(at);
-        }
-        let [Some(gone), Some(again)] = times else { unreachable!("both were seen") };
+        let (gone, again) = (failed.next().await.at, new.next().await.at);
         figures.add(
             "from a Job that has failed to the next",
             "s",

@@ -1,7 +1,7 @@
 //! An independent watch that notes when each Job came to be, and the messages that Jobs are made for.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use kube::{
     runtime::watcher::{Config, Event, watcher},
 };
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::mpsc;
 
 use crate::stage::{PATIENCE, Stage, eventually, script, with};
@@ -30,21 +30,26 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Begins to watch; what is there already is not told.
+    /// Begins to watch for new Jobs; what is there already is not told.
     pub(crate) async fn begin(stage: &Stage) -> Self {
+        Self::of(stage, |_| true).await
+    }
+
+    /// Begins to watch for Jobs that become so; what is so already is not told.
+    pub(crate) async fn of(stage: &Stage, is_so: fn(&Job) -> bool) -> Self {
         let api = kube::Api::<Job>::namespaced(stage.site.client().await, &stage.name);
         let (sender, seen) = mpsc::unbounded_channel();
         let (begun, ready) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
             let mut begun = Some(begun);
-            let mut known = BTreeMap::new();
+            let mut known = BTreeSet::new();
             let mut events = watcher(api, Config::default()).boxed();
             while let Ok(Some(event)) = events.try_next().await {
                 let at = Instant::now();
                 match event {
-                    Event::InitApply(job) => drop(known.insert(job.metadata.uid, ())),
+                    Event::InitApply(job) if is_so(&job) => drop(known.insert(job.metadata.uid)),
                     Event::InitDone => drop(begun.take().map(|begun| begun.send(()))),
-                    Event::Apply(job) if known.insert(job.metadata.uid.clone(), ()).is_none() => {
+                    Event::Apply(job) if is_so(&job) && known.insert(job.metadata.uid.clone()) => {
                         let annotations = job.metadata.annotations.unwrap_or_default();
                         let config = annotations.get("job-chief/name").cloned().unwrap_or_default();
                         if sender.send(Seen { at, config }).is_err() {
@@ -94,10 +99,6 @@ impl Stage {
 
     pub(crate) async fn pool(&self) -> PgPool {
         PgPool::connect(&self.site.database_url(&self.database())).await.unwrap()
-    }
-
-    pub(crate) async fn execute(&self, statement: &str) {
-        sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut self.connection().await).await.unwrap();
     }
 
     /// Makes queues of pg-boss, by an expression for the names of `n` from 1 on.

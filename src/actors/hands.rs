@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tracing::{debug, info, warn};
 
 use crate::{
-    actors::leader::Term,
+    actors::{flight::Answers, leader::Term},
     clock::Clock,
     cluster::{
         probe::Prober,
@@ -26,9 +26,6 @@ use crate::{
         writer::{EndRow, WishRow, Writer},
     },
 };
-
-/// What an effect is answered with; one event for each name it carries.
-pub type Answers = Vec<Event>;
 
 /// What all actors share.
 pub struct Shared {

@@ -1,15 +1,15 @@
 //! The actor of one service: waits, steps the keep-alive, performs the effects.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
     actors::{
-        hands::{Answers, RunHands, Shared},
+        flight::{Answers, Flight},
+        hands::{RunHands, Shared},
         leader::Term,
         orders::{Orders, view_event},
     },
@@ -25,9 +25,6 @@ use crate::{
     },
 };
 
-/// Events that are taken in together.
-const EVENTS_AT_ONCE: usize = 64;
-
 /// The actor of one service, for one term.
 pub struct Keeper {
     keep_alive: KeepAlive,
@@ -36,8 +33,7 @@ pub struct Keeper {
     orders: watch::Receiver<Orders>,
     views: watch::Receiver<View>,
     stages: watch::Receiver<Arc<Stages>>,
-    in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
-    arrived: VecDeque<Event>,
+    flight: Flight,
     shutdown: CancellationToken,
     stopping: bool,
     status: watch::Sender<ServiceStatus>,
@@ -65,8 +61,7 @@ impl Keeper {
             orders,
             views,
             stages: shared.stages.subscribe(),
-            in_flight: FuturesUnordered::new(),
-            arrived: VecDeque::new(),
+            flight: Flight::default(),
             shutdown,
             stopping: false,
             status,
@@ -81,12 +76,8 @@ impl Keeper {
             let turned = self.turned();
             self.step(vec![orders.ordered(), turned, if orders.left { Event::Drain } else { Event::DeadlineReached }]);
             while !self.keep_alive.is_done() {
-                let mut events = vec![self.next_event().await];
-                while events.len() < EVENTS_AT_ONCE
-                    && let Some(event) = self.ready_event()
-                {
-                    events.push(event);
-                }
+                let first = self.next_event().await;
+                let events = self.flight.with_ready(first);
                 self.step(events);
             }
         }
@@ -96,14 +87,14 @@ impl Keeper {
 
     fn step(&mut self, events: Vec<Event>) {
         for effect in self.keep_alive.step(self.hands.shared.clock.now(), events) {
-            self.in_flight.push(perform(self.hands.clone(), effect).in_current_span().boxed());
+            self.flight.send(perform(self.hands.clone(), effect));
         }
         self.tell();
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> Event {
-        if let Some(event) = self.arrived.pop_front() {
+        if let Some(event) = self.flight.arrived() {
             return event;
         }
         let deadline = self.keep_alive.deadline();
@@ -114,7 +105,7 @@ impl Keeper {
                 self.stopping = true;
                 Event::Stop
             }
-            Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
+            event = self.flight.answer(), if self.flight.is_under_way() => event,
             Ok(()) = self.orders.changed() => self.take_orders(),
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
             Ok(()) = self.stages.changed() => self.turned(),
@@ -129,31 +120,18 @@ impl Keeper {
     fn take_orders(&mut self) -> Event {
         let orders = self.orders.borrow_and_update().clone();
         if orders.left {
-            self.arrived.push_back(Event::Drain);
+            self.flight.put(Event::Drain);
         } else if let Some(config) = orders.entry.service()
             && (!Arc::ptr_eq(config, &self.config) || self.keep_alive.is_draining())
         {
             self.config = config.clone();
             self.hands = Arc::new(self.hands.with(orders.entry.clone()));
             let policy = ServicePolicy::of(config, &self.hands.shared.instance.uid, self.hands.config_hash());
-            self.arrived.push_back(Event::ServiceConfigured(Box::new(policy)));
+            self.flight.put(Event::ServiceConfigured(Box::new(policy)));
         }
         // Whoever is told to stop has to know who else is.
-        self.arrived.push_back(orders.ordered());
+        self.flight.put(orders.ordered());
         self.turned()
-    }
-
-    /// An answer that is there already.
-    fn ready_event(&mut self) -> Option<Event> {
-        self.arrived.pop_front().or_else(|| {
-            let answers = self.in_flight.next().now_or_never().flatten()?;
-            Some(self.arrive(answers))
-        })
-    }
-
-    fn arrive(&mut self, answers: Answers) -> Event {
-        self.arrived.extend(answers);
-        self.arrived.pop_front().unwrap_or(Event::DeadlineReached)
     }
 
     /// Tells people, metrics and the other services how it stands.
@@ -177,8 +155,9 @@ impl Keeper {
             self.status.send_replace(status);
         }
         stages.send_if_modified(|stages| {
-            let stage = stages.get(name).map(|known| self.keep_alive.stage(known)).unwrap_or_default();
-            let changed = stages.get(name).is_some_and(|known| *known != stage);
+            let Some(known) = stages.get(name) else { return false };
+            let stage = self.keep_alive.stage(known);
+            let changed = stage != *known;
             if changed {
                 Arc::make_mut(stages).insert(name.clone(), stage);
             }

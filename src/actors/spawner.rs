@@ -1,7 +1,6 @@
 //! The actor of one queue JobConfig: waits, steps the lifecycle, performs the effects.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, warn};
 
 use crate::{
     actors::{
-        hands::{Answers, RunHands, Shared},
+        flight::{Answers, Flight},
+        hands::{RunHands, Shared},
         leader::Term,
         orders::{Orders, view_event},
     },
@@ -36,9 +35,6 @@ use crate::{
     queue::looks::Answer,
     store::writer::NoteRow,
 };
-
-/// Events that are taken in together.
-const EVENTS_AT_ONCE: usize = 64;
 
 /// Between two tellings of the state.
 const TOLD_EVERY: Duration = Duration::from_millis(20);
@@ -64,8 +60,7 @@ pub struct Spawner {
     hint: Arc<Notify>,
     /// The services, where it depends on any.
     stages: Option<watch::Receiver<Arc<Stages>>>,
-    in_flight: FuturesUnordered<BoxFuture<'static, Answers>>,
-    arrived: VecDeque<Event>,
+    flight: Flight,
     shutdown: CancellationToken,
     stopping: bool,
     status: watch::Sender<Status>,
@@ -96,8 +91,7 @@ impl Spawner {
             hands: Arc::new(hands),
             orders,
             views,
-            in_flight: FuturesUnordered::new(),
-            arrived: VecDeque::new(),
+            flight: Flight::default(),
             shutdown,
             stopping: false,
             status,
@@ -115,12 +109,8 @@ impl Spawner {
             let held = self.held();
             self.step(vec![orders.switched(), held, if orders.left { Event::Drain } else { Event::DeadlineReached }]);
             while !self.lifecycle.is_done() {
-                let mut events = vec![self.next_event().await];
-                while events.len() < EVENTS_AT_ONCE
-                    && let Some(event) = self.ready_event()
-                {
-                    events.push(event);
-                }
+                let first = self.next_event().await;
+                let events = self.flight.with_ready(first);
                 self.step(events);
                 self.tell_in_time();
             }
@@ -132,13 +122,13 @@ impl Spawner {
 
     fn step(&mut self, events: Vec<Event>) {
         for effect in self.lifecycle.step(self.hands.runs.shared.clock.now(), events) {
-            self.in_flight.push(Hands::perform(self.hands.clone(), effect).in_current_span().boxed());
+            self.flight.send(Hands::perform(self.hands.clone(), effect));
         }
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> Event {
-        if let Some(event) = self.arrived.pop_front() {
+        if let Some(event) = self.flight.arrived() {
             return event;
         }
         let deadline = self.lifecycle.deadline();
@@ -149,7 +139,7 @@ impl Spawner {
                 self.stopping = true;
                 Event::Stop
             }
-            Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => self.arrive(answers),
+            event = self.flight.answer(), if self.flight.is_under_way() => event,
             Ok(()) = self.orders.changed() => self.take_orders(),
             () = self.hint.notified() => Event::Hinted,
             () = async { drop(self.stages.as_mut().expect("asked for").changed().await) }, if self.stages.is_some() => self.held(),
@@ -163,7 +153,7 @@ impl Spawner {
     fn take_orders(&mut self) -> Event {
         let orders = self.orders.borrow_and_update().clone();
         if orders.left {
-            self.arrived.push_back(Event::Drain);
+            self.flight.put(Event::Drain);
         } else if let Some(config) = orders.entry.queue()
             && (!Arc::ptr_eq(config, &self.hands.config) || self.lifecycle.is_draining())
         {
@@ -178,8 +168,8 @@ impl Spawner {
             let policy = Box::new(Policy::of(config, &shared.instance.uid));
             self.stages = self.hands.stages();
             let held = self.held();
-            self.arrived.push_back(held);
-            self.arrived.push_back(Event::Configured { policy, other_queue });
+            self.flight.put(held);
+            self.flight.put(Event::Configured { policy, other_queue });
         }
         orders.switched()
     }
@@ -189,19 +179,6 @@ impl Spawner {
         let needed = &self.hands.config.depends_on;
         let held = self.stages.as_mut().is_some_and(|stages| missing(needed, &stages.borrow_and_update()).is_some());
         Event::Held(held)
-    }
-
-    /// An answer that is there already.
-    fn ready_event(&mut self) -> Option<Event> {
-        self.arrived.pop_front().or_else(|| {
-            let answers = self.in_flight.next().now_or_never().flatten()?;
-            Some(self.arrive(answers))
-        })
-    }
-
-    fn arrive(&mut self, answers: Answers) -> Event {
-        self.arrived.extend(answers);
-        self.arrived.pop_front().unwrap_or(Event::DeadlineReached)
     }
 
     /// While much happens the state is told now and then, for it costs as much as there are Jobs.

@@ -242,18 +242,16 @@ impl Supervisor {
         let jobs = self.followed.jobs.borrow_and_update().clone();
         let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
         self.announce();
-        let mut new = vec![];
         for entry in jobs.iter() {
             let handle = self.roster.borrow().get(entry.name()).cloned();
             match handle {
                 Some(handle) => self.take_entry(&handle, entry),
                 None => {
                     self.enlist(entry.clone(), false).await;
-                    new.push(entry.name().to_owned());
+                    self.start(entry.name());
                 }
             }
         }
-        new.iter().for_each(|name| self.start(name));
         let gone: Vec<String> =
             self.roster.borrow().keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
         for name in gone {
@@ -272,21 +270,14 @@ impl Supervisor {
             return;
         }
         let roster = self.roster.borrow().clone();
-        let in_file = |name: &str| roster.get(name).map(|it| it.orders.borrow().clone()).filter(|it| !it.left);
-        let enabled = |name: &str| Some(in_file(name)?.entry.service()?.enabled);
-        for (name, file_enabled) in self.switches.overtaken_services(enabled) {
+        let in_file = |name: &str| {
+            let orders = roster.get(name)?.orders.borrow();
+            (!orders.left).then(|| orders.entry.switched())
+        };
+        for (name, (kind, file)) in self.switches.overtaken(in_file) {
             let (switches, name) = (self.shared.stored.switches.clone(), name.to_owned());
             self.errands.push(Box::pin(async move {
-                while switches.unsay_enabled(&name, file_enabled).await.is_err() {
-                    sleep(RETRY).await;
-                }
-            }));
-        }
-        let in_file = |name: &str| Some(in_file(name)?.entry.queue()?.paused);
-        for (name, file_paused) in self.switches.overtaken(in_file) {
-            let (switches, name) = (self.shared.stored.switches.clone(), name.to_owned());
-            self.errands.push(Box::pin(async move {
-                while switches.unsay(&name, file_paused).await.is_err() {
+                while switches.unsay(kind, &name, file).await.is_err() {
                     sleep(RETRY).await;
                 }
             }));

@@ -17,9 +17,10 @@ pub enum Entry {
 }
 
 /// What an entry keeps going.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Jobs for the messages of a queue.
+    #[default]
     Queue,
     /// A service.
     Service,
@@ -62,6 +63,14 @@ impl Entry {
         match self {
             Self::Queue(queue) => &queue.name,
             Self::Service(service) => &service.name,
+        }
+    }
+
+    /// What people may say the other thing of: of a queue whether it is paused, of a service whether it is enabled.
+    pub fn switched(&self) -> (Kind, bool) {
+        match self {
+            Self::Queue(queue) => (Kind::Queue, queue.paused),
+            Self::Service(service) => (Kind::Service, service.enabled),
         }
     }
 

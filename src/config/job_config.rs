@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
 
-use crate::config::pod_config::PodConfig;
+use crate::config::{defaults, pod_config::PodConfig};
 
 /// The most live Jobs of one JobConfig: beyond it a namespace's quota and the Job controller are the limit.
 pub const CONCURRENT_JOBS_MAX: u32 = 10_000;
@@ -33,11 +33,11 @@ pub struct JobConfig {
     #[schemars(with = "Option<std::collections::BTreeMap<String, Value>>")]
     pub job_template: Option<JobTemplate>,
     /// Time between looks at an empty queue. Default: 10s.
-    #[serde(default = "defaults::queue_check_interval", with = "humantime_serde")]
+    #[serde(default = "defaults::ten_seconds", with = "humantime_serde")]
     #[schemars(with = "HumanDuration")]
     pub queue_check_interval: Duration,
     /// Until the first pod has started; the clock runs from the Job's start time or its first pod. Default: 1m.
-    #[serde(default = "defaults::job_start_timeout", with = "humantime_serde")]
+    #[serde(default = "defaults::one_minute", with = "humantime_serde")]
     #[schemars(with = "HumanDuration")]
     pub job_start_timeout: Duration,
     /// Before the slot of a succeeded Job is used again. Default: 5s.
@@ -196,39 +196,5 @@ impl JsonSchema for HumanDuration {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "pattern": DURATION_PATTERN, "description": DURATION_ALLOWED})
-    }
-}
-
-/// The defaults, each under the name of what it is.
-mod defaults {
-    use std::time::Duration;
-
-    macro_rules! duration {
-        ($name:ident, $seconds:expr) => {
-            pub(super) fn $name() -> Duration {
-                Duration::from_secs($seconds)
-            }
-        };
-    }
-
-    duration!(five_seconds, 5);
-    duration!(ten_seconds, 10);
-    duration!(fifteen_seconds, 15);
-    duration!(thirty_seconds, 30);
-    duration!(one_minute, 60);
-    duration!(five_minutes, 300);
-    duration!(queue_check_interval, 10);
-    duration!(job_start_timeout, 60);
-
-    pub(super) fn one() -> u32 {
-        1
-    }
-
-    pub(super) fn three() -> u32 {
-        3
-    }
-
-    pub(super) fn factor() -> f64 {
-        2.0
     }
 }

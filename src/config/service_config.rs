@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{
+    defaults,
     job_config::{HumanDuration, JobTemplate, TTL_SECONDS_MIN},
     pod_config::PodConfig,
 };
@@ -45,7 +46,7 @@ pub struct ServiceConfig {
     #[schemars(range(min = 1, max = REPLICAS_MAX))]
     pub replicas: u32,
     /// Services start in ascending order, and are stopped in descending order. Default: 10.
-    #[serde(default = "defaults::priority")]
+    #[serde(default = "priority")]
     pub priority: i32,
     /// Services that have to be RUNNING before this one starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -161,7 +162,7 @@ pub struct HttpCheck {
     #[schemars(range(min = 1))]
     pub port: u16,
     /// Its path. Default: `/`.
-    #[serde(default = "defaults::root")]
+    #[serde(default = "root")]
     #[schemars(regex(pattern = "^/[!-~]*$"))]
     pub path: String,
     /// The status code that is expected. Default: any from 200 to 399.
@@ -190,55 +191,10 @@ impl Default for ServiceBackoff {
     }
 }
 
-/// The defaults, each under the name of what it is.
-mod defaults {
-    use std::time::Duration;
+fn priority() -> i32 {
+    10
+}
 
-    pub(super) fn yes() -> bool {
-        true
-    }
-
-    pub(super) fn one() -> u32 {
-        1
-    }
-
-    pub(super) fn three() -> u32 {
-        3
-    }
-
-    pub(super) fn priority() -> i32 {
-        10
-    }
-
-    pub(super) fn factor() -> f64 {
-        2.0
-    }
-
-    pub(super) fn root() -> String {
-        "/".into()
-    }
-
-    pub(super) fn five_seconds() -> Duration {
-        Duration::from_secs(5)
-    }
-
-    pub(super) fn ten_seconds() -> Duration {
-        Duration::from_secs(10)
-    }
-
-    pub(super) fn fifteen_seconds() -> Duration {
-        Duration::from_secs(15)
-    }
-
-    pub(super) fn thirty_seconds() -> Duration {
-        Duration::from_secs(30)
-    }
-
-    pub(super) fn four_minutes() -> Duration {
-        Duration::from_secs(240)
-    }
-
-    pub(super) fn five_minutes() -> Duration {
-        Duration::from_secs(300)
-    }
+fn root() -> String {
+    "/".into()
 }

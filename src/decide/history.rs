@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{entry::Kind, job_config::JobConfig},
+        config::job_config::JobConfig,
         decide::{
             policy::Policy,
             run::{End, Reason},
@@ -152,20 +152,15 @@ mod tests {
         let job = |age: &Duration| SeenJob {
             uid: "u".into(),
             resource_version: "1".into(),
-            kind: Kind::Queue,
-            config_hash: "".into(),
             slot: Some(0),
             age: *age,
-            ran: None,
-            terminating: None,
-            node: None,
-            address: None,
             phase: Phase::Ended {
                 end: End::new(Outcome::Succeeded, Reason::Completed),
                 terminal: true,
                 explained: true,
                 age: *age,
             },
+            ..SeenJob::default()
         };
         let jobs: BTreeMap<JobName, SeenJob> = ages.iter().enumerate().map(|(at, age)| (name(at), job(age))).collect();
         Observed { jobs }

@@ -21,7 +21,7 @@ pub struct Observed {
 }
 
 /// One Job as it was seen, with ages at that moment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SeenJob {
     /// `metadata.uid`.
     pub uid: Box<str>,
@@ -48,9 +48,10 @@ pub struct SeenJob {
 }
 
 /// How far a Job has come.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// The controller has not looked at it yet: the start clock does not run.
+    #[default]
     Queued,
     /// Suspended: the start clock does not run.
     Suspended,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::decide::keep_alive::ServiceOrders;
+use crate::{config::entry::Kind, decide::keep_alive::ServiceOrders};
 
 /// What somebody said of pausing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -124,23 +124,19 @@ impl Switches {
         (ServiceOrders { enabled, stopped, halted, starts, restart_before }, switch.last)
     }
 
-    /// Services of which a person said `enable` or `disable` when jobs.json said another thing than it does now.
-    pub fn overtaken_services<'a>(
+    /// JobConfigs of which a person said something when jobs.json said another thing of it than it does now, and what
+    /// that is. What they said is over, also if the file changes back.
+    pub fn overtaken<'a>(
         &'a self,
-        file: impl Fn(&str) -> Option<bool> + 'a,
-    ) -> impl Iterator<Item = (&'a str, bool)> {
+        file: impl Fn(&str) -> Option<(Kind, bool)> + 'a,
+    ) -> impl Iterator<Item = (&'a str, (Kind, bool))> {
         self.by_config.iter().filter_map(move |(name, switch)| {
-            let (_, then) = switch.service.enabled?;
-            file(name).filter(|file| *file != then).map(|file| (name.as_str(), file))
-        })
-    }
-
-    /// JobConfigs of which a person said something when the file's value was another than it is now, and that value.
-    /// What they said is over, also if the value changes back.
-    pub fn overtaken<'a>(&'a self, file: impl Fn(&str) -> Option<bool> + 'a) -> impl Iterator<Item = (&'a str, bool)> {
-        self.by_config.iter().filter_map(move |(name, switch)| {
-            let said = switch.said.as_ref()?;
-            file(name).filter(|file| *file != said.file_paused).map(|file| (name.as_str(), file))
+            let (kind, now) = file(name)?;
+            let then = match kind {
+                Kind::Queue => switch.said.as_ref()?.file_paused,
+                Kind::Service => switch.service.enabled?.1,
+            };
+            (then != now).then_some((name.as_str(), (kind, now)))
         })
     }
 }
@@ -192,8 +188,9 @@ mod tests {
     #[test]
     fn what_the_file_has_overtaken_is_named() {
         let switches = of_mail(said(true, false));
-        assert_eq!(switches.overtaken(|_| Some(false)).count(), 0);
-        assert_eq!(switches.overtaken(|_| Some(true)).collect::<Vec<_>>(), [("mail", true)]);
+        let queue = |paused| move |_: &str| Some((Kind::Queue, paused));
+        assert_eq!(switches.overtaken(queue(false)).count(), 0);
+        assert_eq!(switches.overtaken(queue(true)).collect::<Vec<_>>(), [("mail", (Kind::Queue, true))]);
         assert_eq!(switches.overtaken(|_| None).count(), 0, "who has left the file may come back");
     }
 }

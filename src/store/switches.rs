@@ -3,6 +3,7 @@
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
+    config::entry::Kind,
     decide::switches::{Asked, Said, ServiceSwitch, Switch, Switches, Verb},
     sql::Statement,
     store::{
@@ -141,13 +142,20 @@ impl SwitchTable {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn unsay(&self, config: &str, file_paused: bool) -> Result<(), StoreError> {
-        let write = "with changed as (
-                update {}.switches set paused = null, who = null, why = null, said_at = null
-                where instance = $1 and job_config = $2 and paused is not null and file_paused <> $3 returning 1
-            ), {told}
-            select pg_notify($4, '') from changed";
-        let query = self.sql(write).bind(config).bind(file_paused).bind(&self.place.channel);
+    pub async fn unsay(&self, kind: Kind, config: &str, file: bool) -> Result<(), StoreError> {
+        let (over, said) = match kind {
+            Kind::Queue => {
+                ("paused = null, who = null, why = null, said_at = null", "paused is not null and file_paused <> $3")
+            }
+            Kind::Service => ("enabled = null", "enabled is not null and file_enabled <> $3"),
+        };
+        let write = format!(
+            "with changed as (
+                update {{}}.switches set {over} where instance = $1 and job_config = $2 and {said} returning 1
+            ), {{told}}
+            select pg_notify($4, '') from changed"
+        );
+        let query = self.sql(&write).bind(config).bind(file).bind(&self.place.channel);
         bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
@@ -182,20 +190,6 @@ impl SwitchTable {
         let (names, files): (Vec<String>, Vec<bool>) = services.iter().cloned().unzip();
         let query = self.sql(write).bind(names).bind(files).bind(verb.as_str()).bind(who).bind(why);
         bounded(query.bind(&self.place.channel).execute(&self.place.pool)).await.map(|_| ())
-    }
-
-    /// What was said of whether a service is enabled is over: jobs.json says another thing than it did then.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn unsay_enabled(&self, service: &str, file_enabled: bool) -> Result<(), StoreError> {
-        let write = "with changed as (
-                update {}.switches set enabled = null
-                where instance = $1 and job_config = $2 and enabled is not null and file_enabled <> $3 returning 1
-            ), {told}
-            select pg_notify($4, '') from changed";
-        let query = self.sql(write).bind(service).bind(file_enabled).bind(&self.place.channel);
-        bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
     /// Asks for one Job by hand of each of these. Returns for how many; not for those of which too many wait already.

@@ -1,17 +1,11 @@
 //! What may happen to the database under a running job-chief: its clock jumps, a newer version migrates the schema.
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{
     replicas::{both, goes_on},
     stage::{Stage, eventually, script, with},
 };
-
-async fn execute(stage: &Stage, statements: String) {
-    let mut owner = PgConnection::connect(&stage.site.database_url(&stage.database())).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut owner).await.unwrap();
-}
 
 /// A clock that everybody in the case's database goes by, and that can be set.
 async fn own_clock(stage: &Stage) {
@@ -24,7 +18,7 @@ async fn own_clock(stage: &Stage) {
             as 'select pg_catalog.now() + ahead from fake.clock';
         alter database {database} set search_path = fake, pg_catalog, public"
     );
-    execute(stage, statements).await;
+    stage.execute(&statements).await;
 }
 
 #[tokio::test]
@@ -47,12 +41,12 @@ async fn the_databases_clock_jumps_ahead_and_back_and_nothing_is_doubled_or_lost
                 .then_some(())
         })
         .await;
-        execute(&stage, take.to_owned()).await;
+        stage.execute(take).await;
         stage.ended("busy", count).await;
     };
     let mut count = 0;
     for ahead in ["0 s", "1 hour", "1 year", "-1 hour", "0 s"] {
-        execute(&stage, format!("update fake.clock set ahead = '{ahead}'")).await;
+        stage.execute(&format!("update fake.clock set ahead = '{ahead}'")).await;
         count += 1;
         taken(count).await;
     }
@@ -78,7 +72,7 @@ async fn a_newer_version_migrates_the_schema_and_those_that_run_go_on() {
         create table chief.newer (it text);
         insert into chief._sqlx_migrations (version, description, success, checksum, execution_time)
             values (9999, 'newer', true, '', 0)";
-    execute(&first, newer.to_owned()).await;
+    first.execute(newer).await;
     goes_on(&first).await;
     first.kill().await;
     goes_on(&second).await;

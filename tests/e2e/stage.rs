@@ -176,6 +176,12 @@ impl Stage {
         self.boss(&["send", queue, &count.to_string()]).await;
     }
 
+    /// Runs statements in the case's database, as its owner.
+    pub(crate) async fn execute(&self, statements: &str) {
+        let mut owner = PgConnection::connect(&self.site.database_url(&self.database())).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut owner).await.unwrap();
+    }
+
     /// Runs a statement in the case's database and returns the first column of the first row.
     pub(crate) async fn count(&self, statement: &str) -> i64 {
         let mut connection = PgConnection::connect(&self.site.database_url(&self.database())).await.unwrap();

@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::stage::{Stage, eventually, script, with};
 
@@ -26,9 +25,8 @@ async fn limited(name: &str) -> Stage {
     stage.write_jobs(&json!([script("work", "true")]).to_string());
     job_chief(&["migrate"]);
     let grants = job_chief(&["grants", &role]);
-    let mut owner = PgConnection::connect(&stage.site.database_url(&stage.database())).await.unwrap();
     let made = format!("drop role if exists {role}; create role {role} login password '{password}'; {grants}");
-    sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut owner).await.unwrap();
+    stage.execute(&made).await;
     stage.with("DB_USERNAME", &role).with("DB_PASSWORD", password).with("SERVER_TOKEN_FILE", tokens.to_str().unwrap())
 }
 

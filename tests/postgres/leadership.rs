@@ -122,9 +122,9 @@ async fn what_is_switched_is_kept_and_told_to_whoever_renews() {
     let paused = told.paused("mail", false);
     let said = paused.said.unwrap();
     assert_eq!((paused.paused, said.who.as_str(), said.why.as_str(), said.at.len()), (true, "ann", "deploy", 20));
-    switches.unsay("mail", false).await.unwrap();
+    switches.unsay(Kind::Queue, "mail", false).await.unwrap();
     assert!(switches.load().await.unwrap().paused("mail", false).paused, "the file says what it said then");
-    switches.unsay("mail", true).await.unwrap();
+    switches.unsay(Kind::Queue, "mail", true).await.unwrap();
     assert_eq!(switches.load().await.unwrap().paused("mail", false), Default::default());
     switches.say(None, saying).await.unwrap();
     assert!(switches.load().await.unwrap().paused("other", false).paused);

@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use job_chief::{
-    config::entry::Kind,
-    decide::{
-        event::{Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
-        notes::Note,
-        observation::{Observed, Phase, SeenJob},
-        run::{End, JobName, Outcome, Reason},
-    },
+use job_chief::decide::{
+    event::{Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
+    notes::Note,
+    observation::{Observed, Phase, SeenJob},
+    run::{End, JobName, Outcome, Reason},
 };
 use serde_json::json;
 
@@ -21,19 +18,7 @@ use crate::{
 fn job(slot: u32, phase: Phase) -> SeenJob {
     let (uid, resource_version) = (format!("u{slot}").into(), "1".into());
     let age = SECOND;
-    SeenJob {
-        uid,
-        resource_version,
-        slot: Some(slot),
-        age,
-        ran: None,
-        terminating: None,
-        node: None,
-        kind: Kind::Queue,
-        config_hash: "".into(),
-        address: None,
-        phase,
-    }
+    SeenJob { uid, resource_version, slot: Some(slot), age, phase, ..SeenJob::default() }
 }
 
 fn names<const N: usize>(jobs: [(&str, SeenJob); N]) -> BTreeMap<JobName, SeenJob> {

@@ -22,7 +22,7 @@ use job_chief::{
         event::{Event, LoadedRun, LoadedRuns},
         lifecycle::Lifecycle,
         notes::Note,
-        observation::Phase,
+        observation::{Phase, SeenJob},
         policy::Policy,
         run::{End, JobName, Outcome, Reason},
     },
@@ -210,21 +210,24 @@ fn decisions_are_written_down_when_they_create_or_their_reason_changes() {
     assert_eq!(whys, [("empty", 0), ("full", 2), ("created", 1), ("claimed", 0)]);
 }
 
+/// The runs of these Jobs, as the store knows them.
+fn unfinished(jobs: &BTreeMap<JobName, SeenJob>) -> Vec<LoadedRun> {
+    let run = |(name, job): (&JobName, &SeenJob)| LoadedRun {
+        name: name.clone(),
+        slot: job.slot.unwrap(),
+        uid: None,
+        age: SECOND,
+        starts: None,
+    };
+    jobs.iter().map(run).collect()
+}
+
 #[test]
 fn a_jobconfig_that_left_is_seen_to_its_end_and_no_further() {
     let mut before = Script::begin(json!({}));
     assert_eq!(before.look(2, 0), 2);
     let mut jobs = before.jobs;
-    let unfinished: Vec<LoadedRun> = jobs
-        .iter()
-        .map(|(name, job)| LoadedRun {
-            name: name.clone(),
-            slot: job.slot.unwrap(),
-            uid: None,
-            age: SECOND,
-            starts: None,
-        })
-        .collect();
+    let unfinished = unfinished(&jobs);
     // One of them never came to be: it can't be rendered any more.
     let lost = jobs.pop_first().unwrap().0;
     let mut after = Script::restart(json!({}), vec![], BTreeMap::new());
@@ -366,17 +369,7 @@ fn a_restart_adopts_and_doubles_nothing() {
     let mut before = Script::begin(json!({}));
     assert_eq!(before.look(2, 0), 2);
     let jobs = before.jobs.clone();
-    let unfinished = jobs
-        .iter()
-        .map(|(name, job)| LoadedRun {
-            name: name.clone(),
-            slot: job.slot.unwrap(),
-            uid: None,
-            age: SECOND,
-            starts: None,
-        })
-        .collect();
-    let mut after = Script::restart(json!({}), unfinished, jobs.clone());
+    let mut after = Script::restart(json!({}), unfinished(&jobs), jobs.clone());
     assert_eq!(after.look(2, 0), 0, "min(m · starting, ready) is claimed");
     assert_eq!(after.look(2, 1), 1);
     assert!(jobs.keys().all(|name| after.jobs.contains_key(name)), "nothing was killed");

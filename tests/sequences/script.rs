@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_chief::{
-    config::{entry::Kind, job_config::JobConfig},
+    config::job_config::JobConfig,
     decide::{
         digest::StartProblem,
         event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
@@ -121,14 +121,8 @@ impl Script {
                     uid: uid.clone(),
                     resource_version: "1".into(),
                     slot: Some(wish.slot),
-                    age: Duration::ZERO,
-                    ran: None,
-                    terminating: None,
-                    node: None,
-                    kind: Kind::Queue,
-                    config_hash: "".into(),
-                    address: None,
                     phase: starting(),
+                    ..SeenJob::default()
                 };
                 self.jobs.insert(wish.name.clone(), job);
                 self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Exists { uid }));

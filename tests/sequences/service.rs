@@ -188,11 +188,7 @@ pub(crate) fn job(uid: &str, slot: u32, generation: &str) -> SeenJob {
         kind: Kind::Service,
         config_hash: generation.into(),
         slot: Some(slot),
-        age: Duration::ZERO,
-        ran: None,
-        terminating: None,
-        node: None,
-        address: None,
         phase: starting(),
+        ..SeenJob::default()
     }
 }

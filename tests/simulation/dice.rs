@@ -14,6 +14,15 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % sides
     }
 
+    /// Any of these is taken out; none of none.
+    pub(crate) fn draw<T>(&mut self, from: &mut Vec<T>) -> Option<T> {
+        if from.is_empty() {
+            return None;
+        }
+        let at = usize::try_from(self.roll(from.len() as u64)).expect("in range");
+        Some(from.swap_remove(at))
+    }
+
     /// True once in `times`.
     pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.roll(times) == 0

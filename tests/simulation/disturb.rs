@@ -11,6 +11,7 @@ use job_chief::decide::{
 
 use crate::{
     faults::Fault,
+    views::Views,
     world::{World, secs},
 };
 
@@ -92,10 +93,7 @@ impl World {
     /// A little of what a process does that has lost its lease and does not know it.
     pub(crate) fn thaw(&mut self) {
         let Some((mut life, mut in_flight)) = self.frozen.take() else { return };
-        let effect = (!in_flight.is_empty()).then(|| {
-            let at = self.later_dice.roll(in_flight.len() as u64) as usize;
-            in_flight.swap_remove(at)
-        });
+        let effect = self.later_dice.draw(&mut in_flight);
         let now = self.now;
         let events = match effect {
             None => vec![Event::DeadlineReached],
@@ -130,9 +128,8 @@ impl World {
     fn begin_anew(&mut self) {
         self.answers.clear();
         self.waiting.clear();
-        self.views.clear();
-        self.old_views.clear();
-        (self.view_delivered, self.last_look, self.paused, self.stopped) = (false, None, false, false);
+        self.views = Views::default();
+        (self.last_look, self.paused, self.stopped) = (None, false, false);
         self.tell_switches();
         // The file may have changed back meanwhile.
         self.left = self.left && self.later_dice.once_in(2);

@@ -16,6 +16,7 @@ mod service_disturb;
 mod service_world;
 mod services;
 mod store;
+mod views;
 mod world;
 
 use std::{

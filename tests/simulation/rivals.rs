@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_chief::{
-    config::{entry::Kind, job_config::JobConfig},
+    config::job_config::JobConfig,
     decide::{
         event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, Wish, WishAnswer},
         lease::{Answer, Ask, Lease, Record},
@@ -415,13 +415,8 @@ impl World {
                 resource_version: "1".into(),
                 slot: Some(job.slot),
                 age: Duration::ZERO,
-                ran: None,
-                terminating: None,
-                node: None,
-                kind: Kind::Queue,
-                config_hash: "".into(),
-                address: None,
                 phase,
+                ..SeenJob::default()
             };
             (name.clone(), job)
         };

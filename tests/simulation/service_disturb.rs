@@ -7,7 +7,10 @@ use job_chief::decide::{
     run::JobName,
 };
 
-use crate::service_world::{Fault, ServiceWorld, unanswered};
+use crate::{
+    service_world::{Fault, ServiceWorld, unanswered},
+    views::Views,
+};
 
 impl ServiceWorld {
     pub(crate) fn jobs_advance(&mut self) {
@@ -99,9 +102,7 @@ impl ServiceWorld {
 
     pub(crate) fn begin_anew(&mut self) {
         self.answers.clear();
-        self.views.clear();
-        self.old_views.clear();
-        self.viewed = false;
+        self.views = Views::default();
         let orders = self.orders;
         self.feed(Event::Ordered(orders));
         if self.left {

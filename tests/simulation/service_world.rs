@@ -3,7 +3,7 @@
 //! `SIMULATION_SEED` repeats a history, `SIMULATION_TRACE=1` prints it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
@@ -22,9 +22,10 @@ use job_chief::{
 use serde_json::json;
 
 use crate::{
-    cluster::{Cluster, Fate, Snapshot, observed},
+    cluster::{Cluster, Fate, observed},
     dice::Dice,
     store::Store,
+    views::Views,
     world::{World, secs},
 };
 
@@ -75,9 +76,7 @@ pub(crate) struct ServiceWorld {
     pub(crate) in_flight: Vec<Effect>,
     pub(crate) answers: Vec<Event>,
     pub(crate) late: Vec<(Wish, Duration)>,
-    pub(crate) views: VecDeque<Snapshot>,
-    pub(crate) old_views: VecDeque<Snapshot>,
-    pub(crate) viewed: bool,
+    pub(crate) views: Views,
     pub(crate) frozen: Option<(KeepAlive, Vec<Effect>)>,
     /// Jobs of which something was wrong: these may be given up.
     pub(crate) blemished: BTreeSet<JobName>,
@@ -116,9 +115,7 @@ impl ServiceWorld {
             in_flight: vec![],
             answers: vec![],
             late: vec![],
-            views: VecDeque::new(),
-            old_views: VecDeque::new(),
-            viewed: false,
+            views: Views::default(),
             frozen: None,
             blemished: BTreeSet::new(),
             made: BTreeMap::new(),
@@ -153,7 +150,7 @@ impl ServiceWorld {
         for effect in &effects {
             let starts = matches!(effect, Effect::CreateJob(_))
                 || matches!(effect, Effect::WriteWishes(wishes) if wishes.iter().any(|wish| wish.adopted.is_none()));
-            assert!(!starts || self.viewed, "invariant: nothing_is_created_before_the_first_view");
+            assert!(!starts || self.views.delivered, "invariant: nothing_is_created_before_the_first_view");
             assert!(!starts || self.is_wanted(), "invariant: a_stopped_service_is_never_started: {effect:?}");
         }
         self.in_flight.extend(effects);
@@ -202,34 +199,27 @@ impl ServiceWorld {
 
     pub(crate) fn take_view(&mut self) {
         let mut snapshot = self.cluster.snapshot();
-        let first = !self.viewed && self.views.is_empty();
+        let first = self.views.is_first();
         if !first && !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
             snapshot.pop_first();
         }
-        self.views.push_back(snapshot);
+        self.views.put(snapshot);
     }
 
     pub(crate) fn deliver_view(&mut self) {
-        if !self.views.is_empty() && self.views.len() < 4 && self.strikes(Fault::ViewLags, 3) {
+        if self.views.may_lag() && self.strikes(Fault::ViewLags, 3) {
             return;
         }
-        let returned = !self.old_views.is_empty() && self.strikes(Fault::ViewReturns, 40);
-        let snapshot = if returned { self.old_views.pop_front() } else { self.views.pop_front() };
-        let Some(snapshot) = snapshot else { return };
-        self.viewed = true;
-        self.feed(Event::Observed(Arc::new(observed(&snapshot, self.now))));
-        self.old_views.push_back(snapshot);
-        self.old_views.truncate(5);
+        let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
+        if let Some(seen) = self.views.deliver(returned, self.now) {
+            self.feed(Event::Observed(Arc::new(seen)));
+        }
     }
 
     // --- requests
 
     pub(crate) fn perform_any(&mut self) {
-        if self.in_flight.is_empty() {
-            return;
-        }
-        let at = usize::try_from(self.dice.roll(self.in_flight.len() as u64)).unwrap();
-        let effect = self.in_flight.swap_remove(at);
+        let Some(effect) = self.dice.draw(&mut self.in_flight) else { return };
         let lost = self.strikes(Fault::RequestLost, 25);
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
         if let (true, Effect::Probe { name, .. }) = (lost || answer_lost, &effect) {
@@ -257,9 +247,7 @@ impl ServiceWorld {
     }
 
     pub(crate) fn deliver_answer(&mut self) {
-        if !self.answers.is_empty() {
-            let at = usize::try_from(self.dice.roll(self.answers.len() as u64)).unwrap();
-            let event = self.answers.swap_remove(at);
+        if let Some(event) = self.dice.draw(&mut self.answers) {
             self.feed(event);
         }
     }

@@ -1,6 +1,6 @@
 //! One history: the real lifecycle among a made-up cluster, queue and store, with faults.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use job_chief::decide::{
     event::{CheckAnswer, CreateAnswer, DeleteAnswer, DepthRequest, Effect, Event, Wish},
@@ -11,11 +11,12 @@ use job_chief::decide::{
 };
 
 use crate::{
-    cluster::{Cluster, Fate, Snapshot, observed},
+    cluster::{Cluster, Fate},
     dice::Dice,
     faults::{Counters, Fault},
     policy::random_policy,
     store::Store,
+    views::Views,
 };
 
 /// The world of one history.
@@ -34,8 +35,7 @@ pub(crate) struct World {
     /// Events that are taken in with the next one.
     pub(crate) waiting: Vec<Event>,
     pub(crate) late: Vec<(Wish, Duration)>,
-    pub(crate) views: VecDeque<Snapshot>,
-    pub(crate) old_views: VecDeque<Snapshot>,
+    pub(crate) views: Views,
     pub(crate) store_away: bool,
     pub(crate) paused: bool,
     /// How many Jobs people have asked for by hand.
@@ -47,7 +47,6 @@ pub(crate) struct World {
     pub(crate) left: bool,
     /// What the last look that was delivered found.
     pub(crate) last_look: Option<Look>,
-    pub view_delivered: bool,
     pub policy: Policy,
     /// Much happens while one request is under way, and much of it to requests.
     pub(crate) hasty: bool,
@@ -79,8 +78,7 @@ impl World {
             answers: vec![],
             waiting: vec![],
             late: vec![],
-            views: VecDeque::new(),
-            old_views: VecDeque::new(),
+            views: Views::default(),
             store_away: false,
             paused: false,
             asked: 0,
@@ -88,7 +86,6 @@ impl World {
             stopped: false,
             left: false,
             last_look: None,
-            view_delivered: false,
             policy,
             hasty: matches!(seed % 5, 1 | 4),
             faults,
@@ -176,7 +173,7 @@ impl World {
     }
 
     fn check_wishes(&self, wishes: &[Wish]) {
-        assert!(self.view_delivered, "invariant: nothing_is_created_before_the_first_view");
+        assert!(self.views.delivered, "invariant: nothing_is_created_before_the_first_view");
         let by_hand = wishes.iter().filter_map(|wish| wish.serves);
         assert!(by_hand.into_iter().all(|serves| serves <= self.asked), "invariant: nobody_is_served_who_did_not_ask");
         let fresh = wishes.iter().filter(|wish| wish.adopted.is_none() && wish.serves.is_none()).count() as u64;
@@ -195,37 +192,30 @@ impl World {
     pub(crate) fn take_view(&mut self) {
         let mut snapshot = self.cluster.snapshot();
         // A first view is a list that the API server answers from a quorum: it may be old when it comes, not partial.
-        let first = !self.view_delivered && self.views.is_empty();
+        let first = self.views.is_first();
         if !first && !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
             let at = self.dice.roll(snapshot.len() as u64) as usize;
             let name = snapshot.keys().nth(at).cloned().expect("in range");
             snapshot.remove(&name);
         }
-        self.views.push_back(snapshot);
+        self.views.put(snapshot);
     }
 
     pub(crate) fn deliver_view(&mut self) {
-        let lags = !self.views.is_empty() && self.views.len() < 4 && self.strikes(Fault::ViewLags, 3);
+        let lags = self.views.may_lag() && self.strikes(Fault::ViewLags, 3);
         if lags {
             return;
         }
-        let returned = !self.old_views.is_empty() && self.strikes(Fault::ViewReturns, 40);
-        let snapshot = if returned { self.old_views.pop_front() } else { self.views.pop_front() };
-        let Some(snapshot) = snapshot else { return };
-        self.view_delivered = true;
-        self.feed(Event::Observed(Arc::new(observed(&snapshot, self.now))));
-        self.old_views.push_back(snapshot);
-        self.old_views.truncate(5);
+        let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
+        if let Some(seen) = self.views.deliver(returned, self.now) {
+            self.feed(Event::Observed(Arc::new(seen)));
+        }
     }
 
     // --- requests
 
     pub(crate) fn perform_any(&mut self) {
-        if self.in_flight.is_empty() {
-            return;
-        }
-        let at = self.dice.roll(self.in_flight.len() as u64) as usize;
-        let effect = self.in_flight.swap_remove(at);
+        let Some(effect) = self.dice.draw(&mut self.in_flight) else { return };
         let lost = self.strikes(Fault::RequestLost, 25);
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
         let late = !lost
@@ -256,9 +246,7 @@ impl World {
     }
 
     pub(crate) fn deliver_answer(&mut self) {
-        if !self.answers.is_empty() {
-            let at = self.dice.roll(self.answers.len() as u64) as usize;
-            let event = self.answers.swap_remove(at);
+        if let Some(event) = self.dice.draw(&mut self.answers) {
             self.feed(event);
         }
     }

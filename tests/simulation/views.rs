@@ -1,0 +1,59 @@
+//! The views of a history: on their way, and those that may come once more.
+
+use std::{collections::VecDeque, time::Duration};
+
+use job_chief::decide::observation::Observed;
+
+use crate::cluster::{Snapshot, observed};
+
+/// Views that may come once more.
+const OLD_MAX: usize = 5;
+
+/// Views that may be on their way before one has to come.
+const LATE_MAX: usize = 4;
+
+/// What a watch has to tell, and has told.
+#[derive(Default)]
+pub(crate) struct Views {
+    coming: VecDeque<Snapshot>,
+    old: VecDeque<Snapshot>,
+    /// One was delivered.
+    pub(crate) delivered: bool,
+}
+
+impl Views {
+    /// The next one is the first: a list that the API server answers from a quorum.
+    pub(crate) fn is_first(&self) -> bool {
+        !self.delivered && self.coming.is_empty()
+    }
+
+    /// One more is on its way.
+    pub(crate) fn put(&mut self, snapshot: Snapshot) {
+        self.coming.push_back(snapshot);
+    }
+
+    /// None is on its way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.coming.is_empty()
+    }
+
+    /// Those on their way may wait.
+    pub(crate) fn may_lag(&self) -> bool {
+        !self.coming.is_empty() && self.coming.len() < LATE_MAX
+    }
+
+    /// An old one may come once more.
+    pub(crate) fn may_return(&self) -> bool {
+        !self.old.is_empty()
+    }
+
+    /// The next one, or an old one, as the service's observation code reads it.
+    pub(crate) fn deliver(&mut self, returned: bool, now: Duration) -> Option<Observed> {
+        let snapshot = if returned { self.old.pop_front() } else { self.coming.pop_front() }?;
+        self.delivered = true;
+        let seen = observed(&snapshot, now);
+        self.old.push_back(snapshot);
+        self.old.truncate(OLD_MAX);
+        Some(seen)
+    }
+}
