@@ -2,9 +2,9 @@
 
 pub mod orders;
 
-pub mod flight;
+pub mod in_flight;
 
-pub mod hands;
+pub mod performer;
 
 pub mod spawner;
 

@@ -8,10 +8,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{
-        hands::Shared,
         janitor,
         leader::{Leader, attend},
         monitor::{Monitor, Totals},
+        performer::Shared,
         reloader::{Mark, Reloader},
         supervisor::{Followed, Supervisor, draw_seed},
     },
@@ -23,7 +23,7 @@ use crate::{
         requests::Cluster,
     },
     config::{entry::Entry, jobs_file, problems::Problem, settings::Settings},
-    decide::{lease::LEASE, manifest::Instance},
+    decide::{lease::LEASE, pod::manifest::Instance},
     health::Health,
     http::{desk::Desk, routes::router, token::Tokens},
     metrics::Metrics,
@@ -88,7 +88,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (subscribing, subscribers) = subscribing();
     let shared = Arc::new(Shared {
         prober: Prober::default(),
-        stages: watch::Sender::default(),
+        peers: watch::Sender::default(),
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
         stored: stored.clone(),

@@ -1,56 +1,31 @@
 //! Everything that is decided: pure code, no I/O, no clock, no randomness.
 //!
-//! Time is a [`std::time::Duration`] since the process started and comes in as an argument; what is
-//! to be done to the world goes out as data. So every history can be replayed, and searched.
+//! Time is a [`std::time::Duration`] since 1970 by the clock at the start, going on monotonically, and comes in as an
+//! argument; what is to be done to the world goes out as data. So every history can be replayed, and searched.
 
-pub mod run;
+/// How a run ends, and why: names, slots, outcomes, reasons.
+pub mod outcome;
 
-pub mod scale;
+/// A decision with its inputs, and the Job that it wishes for.
+pub mod decision;
 
+/// The growth of waits.
 pub mod backoff;
 
-pub mod observation;
+/// Job and Pod objects: how they are read, and the Job that is written.
+pub mod pod;
 
-pub mod digest;
+/// The runs of one JobConfig, whatever they are for.
+pub mod run;
 
-pub mod names;
+/// One queue: when it is looked at, and how many Jobs it gets.
+pub mod queue;
 
-pub mod manifest;
-
-pub mod env;
-
-pub mod policy;
-
-pub mod event;
-
-pub mod notes;
-
-pub mod progress;
-
-pub mod patience;
-
-pub mod tracking;
-
-pub mod history;
-
-pub mod fleet;
-
-pub mod lifecycle;
-
-pub mod demand;
-
-pub mod status;
-
-pub mod lease;
-
-pub mod switches;
-
+/// One service: how its replicas are kept up.
 pub mod service;
 
-pub mod turn;
+/// Which process leads.
+pub mod lease;
 
-pub mod wellness;
-
-pub mod keep_alive;
-
-pub mod state;
+/// What people have said of JobConfigs.
+pub mod switches;

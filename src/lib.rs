@@ -1,40 +1,56 @@
 //! job-chief: starts Kubernetes Jobs for the messages of pg-boss queues, and keeps services up.
 //!
-//! Read in this order: [`decide::lifecycle`] decides what is to be done for a queue, [`actors::spawner`] holds it to
-//! the world, [`app`] puts everything together. [`decide::keep_alive`] and [`actors::keeper`] are the same for a
-//! service, [`decide::fleet`] what both have in common. The floors, from the ground up; each names only those
-//! below it:
+//! Read in this order: [`decide::queue::lifecycle`] decides what is to be done for a queue, [`actors::spawner`] performs
+//! it, [`app`] puts everything together. [`decide::service::keep_alive`] and [`actors::keeper`] are the same for a
+//! service, [`decide::run`] is what both have in common. The floors, from the ground up; each names only those below it:
 
+/// What people write: jobs.json and the settings, checked whole.
 pub mod config;
 
+/// Everything that is decided: pure code.
 pub mod decide;
 
+/// The one home of clocks and sleeps.
 pub mod clock;
 
+/// The end of a term, as requests look at it.
 pub mod fence;
 
-pub mod telemetry;
-
-pub mod health;
-
-pub mod metrics;
-
+/// Statements with their values in them, each one message.
 pub mod sql;
 
+/// Logs.
+pub mod telemetry;
+
+/// Which component works, and what is wrong with the others.
+pub mod health;
+
+/// The metrics page.
+pub mod metrics;
+
+/// pg-boss's tables, read only.
 pub mod queue;
 
+/// Our own tables.
 pub mod store;
 
+/// Kubernetes: the views, and the only writer.
 pub mod cluster;
 
+/// The tasks that join decisions and adapters.
 pub mod actors;
 
-pub mod http;
-
+/// What the commands print.
 pub mod tables;
 
+/// The pages, what can be changed through them, and the client of the commands.
+pub mod http;
+
+/// The end of the process, in two stages.
 pub mod shutdown;
 
+/// The composition root.
 pub mod app;
 
+/// The commands.
 pub mod cli;

@@ -8,10 +8,9 @@ use prometheus::{
 };
 
 use crate::decide::{
-    lifecycle::Milestone,
-    scale::Look,
-    state::{STATES as STATES_OF_SERVICES, ServiceStatus},
-    status::Status,
+    queue::{scale::Look, status::Status},
+    run::milestone::Milestone,
+    service::{state::SERVICE_STATES as STATES_OF_SERVICES, status::ServiceStatus},
 };
 
 /// Buckets of durations that people wait for, in seconds.

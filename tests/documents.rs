@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 use job_chief::{
     config::{job_config::JobConfig, jobs_file, schema::jobs_json_schema, settings::Settings, sources},
     decide::{
-        event::{Decision, Why, Wish},
-        manifest::{Instance, Template},
-        run::JobName,
+        decision::{Decision, DecisionReason, Wish},
+        outcome::JobName,
+        pod::manifest::{Instance, Template},
     },
 };
 use serde_json::{Value, json};
@@ -165,7 +165,7 @@ fn a_service_is_one_job_a_replica() {
     let wish = Wish {
         name: JobName("job-chief-aaaaaa-redis-0".into()),
         slot: 1,
-        decision: Decision { why: Why::KeptUp, ..Decision::default() },
+        decision: Decision { why: DecisionReason::KeptUp, ..Decision::default() },
         adopted: None,
         serves: None,
         starts: Some(0),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use job_chief::{
-    decide::event::DepthRequest,
+    decide::queue::event::DepthRequest,
     queue::{
         depth::{DepthReader, statement},
         shape::Shape,

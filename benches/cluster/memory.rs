@@ -6,7 +6,7 @@ use job_chief::{
         lean::{LeanJob, LeanPod},
         reflect::Change,
     },
-    decide::digest::{JobDigest, PodDigest},
+    decide::pod::digest::{JobDigest, PodDigest},
 };
 use serde_json::{Value, json};
 

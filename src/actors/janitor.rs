@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::{
     clock::sleep,
-    decide::policy::doubled,
+    decide::backoff::doubled,
     health::{Health, Part},
     store::{
         migrate::{SchemaError, migrate},

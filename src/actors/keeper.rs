@@ -8,20 +8,24 @@ use tracing::Instrument;
 
 use crate::{
     actors::{
-        flight::{Answers, Flight},
-        hands::{RunHands, Shared},
+        in_flight::InFlight,
         leader::Term,
         orders::{Orders, view_event},
+        performer::{RunPerformer, Shared},
     },
     clock::sleep_until,
     cluster::index::View,
     config::service_config::ServiceConfig,
     decide::{
-        event::{Effect, Event},
-        keep_alive::KeepAlive,
-        service::ServicePolicy,
-        state::{ServiceStatus, State},
-        turn::{Stages, turn},
+        run::event::RunEvent,
+        service::{
+            event::{ServiceEffect, ServiceEvent},
+            keep_alive::KeepAlive,
+            policy::ServicePolicy,
+            start_order::{Peers, waits_for},
+            state::ServiceState,
+            status::ServiceStatus,
+        },
     },
 };
 
@@ -29,11 +33,11 @@ use crate::{
 pub struct Keeper {
     keep_alive: KeepAlive,
     config: Arc<ServiceConfig>,
-    hands: Arc<RunHands>,
+    performer: Arc<RunPerformer>,
     orders: watch::Receiver<Orders>,
     views: watch::Receiver<View>,
-    stages: watch::Receiver<Arc<Stages>>,
-    flight: Flight,
+    peers: watch::Receiver<Arc<Peers>>,
+    in_flight: InFlight<ServiceEvent>,
     shutdown: CancellationToken,
     stopping: bool,
     status: watch::Sender<ServiceStatus>,
@@ -52,16 +56,16 @@ impl Keeper {
         // What was there before is news to an actor that begins.
         views.mark_changed();
         let entry = orders.borrow().entry.clone();
-        let hands = RunHands::new(entry, shared.clone(), term);
-        let policy = ServicePolicy::of(&config, &shared.instance.uid, hands.config_hash());
+        let performer = RunPerformer::new(entry, shared.clone(), term);
+        let policy = ServicePolicy::of(&config, &shared.instance.uid, performer.config_hash());
         Self {
             keep_alive: KeepAlive::new(policy, seed, shared.clock.now()),
             config,
-            hands: Arc::new(hands),
+            performer: Arc::new(performer),
             orders,
             views,
-            stages: shared.stages.subscribe(),
-            flight: Flight::default(),
+            peers: shared.peers.subscribe(),
+            in_flight: InFlight::default(),
             shutdown,
             stopping: false,
             status,
@@ -73,11 +77,15 @@ impl Keeper {
         let span = tracing::info_span!("keeper", service = %self.config.name);
         async {
             let orders = self.orders.borrow_and_update().clone();
-            let turned = self.turned();
-            self.step(vec![orders.ordered(), turned, if orders.left { Event::Drain } else { Event::DeadlineReached }]);
+            let waiting = self.waiting();
+            self.step(vec![
+                orders.desired(),
+                waiting,
+                if orders.left { RunEvent::Drain.into() } else { ServiceEvent::DeadlineReached },
+            ]);
             while !self.keep_alive.is_done() {
                 let first = self.next_event().await;
-                let events = self.flight.with_ready(first);
+                let events = self.in_flight.with_ready(first);
                 self.step(events);
             }
         }
@@ -85,58 +93,58 @@ impl Keeper {
         .await;
     }
 
-    fn step(&mut self, events: Vec<Event>) {
-        for effect in self.keep_alive.step(self.hands.shared.clock.now(), events) {
-            self.flight.send(perform(self.hands.clone(), effect));
+    fn step(&mut self, events: Vec<ServiceEvent>) {
+        for effect in self.keep_alive.step(self.performer.shared.clock.now(), events) {
+            self.in_flight.begin(perform(self.performer.clone(), effect));
         }
-        self.tell();
+        self.publish();
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
-    async fn next_event(&mut self) -> Event {
-        if let Some(event) = self.flight.arrived() {
+    async fn next_event(&mut self) -> ServiceEvent {
+        if let Some(event) = self.in_flight.pop() {
             return event;
         }
         let deadline = self.keep_alive.deadline();
-        let clock = self.hands.shared.clock;
+        let clock = self.performer.shared.clock;
         tokio::select! {
             biased;
             () = self.shutdown.cancelled(), if !self.stopping => {
                 self.stopping = true;
-                Event::Stop
+                RunEvent::Stop.into()
             }
-            event = self.flight.answer(), if self.flight.is_under_way() => event,
+            event = self.in_flight.answer() => event,
             Ok(()) = self.orders.changed() => self.take_orders(),
-            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
-            Ok(()) = self.stages.changed() => self.turned(),
-            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => Event::DeadlineReached,
+            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
+            Ok(()) = self.peers.changed() => self.waiting(),
+            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => ServiceEvent::DeadlineReached,
         }
     }
 
-    fn turned(&mut self) -> Event {
-        Event::Turned(turn(&self.config.name, &self.stages.borrow_and_update()))
+    fn waiting(&mut self) -> ServiceEvent {
+        ServiceEvent::WaitsFor(waits_for(&self.config.name, &self.peers.borrow_and_update()))
     }
 
-    fn take_orders(&mut self) -> Event {
+    fn take_orders(&mut self) -> ServiceEvent {
         let orders = self.orders.borrow_and_update().clone();
         if orders.left {
-            self.flight.put(Event::Drain);
+            self.in_flight.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.service()
             && (!Arc::ptr_eq(config, &self.config) || self.keep_alive.is_draining())
         {
             self.config = config.clone();
-            self.hands = Arc::new(self.hands.with(orders.entry.clone()));
-            let policy = ServicePolicy::of(config, &self.hands.shared.instance.uid, self.hands.config_hash());
-            self.flight.put(Event::ServiceConfigured(Box::new(policy)));
+            self.performer = Arc::new(self.performer.with(orders.entry.clone()));
+            let policy = ServicePolicy::of(config, &self.performer.shared.instance.uid, self.performer.config_hash());
+            self.in_flight.push(ServiceEvent::Configured(Box::new(policy)));
         }
         // Whoever is told to stop has to know who else is.
-        self.flight.put(orders.ordered());
-        self.turned()
+        self.in_flight.push(orders.desired());
+        self.waiting()
     }
 
-    /// Tells people, metrics and the other services how it stands.
-    fn tell(&mut self) {
-        let (name, Shared { metrics, clock, stages, .. }) = (&self.config.name, &*self.hands.shared);
+    /// Publishes the status to people, metrics and the other services.
+    fn publish(&mut self) {
+        let (name, Shared { metrics, clock, peers, .. }) = (&self.config.name, &*self.performer.shared);
         for milestone in self.keep_alive.take_milestones() {
             metrics.note_milestone(name, &milestone);
         }
@@ -146,7 +154,7 @@ impl Keeper {
             metrics.services.note_status(name, &before, &status);
             if before.state != status.state {
                 let (state, was, error) = (status.state.as_str(), before.state.as_str(), status.error.as_deref());
-                if self.config.quiet && status.state == State::Failed {
+                if self.config.quiet && status.state == ServiceState::Failed {
                     tracing::debug!(state, was, error, "the service changed its state");
                 } else {
                     tracing::info!(state, was, error, "the service changed its state");
@@ -154,35 +162,35 @@ impl Keeper {
             }
             self.status.send_replace(status);
         }
-        stages.send_if_modified(|stages| {
-            let Some(known) = stages.get(name) else { return false };
-            let stage = self.keep_alive.stage(known);
-            let changed = stage != *known;
+        peers.send_if_modified(|peers| {
+            let Some(known) = peers.get(name) else { return false };
+            let status = self.keep_alive.peer_status(known);
+            let changed = status != *known;
             if changed {
-                Arc::make_mut(stages).insert(name.clone(), stage);
+                Arc::make_mut(peers).insert(name.clone(), status);
             }
             changed
         });
     }
 }
 
-async fn perform(hands: Arc<RunHands>, effect: Effect) -> Answers {
+async fn perform(performer: Arc<RunPerformer>, effect: ServiceEffect) -> Vec<ServiceEvent> {
     match effect {
-        Effect::Probe { name, address, probe } => {
-            let Shared { prober, metrics, clock, .. } = &*hands.shared;
+        ServiceEffect::CheckHealth { name, address, check } => {
+            let Shared { prober, metrics, clock, .. } = &*performer.shared;
             let begun = clock.now();
-            let answer = prober.ask(&address, &probe).await;
-            metrics.services.note_check(&hands.name, clock.now().saturating_sub(begun));
+            let answer = prober.ask(&address, &check).await;
+            metrics.services.note_check(&performer.name, clock.now().saturating_sub(begun));
             if let Err(problem) = &answer {
                 tracing::debug!(job = %name, problem, "a check failed");
             }
-            vec![Event::Probed(name, answer)]
+            vec![ServiceEvent::HealthChecked(name, answer)]
         }
-        Effect::KillPods { name, uid } => {
-            let answer = Box::pin(hands.requests.kill_pods(&uid)).await;
+        ServiceEffect::ForceDeletePods { name, uid } => {
+            let answer = Box::pin(performer.requests.force_delete_pods(&uid)).await;
             tracing::warn!(job = %name, ?answer, "asked to delete the pods of a Job without any grace");
-            vec![Event::PodsKilled(name, answer)]
+            vec![ServiceEvent::ForceDeleteAnswered(name, answer)]
         }
-        effect => hands.perform(effect).await,
+        ServiceEffect::Run(effect) => performer.perform(effect).await.into_iter().map(ServiceEvent::Run).collect(),
     }
 }

@@ -4,8 +4,9 @@ use crate::{
     cluster::index::View,
     config::entry::Entry,
     decide::{
-        event::Event,
-        keep_alive::ServiceOrders,
+        queue::event::QueueEvent,
+        run::event::RunEvent,
+        service::{desired::DesiredState, event::ServiceEvent},
         switches::{Asked, Paused, Verb},
     },
 };
@@ -36,27 +37,27 @@ pub struct Switched {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ordered {
     /// What it is to do.
-    pub orders: ServiceOrders,
+    pub orders: DesiredState,
     /// Who said what last.
     pub last: Option<Verb>,
 }
 
 impl Orders {
     /// For the actor of a queue.
-    pub fn switched(&self) -> Event {
-        Event::Switched { paused: self.switched.paused.paused, asked: self.switched.asked.count }
+    pub fn switched(&self) -> QueueEvent {
+        QueueEvent::Switched { paused: self.switched.paused.paused, requested: self.switched.asked.count }
     }
 
     /// For the actor of a service.
-    pub fn ordered(&self) -> Event {
-        Event::Ordered(self.ordered.orders)
+    pub fn desired(&self) -> ServiceEvent {
+        ServiceEvent::Desired(self.ordered.orders)
     }
 }
 
 /// A view as an event.
-pub fn view_event(view: &View) -> Event {
+pub fn view_event(view: &View) -> RunEvent {
     match &view.observed {
-        Some(observed) if !view.stale => Event::Observed(observed.clone()),
-        _ => Event::ViewStale,
+        Some(observed) if !view.stale => RunEvent::Observed(observed.clone()),
+        _ => RunEvent::ViewStale,
     }
 }

@@ -14,34 +14,36 @@ use tracing::{Instrument, warn};
 
 use crate::{
     actors::{
-        flight::{Answers, Flight},
-        hands::{RunHands, Shared},
+        in_flight::InFlight,
         leader::Term,
         orders::{Orders, view_event},
+        performer::{RunPerformer, Shared},
     },
     clock::sleep_until,
     cluster::index::View,
     config::job_config::JobConfig,
     decide::{
-        event::{Effect, Event},
-        lifecycle::Lifecycle,
-        notes::Note,
-        policy::Policy,
-        scale::Look,
-        status::Status,
-        turn::{Stages, missing},
+        queue::{
+            event::{LogEntry, QueueEffect, QueueEvent},
+            lifecycle::Lifecycle,
+            policy::QueuePolicy,
+            scale::Look,
+            status::Status,
+        },
+        run::event::RunEvent,
+        service::start_order::{Peers, missing},
     },
     health::Part,
     queue::looks::Answer,
     store::writer::NoteRow,
 };
 
-/// Between two tellings of the state.
-const TOLD_EVERY: Duration = Duration::from_millis(20);
+/// Between two publications of the status.
+const PUBLISHED_EVERY: Duration = Duration::from_millis(20);
 
 /// Everything that the effects of one queue are performed with.
-struct Hands {
-    runs: RunHands,
+struct QueuePerformer {
+    runs: RunPerformer,
     config: Arc<JobConfig>,
     /// The queue, as the looks want it.
     queue: Arc<str>,
@@ -54,19 +56,19 @@ struct Hands {
 /// The actor of one queue JobConfig, for one term.
 pub struct Spawner {
     lifecycle: Lifecycle,
-    hands: Arc<Hands>,
+    performer: Arc<QueuePerformer>,
     orders: watch::Receiver<Orders>,
     views: watch::Receiver<View>,
-    hint: Arc<Notify>,
+    notified: Arc<Notify>,
     /// The services, where it depends on any.
-    stages: Option<watch::Receiver<Arc<Stages>>>,
-    flight: Flight,
+    peers: Option<watch::Receiver<Arc<Peers>>>,
+    in_flight: InFlight<QueueEvent>,
     shutdown: CancellationToken,
     stopping: bool,
     status: watch::Sender<Status>,
     /// The state has changed since it was told, and is told again at this time.
-    untold: bool,
-    tell_at: Duration,
+    unpublished: bool,
+    publish_at: Duration,
 }
 
 impl Spawner {
@@ -79,121 +81,124 @@ impl Spawner {
         shutdown: CancellationToken,
         seed: u64,
     ) -> Self {
-        let policy = Policy::of(&config, &shared.instance.uid);
+        let policy = QueuePolicy::of(&config, &shared.instance.uid);
         // What was there before is news to an actor that begins.
         views.mark_changed();
         let entry = orders.borrow().entry.clone();
-        let hands = Hands::new(config, RunHands::new(entry, shared.clone(), term));
+        let performer = QueuePerformer::new(config, RunPerformer::new(entry, shared.clone(), term));
         Self {
-            hint: shared.hints.of(&hands.queue),
-            stages: hands.stages(),
+            notified: shared.hints.of(&performer.queue),
+            peers: performer.peers(),
             lifecycle: Lifecycle::new(policy, seed, shared.clock.now()),
-            hands: Arc::new(hands),
+            performer: Arc::new(performer),
             orders,
             views,
-            flight: Flight::default(),
+            in_flight: InFlight::default(),
             shutdown,
             stopping: false,
             status,
-            untold: false,
-            tell_at: Duration::ZERO,
+            unpublished: false,
+            publish_at: Duration::ZERO,
         }
     }
 
     /// Runs until nothing is left to do.
     pub async fn run(mut self) {
-        let span =
-            tracing::info_span!("spawner", job_config = %self.hands.config.name, queue = %self.hands.config.queue_name);
+        let span = tracing::info_span!("spawner", job_config = %self.performer.config.name, queue = %self.performer.config.queue_name);
         async {
             let orders = self.orders.borrow_and_update().clone();
-            let held = self.held();
-            self.step(vec![orders.switched(), held, if orders.left { Event::Drain } else { Event::DeadlineReached }]);
+            let blocked = self.blocked();
+            self.step(vec![
+                orders.switched(),
+                blocked,
+                if orders.left { RunEvent::Drain.into() } else { QueueEvent::DeadlineReached },
+            ]);
             while !self.lifecycle.is_done() {
                 let first = self.next_event().await;
-                let events = self.flight.with_ready(first);
+                let events = self.in_flight.with_ready(first);
                 self.step(events);
-                self.tell_in_time();
+                self.publish_in_time();
             }
-            self.tell();
+            self.publish();
         }
         .instrument(span)
         .await;
     }
 
-    fn step(&mut self, events: Vec<Event>) {
-        for effect in self.lifecycle.step(self.hands.runs.shared.clock.now(), events) {
-            self.flight.send(Hands::perform(self.hands.clone(), effect));
+    fn step(&mut self, events: Vec<QueueEvent>) {
+        for effect in self.lifecycle.step(self.performer.runs.shared.clock.now(), events) {
+            self.in_flight.begin(QueuePerformer::perform(self.performer.clone(), effect));
         }
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
-    async fn next_event(&mut self) -> Event {
-        if let Some(event) = self.flight.arrived() {
+    async fn next_event(&mut self) -> QueueEvent {
+        if let Some(event) = self.in_flight.pop() {
             return event;
         }
         let deadline = self.lifecycle.deadline();
-        let clock = self.hands.runs.shared.clock;
+        let clock = self.performer.runs.shared.clock;
         tokio::select! {
             biased;
             () = self.shutdown.cancelled(), if !self.stopping => {
                 self.stopping = true;
-                Event::Stop
+                RunEvent::Stop.into()
             }
-            event = self.flight.answer(), if self.flight.is_under_way() => event,
+            event = self.in_flight.answer() => event,
             Ok(()) = self.orders.changed() => self.take_orders(),
-            () = self.hint.notified() => Event::Hinted,
-            () = async { drop(self.stages.as_mut().expect("asked for").changed().await) }, if self.stages.is_some() => self.held(),
-            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()),
-            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => Event::DeadlineReached,
-            () = sleep_until(clock, self.tell_at), if self.untold => Event::DeadlineReached,
+            () = self.notified.notified() => QueueEvent::Notified,
+            () = async { drop(self.peers.as_mut().expect("asked for").changed().await) }, if self.peers.is_some() => self.blocked(),
+            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
+            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => QueueEvent::DeadlineReached,
+            () = sleep_until(clock, self.publish_at), if self.unpublished => QueueEvent::DeadlineReached,
         }
     }
 
     /// What is in flight is answered by the old hands; what is begun from here on, by the new ones.
-    fn take_orders(&mut self) -> Event {
+    fn take_orders(&mut self) -> QueueEvent {
         let orders = self.orders.borrow_and_update().clone();
         if orders.left {
-            self.flight.put(Event::Drain);
+            self.in_flight.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.queue()
-            && (!Arc::ptr_eq(config, &self.hands.config) || self.lifecycle.is_draining())
+            && (!Arc::ptr_eq(config, &self.performer.config) || self.lifecycle.is_draining())
         {
-            let hands = Hands::new(config.clone(), self.hands.runs.with(orders.entry.clone()));
-            let before = std::mem::replace(&mut self.hands, Arc::new(hands));
-            let shared = &self.hands.runs.shared;
-            let other_queue = before.queue != self.hands.queue;
+            let performer = QueuePerformer::new(config.clone(), self.performer.runs.with(orders.entry.clone()));
+            let before = std::mem::replace(&mut self.performer, Arc::new(performer));
+            let shared = &self.performer.runs.shared;
+            let other_queue = before.queue != self.performer.queue;
             if other_queue {
-                self.hint = shared.hints.of(&self.hands.queue);
+                self.notified = shared.hints.of(&self.performer.queue);
                 shared.metrics.forget_queue(&before.config.name, &before.queue);
             }
-            let policy = Box::new(Policy::of(config, &shared.instance.uid));
-            self.stages = self.hands.stages();
-            let held = self.held();
-            self.flight.put(held);
-            self.flight.put(Event::Configured { policy, other_queue });
+            let policy = Box::new(QueuePolicy::of(config, &shared.instance.uid));
+            self.peers = self.performer.peers();
+            let blocked = self.blocked();
+            self.in_flight.push(blocked);
+            self.in_flight.push(QueueEvent::Configured { policy, other_queue });
         }
         orders.switched()
     }
 
     /// Whether a service that it depends on is not up.
-    fn held(&mut self) -> Event {
-        let needed = &self.hands.config.depends_on;
-        let held = self.stages.as_mut().is_some_and(|stages| missing(needed, &stages.borrow_and_update()).is_some());
-        Event::Held(held)
+    fn blocked(&mut self) -> QueueEvent {
+        let needed = &self.performer.config.depends_on;
+        let blocked = self.peers.as_mut().is_some_and(|peers| missing(needed, &peers.borrow_and_update()).is_some());
+        QueueEvent::Blocked(blocked)
     }
 
     /// While much happens the state is told now and then, for it costs as much as there are Jobs.
-    fn tell_in_time(&mut self) {
-        let now = self.hands.runs.shared.clock.now();
-        self.untold = now < self.tell_at;
-        if !self.untold {
-            self.tell_at = now.saturating_add(TOLD_EVERY);
-            self.tell();
+    fn publish_in_time(&mut self) {
+        let now = self.performer.runs.shared.clock.now();
+        self.unpublished = now < self.publish_at;
+        if !self.unpublished {
+            self.publish_at = now.saturating_add(PUBLISHED_EVERY);
+            self.publish();
         }
     }
 
-    fn tell(&mut self) {
-        let name = &self.hands.config.name;
-        let Shared { metrics, clock, .. } = &*self.hands.runs.shared;
+    fn publish(&mut self) {
+        let name = &self.performer.config.name;
+        let Shared { metrics, clock, .. } = &*self.performer.runs.shared;
         for milestone in self.lifecycle.take_milestones() {
             metrics.note_milestone(name, &milestone);
         }
@@ -204,25 +209,25 @@ impl Spawner {
     }
 }
 
-impl Hands {
-    fn new(config: Arc<JobConfig>, runs: RunHands) -> Self {
+impl QueuePerformer {
+    fn new(config: Arc<JobConfig>, runs: RunPerformer) -> Self {
         let queue = config.queue_name.as_str().into();
         Self { runs, config, queue, warned: AtomicBool::new(false), waited: AtomicBool::new(false) }
     }
 
-    fn stages(&self) -> Option<watch::Receiver<Arc<Stages>>> {
-        (!self.config.depends_on.is_empty()).then(|| self.runs.shared.stages.subscribe())
+    fn peers(&self) -> Option<watch::Receiver<Arc<Peers>>> {
+        (!self.config.depends_on.is_empty()).then(|| self.runs.shared.peers.subscribe())
     }
 
-    async fn perform(self: Arc<Self>, effect: Effect) -> Answers {
+    async fn perform(self: Arc<Self>, effect: QueueEffect) -> Vec<QueueEvent> {
         match effect {
-            Effect::ReadDepth(request) => {
+            QueueEffect::ReadDepth(request) => {
                 let begun = self.runs.shared.clock.now();
                 let look = self.looked(self.runs.shared.looks.look(self.queue.clone(), request).await, begun);
-                vec![Event::DepthRead(look)]
+                vec![QueueEvent::DepthRead(look)]
             }
-            Effect::WriteNotes(notes) => vec![Event::NotesWritten(self.write_notes(notes).await)],
-            effect => self.runs.perform(effect).await,
+            QueueEffect::WriteLog(entries) => vec![QueueEvent::LogWritten(self.write_log(entries).await)],
+            QueueEffect::Run(effect) => self.runs.perform(effect).await.into_iter().map(QueueEvent::Run).collect(),
         }
     }
 
@@ -248,20 +253,20 @@ impl Hands {
         }
     }
 
-    async fn write_notes(&self, notes: Vec<Note>) -> bool {
-        for note in &notes {
-            if let Note::TookNothing(job) = note {
+    async fn write_log(&self, entries: Vec<LogEntry>) -> bool {
+        for entry in &entries {
+            if let LogEntry::TookNothing(job) = entry {
                 warn!(%job, "succeeded and took none of the messages it was started for; is its worker on the right queue?");
             }
         }
         let now = self.runs.shared.clock.now();
-        let row = |note: Note| {
-            let age = match &note {
-                Note::Decided { at, .. } => now.saturating_sub(*at),
-                Note::TookNothing(_) => Duration::ZERO,
+        let row = |entry: LogEntry| {
+            let age = match &entry {
+                LogEntry::Decided { at, .. } => now.saturating_sub(*at),
+                LogEntry::TookNothing(_) => Duration::ZERO,
             };
-            NoteRow { config: self.runs.name.clone(), age, note }
+            NoteRow { config: self.runs.name.clone(), age, note: entry }
         };
-        self.runs.stored(self.runs.shared.writer.notes(notes.into_iter().map(row).collect()).await).is_some()
+        self.runs.stored(self.runs.shared.writer.notes(entries.into_iter().map(row).collect()).await).is_some()
     }
 }

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     actors::{
-        hands::Shared,
         keeper::Keeper,
         leader::{Standing, Term},
         orders::{Ordered, Orders, Switched},
+        performer::Shared,
         spawner::Spawner,
     },
     clock::sleep,
@@ -27,10 +27,12 @@ use crate::{
         service_config::ServiceConfig,
     },
     decide::{
-        state::ServiceStatus,
-        status::Status,
+        queue::status::Status,
+        service::{
+            start_order::{PeerStatus, Peers},
+            status::ServiceStatus,
+        },
         switches::Switches,
-        turn::{Stage, Stages},
     },
 };
 
@@ -202,7 +204,7 @@ impl Supervisor {
         self.unfinished = None;
         self.errands.clear();
         self.actors.shutdown().await;
-        self.shared.stages.send_replace(Arc::default());
+        self.shared.peers.send_replace(Arc::default());
         let mut left = vec![];
         for (name, handle) in &**self.roster.borrow() {
             handle.told.reset();
@@ -329,8 +331,8 @@ impl Supervisor {
         let jobs = self.followed.jobs.borrow().clone();
         let services: BTreeMap<&str, &ServiceConfig> =
             jobs.iter().filter_map(Entry::service).map(|service| (service.name.as_str(), &**service)).collect();
-        self.shared.stages.send_if_modified(|stages| {
-            let mut next = Stages::clone(stages);
+        self.shared.peers.send_if_modified(|peers| {
+            let mut next = Peers::clone(peers);
             next.iter_mut()
                 .filter(|(name, _)| !services.contains_key(name.as_str()))
                 .for_each(|(_, it)| it.wanted = false);
@@ -338,10 +340,11 @@ impl Supervisor {
                 let orders = self.switches.orders(name, service.enabled).0;
                 let known = next.entry((*name).to_owned()).or_default();
                 let (priority, depends_on) = (service.priority, service.depends_on.clone());
-                *known = Stage { priority, depends_on, wanted: orders.enabled && !orders.stopped, ..known.clone() };
+                *known =
+                    PeerStatus { priority, depends_on, wanted: orders.enabled && !orders.stopped, ..known.clone() };
             }
-            let changed = next != **stages;
-            *stages = Arc::new(next);
+            let changed = next != **peers;
+            *peers = Arc::new(next);
             changed
         });
     }
@@ -436,7 +439,7 @@ impl Supervisor {
         }
         self.forget_metrics(&handle.entry());
         self.forget(&name);
-        self.shared.stages.send_modify(|stages| drop(Arc::make_mut(stages).remove(&name)));
+        self.shared.peers.send_modify(|peers| drop(Arc::make_mut(peers).remove(&name)));
         tracing::info!(job_config = name, "nothing is left of it");
         let again = self.followed.jobs.borrow().iter().find(|entry| entry.name() == name).cloned();
         if let Some(entry) = again {

@@ -18,9 +18,11 @@ use crate::{
     },
     config::entry::Kind,
     decide::{
-        digest::{JobDigest, Millis, PodDigest},
-        observation::{Observed, observe},
-        run::JobName,
+        outcome::JobName,
+        pod::{
+            digest::{JobDigest, Millis, PodDigest},
+            observation::{Observed, observe},
+        },
     },
     health::{Health, Part},
     metrics::Metrics,

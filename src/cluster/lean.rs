@@ -16,12 +16,12 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::Deserialize;
 
-/// A Job with the fields that [`crate::decide::digest::JobDigest`] reads.
+/// A Job with the fields that [`crate::decide::pod::digest::JobDigest`] reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "JobParts")]
 pub struct LeanJob(pub Job);
 
-/// A Pod with the fields that [`crate::decide::digest::PodDigest`] reads.
+/// A Pod with the fields that [`crate::decide::pod::digest::PodDigest`] reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "PodParts")]
 pub struct LeanPod(pub Pod);
@@ -136,7 +136,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::decide::digest::{JobDigest, PodDigest};
+    use crate::decide::pod::digest::{JobDigest, PodDigest};
 
     #[test]
     fn what_was_recorded_gives_the_same_digests_lean_and_whole() {

@@ -13,7 +13,8 @@ use hyper_util::{
 };
 use tokio::{net::TcpStream, sync::Semaphore};
 
-use crate::{config::service_config::HttpCheck, decide::event::Probe};
+use crate::config::service_config::HttpCheck;
+use crate::decide::service::policy::HealthCheck;
 
 /// How long a pod may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,17 +42,17 @@ impl Prober {
     ///
     /// # Errors
     /// What is wrong, for people.
-    pub async fn ask(&self, address: &str, probe: &Probe) -> Result<(), Box<str>> {
+    pub async fn ask(&self, address: &str, probe: &HealthCheck) -> Result<(), Box<str>> {
         let _turn = self.permits.acquire().await.expect("never closed");
         let address: IpAddr = address.parse().map_err(|_| "the pod has no address")?;
         match probe {
-            Probe::Tcp(ports) => {
+            HealthCheck::Tcp(ports) => {
                 for port in ports.iter() {
                     in_time(*port, TcpStream::connect(SocketAddr::new(address, *port))).await?;
                 }
                 Ok(())
             }
-            Probe::Http(check) => self.get(address, check).await,
+            HealthCheck::Http(check) => self.get(address, check).await,
         }
     }
 
@@ -90,11 +91,11 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("bound").port();
         let prober = Prober::default();
-        assert_eq!(prober.ask("127.0.0.1", &Probe::Tcp([port].into())).await, Ok(()));
+        assert_eq!(prober.ask("127.0.0.1", &HealthCheck::Tcp([port].into())).await, Ok(()));
         drop(listener);
-        let told = prober.ask("127.0.0.1", &Probe::Tcp([port].into())).await.expect_err("nobody listens");
+        let told = prober.ask("127.0.0.1", &HealthCheck::Tcp([port].into())).await.expect_err("nobody listens");
         assert!(told.contains(&format!("port {port}")) && told.contains("refused"), "{told}");
-        assert!(prober.ask("", &Probe::Tcp([port].into())).await.is_err());
+        assert!(prober.ask("", &HealthCheck::Tcp([port].into())).await.is_err());
     }
 
     #[tokio::test]
@@ -108,7 +109,7 @@ mod tests {
                 stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.expect("written");
             }
         };
-        let check = |expect| Probe::Http(Arc::new(HttpCheck { port, path: "/health".into(), expect }));
+        let check = |expect| HealthCheck::Http(Arc::new(HttpCheck { port, path: "/health".into(), expect }));
         let (asks, teapot) = (check(None), check(Some(404)));
         let prober = Prober::default();
         let asking = async {

@@ -11,7 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::{clock::sleep, decide::policy::doubled, telemetry::with_causes};
+use crate::{clock::sleep, decide::backoff::doubled, telemetry::with_causes};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 100;

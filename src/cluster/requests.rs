@@ -15,12 +15,17 @@ use crate::{
     clock::Clock,
     cluster::lean::LeanJob,
     decide::{
-        digest::{JobDigest, PodDigest},
-        event::{CheckAnswer, CreateAnswer, DeleteAnswer, KillAnswer},
-        names::{ANNOTATION_NAME, LABEL_OWNER},
-        observation::observe,
-        policy::REQUEST_TIMEOUT,
-        run::{JobName, shorten},
+        outcome::{JobName, shorten},
+        pod::{
+            digest::{JobDigest, PodDigest},
+            names::{ANNOTATION_NAME, LABEL_OWNER},
+            observation::observe,
+        },
+        run::{
+            event::{CreateAnswer, DeleteAnswer, GetAnswer},
+            policy::REQUEST_TIMEOUT,
+        },
+        service::event::ForceDeleteAnswer,
     },
     fence::Fence,
     metrics::Metrics,
@@ -116,19 +121,19 @@ impl Requests {
     }
 
     /// Looks at a Job and its pods, live and not by the watch.
-    pub async fn check(&self, name: &JobName) -> CheckAnswer {
+    pub async fn get(&self, name: &JobName) -> GetAnswer {
         let job = match self.bounded("get", self.cluster.jobs.get(&name.0)).await {
             Ok(job) => job,
-            Err(Refusal::Final { code: 404, .. }) => return CheckAnswer::Absent,
-            Err(_) => return CheckAnswer::Unanswered,
+            Err(Refusal::Final { code: 404, .. }) => return GetAnswer::Absent,
+            Err(_) => return GetAnswer::Unanswered,
         };
-        let Some(digest) = JobDigest::of(&job) else { return CheckAnswer::Unanswered };
+        let Some(digest) = JobDigest::of(&job) else { return GetAnswer::Unanswered };
         let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job(&digest.uid))).await else {
-            return CheckAnswer::Unanswered;
+            return GetAnswer::Unanswered;
         };
         let pods: Vec<PodDigest> = pods.items.iter().filter_map(PodDigest::of).collect();
         let pods: Vec<&PodDigest> = pods.iter().collect();
-        CheckAnswer::Found(Box::new(observe(&digest, &pods, self.cluster.clock.unix_millis())))
+        GetAnswer::Found(Box::new(observe(&digest, &pods, self.cluster.clock.unix_millis())))
     }
 
     /// Deletes a Job; with `Foreground` it is gone when its pods are.
@@ -150,11 +155,11 @@ impl Requests {
     }
 
     /// Deletes the pods of the Job with this uid without any grace.
-    pub async fn kill_pods(&self, uid: &str) -> KillAnswer {
+    pub async fn force_delete_pods(&self, uid: &str) -> ForceDeleteAnswer {
         let Ok(pods) = self.bounded("list", self.cluster.pods.list(&of_job(uid))).await else {
-            return KillAnswer::Unanswered;
+            return ForceDeleteAnswer::Unanswered;
         };
-        let mut worst = KillAnswer::Killed;
+        let mut worst = ForceDeleteAnswer::Deleted;
         for pod in pods.items {
             let params = DeleteParams {
                 preconditions: Some(Preconditions { uid: pod.metadata.uid, resource_version: None }),
@@ -164,8 +169,8 @@ impl Requests {
             let request = request.delete(&pod.metadata.name.unwrap_or_default(), &params);
             match self.fenced("delete", self.send_text(request)).await {
                 Ok(_) | Err(Refusal::Final { code: 404 | 409, .. }) => {}
-                Err(Refusal::Final { code: 403, .. }) => return KillAnswer::Forbidden,
-                Err(_) => worst = KillAnswer::Unanswered,
+                Err(Refusal::Final { code: 403, .. }) => return ForceDeleteAnswer::Forbidden,
+                Err(_) => worst = ForceDeleteAnswer::Unanswered,
             }
         }
         worst

@@ -84,7 +84,7 @@ impl Backoff {
 }
 
 /// `wait · factor^steps`, never beyond the maximum (nor below `wait` where that is the larger).
-pub(super) fn grown_wait(wait: Duration, steps: u32, policy: &BackoffPolicy) -> Duration {
+pub(in crate::decide) fn grown_wait(wait: Duration, steps: u32, policy: &BackoffPolicy) -> Duration {
     let ceiling = policy.wait_max.max(wait);
     let mut grown = wait;
     for _ in 0..steps {
@@ -97,8 +97,30 @@ pub(super) fn grown_wait(wait: Duration, steps: u32, policy: &BackoffPolicy) -> 
 }
 
 /// Up to a tenth more, so that JobConfigs that failed together do not come back together.
-pub(super) fn jittered(wait: Duration, jitter: u32) -> Duration {
+pub(in crate::decide) fn jittered(wait: Duration, jitter: u32) -> Duration {
     wait.saturating_add(wait.saturating_mul(jitter.min(999)) / 10_000)
+}
+
+/// The schema bounds the factor to 1..100, so thousandths fit.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1.0 to 100.0 by the schema")]
+pub(in crate::decide) fn factor_milli(factor: f64) -> u32 {
+    (factor * 1000.0).round() as u32
+}
+
+/// The first wait before a request that was not answered is repeated; doubled up to [`RETRY_MAX`].
+pub const RETRY_MIN: Duration = Duration::from_millis(500);
+
+/// The longest wait before a request is repeated.
+pub const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// The wait before a request is repeated that was tried `tries` times before.
+pub fn retry_wait(tries: u32) -> Duration {
+    doubled(RETRY_MIN, RETRY_MAX, tries)
+}
+
+/// `first`, doubled with each try that has failed, and never beyond `longest`.
+pub fn doubled(first: Duration, longest: Duration, tries: u32) -> Duration {
+    first.saturating_mul(1 << tries.min(16)).min(longest)
 }
 
 #[cfg(test)]

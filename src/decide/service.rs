@@ -1,78 +1,17 @@
-//! The numbers by which one service is kept up.
+//! One service: how its replicas are kept up, whatever happens to them.
 
-use std::{sync::Arc, time::Duration};
+pub mod desired;
 
-use crate::{
-    config::service_config::ServiceConfig,
-    decide::{
-        backoff::BackoffPolicy,
-        event::Probe,
-        policy::{RunPolicy, factor_milli},
-    },
-};
+pub mod start_order;
 
-/// Finished Jobs of a service that are kept: the last that ended well, and the last three that did not, as for a queue.
-const SUCCEEDED_KEPT: usize = 1;
-const FAILED_KEPT: usize = 3;
+pub mod policy;
 
-/// What a [`crate::decide::keep_alive::KeepAlive`] needs of its JobConfig. Every key is described there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each field is the key of jobs.json that it is named after")]
-pub struct ServicePolicy {
-    pub runs: RunPolicy,
-    /// The hash of what its Jobs are rendered from: a replica of another generation is replaced.
-    pub generation: Box<str>,
-    pub enabled: bool,
-    pub keep_alive: bool,
-    pub replicas: u32,
-    pub check_interval: Duration,
-    pub stop_timeout: Duration,
-    pub unhealthy_threshold: u32,
-    /// What a ready pod is asked; nothing where being ready is enough.
-    pub probe: Option<Probe>,
-    pub wait_after_success: Duration,
-    pub wait_after_failure: Duration,
-    pub wait_after_timeout: Duration,
-    pub wait_after_error: Duration,
-    pub backoff: BackoffPolicy,
-}
+pub mod event;
 
-impl ServicePolicy {
-    /// The policy of a service in an Instance; `generation` is the hash of its rendered Job.
-    pub fn of(config: &ServiceConfig, instance: &str, generation: &str) -> Self {
-        let tcp = |ports: &[u16]| (!ports.is_empty()).then(|| Probe::Tcp(ports.into()));
-        let probe = match &config.check {
-            None => tcp(&config.ports),
-            Some(check) => {
-                check.http.clone().map(|http| Probe::Http(Arc::new(http))).or_else(|| tcp(check.tcp.as_slice()))
-            }
-        };
-        Self {
-            runs: RunPolicy {
-                instance: instance.to_owned(),
-                name: config.name.clone(),
-                start_timeout: config.start_timeout,
-                start_error_grace: config.start_error_grace,
-                succeeded_kept: SUCCEEDED_KEPT,
-                failed_kept: FAILED_KEPT,
-            },
-            generation: generation.into(),
-            enabled: config.enabled,
-            keep_alive: config.keep_alive,
-            replicas: config.replicas,
-            check_interval: config.check_interval,
-            stop_timeout: config.stop_timeout,
-            unhealthy_threshold: config.unhealthy_threshold,
-            probe,
-            wait_after_success: config.wait_time_after_successful_run,
-            wait_after_failure: config.wait_time_after_failed_run,
-            wait_after_timeout: config.wait_time_after_timeout,
-            wait_after_error: config.wait_time_after_error,
-            backoff: BackoffPolicy {
-                factor_milli: factor_milli(config.backoff.factor),
-                wait_max: config.backoff.max,
-                after: 1,
-            },
-        }
-    }
-}
+pub mod state;
+
+pub mod replica_health;
+
+pub mod keep_alive;
+
+pub mod status;

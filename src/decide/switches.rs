@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{config::entry::Kind, decide::keep_alive::ServiceOrders};
+use crate::{config::entry::Kind, decide::service::desired::DesiredState};
 
 /// What somebody said of pausing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -117,11 +117,11 @@ impl Switches {
     }
 
     /// What a service is to do whose `enabled` in jobs.json is `file`, and who said what of it last.
-    pub fn orders(&self, service: &str, file: bool) -> (ServiceOrders, Option<Verb>) {
+    pub fn orders(&self, service: &str, file: bool) -> (DesiredState, Option<Verb>) {
         let switch = self.by_config.get(service).map(|switch| switch.service.clone()).unwrap_or_default();
         let enabled = switch.enabled.filter(|(_, then)| *then == file).map_or(file, |(enabled, _)| enabled);
         let ServiceSwitch { stopped, halted, starts, restart_before, .. } = switch;
-        (ServiceOrders { enabled, stopped, halted, starts, restart_before }, switch.last)
+        (DesiredState { enabled, stopped, halted, starts, restart_before }, switch.last)
     }
 
     /// JobConfigs of which a person said something when jobs.json said another thing of it than it does now, and what

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use crate::{
     actors::{
-        hands::Shared,
         leader::Standing,
         monitor::Totals,
+        performer::Shared,
         supervisor::{Handle, Roster},
     },
     config::{entry::Kind, problems::nearest},

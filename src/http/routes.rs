@@ -18,10 +18,11 @@ use crate::{
     cluster::index::STUCK_AFTER,
     config::entry::Kind,
     decide::{
-        event::Decision,
-        status::{LiveJob, Phases, Status},
+        decision::Decision,
+        queue::status::Status,
+        run::live_job::{LiveJob, Phases},
+        service::start_order::missing,
         switches::{Asked, Said},
-        turn::missing,
     },
     http::{
         desk::{Desk, Refused, answered},
@@ -200,8 +201,6 @@ fn view(handle: &Handle, desk: &Desk) -> Option<JobView> {
             .decided
             .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
         depends_on: config.depends_on.clone(),
-        waits_for: missing(&config.depends_on, &desk.shared.stages.borrow())
-            .filter(|_| desk.leads())
-            .map(str::to_owned),
+        waits_for: missing(&config.depends_on, &desk.shared.peers.borrow()).filter(|_| desk.leads()).map(str::to_owned),
     })
 }

@@ -18,10 +18,13 @@ use crate::{
     },
     config::entry::Kind,
     decide::{
-        state::{ServiceStatus, State as ServiceState},
-        status::{LiveJob, Phases},
+        run::live_job::{LiveJob, Phases},
+        service::{
+            start_order::{PeerStatus, Peers, with_needed, with_needing},
+            state::ServiceState,
+            status::ServiceStatus,
+        },
         switches::Verb,
-        turn::{Stage, Stages, with_needed, with_needing},
     },
     http::{
         desk::{Desk, Refused, answered},
@@ -141,17 +144,17 @@ async fn tell(
         }
         None => configs.keys().cloned().collect(),
     };
-    let stages: Stages = configs.iter().map(|(name, known)| (name.clone(), known.stage.clone())).collect();
+    let peers: Peers = configs.iter().map(|(name, known)| (name.clone(), known.peer.clone())).collect();
     let deps = deps.unwrap_or(verb == ServiceVerb::Start);
     let names = match verb {
         _ if !deps => named,
-        ServiceVerb::Start | ServiceVerb::Enable => with_needed(&named, &stages),
-        _ => with_needing(&named, &stages),
+        ServiceVerb::Start | ServiceVerb::Enable => with_needed(&named, &peers),
+        _ => with_needing(&named, &peers),
     };
     if verb == ServiceVerb::Enable {
         let is_disabled = |name: &&String| !names.contains(name) && configs.get(*name).is_some_and(|it| !it.enabled);
         for name in &names {
-            let needed = &stages.get(name).map(|stage| stage.depends_on.as_slice()).unwrap_or_default();
+            let needed = &peers.get(name).map(|peer| peer.depends_on.as_slice()).unwrap_or_default();
             if let Some(other) = needed.iter().find(is_disabled) {
                 let text =
                     format!("\"{name}\" depends on \"{other}\", which is disabled: enable that first, or use --deps");
@@ -170,7 +173,7 @@ async fn tell(
 
 /// What is known of a service whose entry is in jobs.json.
 struct Known {
-    stage: Stage,
+    peer: PeerStatus,
     enabled: bool,
     file_enabled: bool,
 }
@@ -179,8 +182,9 @@ fn configs(desk: &Desk) -> std::collections::BTreeMap<String, Known> {
     let known = |(name, handle): (&String, &Handle)| {
         let orders = handle.orders.borrow();
         let config = orders.entry.service().filter(|_| !orders.left)?;
-        let stage = Stage { priority: config.priority, depends_on: config.depends_on.clone(), ..Stage::default() };
-        Some((name.clone(), Known { stage, enabled: orders.ordered.orders.enabled, file_enabled: config.enabled }))
+        let peer =
+            PeerStatus { priority: config.priority, depends_on: config.depends_on.clone(), ..PeerStatus::default() };
+        Some((name.clone(), Known { peer, enabled: orders.ordered.orders.enabled, file_enabled: config.enabled }))
     };
     desk.roster.borrow().iter().filter_map(known).collect()
 }

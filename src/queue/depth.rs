@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::sync::RwLock;
 
 use crate::{
-    decide::{event::DepthRequest, scale::Look},
+    decide::queue::{event::DepthRequest, scale::Look},
     queue::shape::Shape,
     sql::Statement,
 };

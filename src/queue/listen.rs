@@ -15,7 +15,7 @@ use sqlx::{
 };
 use tokio::sync::{Notify, watch};
 
-use crate::{clock::sleep, decide::policy::doubled, sql::channel};
+use crate::{clock::sleep, decide::backoff::doubled, sql::channel};
 
 /// How long connecting and asking to be told may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

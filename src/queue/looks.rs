@@ -9,7 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::sleep,
-    decide::{event::DepthRequest, policy::doubled, scale::Look},
+    decide::{
+        backoff::doubled,
+        queue::{event::DepthRequest, scale::Look},
+    },
     queue::depth::{DepthReader, QueueError},
 };
 

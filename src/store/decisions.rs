@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::Row;
 
 use crate::{
-    decide::notes::Note,
+    decide::queue::event::LogEntry,
     store::{
         place::Place,
         runs::{StoreError, bounded},
@@ -52,8 +52,8 @@ impl Decisions {
         let (mut configs, mut ages, mut whys, mut decisions, mut marked) = (vec![], vec![], vec![], vec![], vec![]);
         for NoteRow { config, age, note } in rows {
             match note {
-                Note::TookNothing(job) => marked.push(job.0.clone()),
-                Note::Decided { decision, .. } => {
+                LogEntry::TookNothing(job) => marked.push(job.0.clone()),
+                LogEntry::Decided { decision, .. } => {
                     configs.push(config.to_string());
                     ages.push(age.as_secs_f64());
                     whys.push(decision.why.as_str());

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use crate::{
     config::entry::Kind,
     decide::{
-        event::{LoadedRun, LoadedRuns, WishAnswer},
-        run::{JobName, Reason, Slot},
+        outcome::{JobName, Reason, Slot},
+        run::event::{LoadedRun, LoadedRuns, WishAnswer},
     },
     store::{
         place::Place,
@@ -84,9 +84,9 @@ pub struct RunRow {
     pub started_at: Option<String>,
     /// RFC 3339; absent while it is unfinished.
     pub ended_at: Option<String>,
-    /// See [`crate::decide::run::Outcome`].
+    /// See [`crate::decide::outcome::Outcome`].
     pub outcome: Option<String>,
-    /// See [`crate::decide::run::Reason`].
+    /// See [`crate::decide::outcome::Reason`].
     pub reason: Option<String>,
     /// The worker's exit code.
     pub exit_code: Option<i32>,

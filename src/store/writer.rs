@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     config::entry::Kind,
     decide::{
-        event::{Ended, Wish, WishAnswer},
-        notes::Note,
-        run::JobName,
+        decision::Wish,
+        outcome::JobName,
+        queue::event::LogEntry,
+        run::event::{Ended, WishAnswer},
     },
     store::{runs::StoreError, stored::Stored},
 };
@@ -58,7 +59,7 @@ pub struct NoteRow {
     /// How long ago it was made.
     pub age: Duration,
     /// The note.
-    pub note: Note,
+    pub note: LogEntry,
 }
 
 /// Rows to be written together, and who waits for it.

@@ -4,7 +4,7 @@ use job_chief::{
     config::entry::Kind,
     decide::{
         lease::{Answer, Ask, Record},
-        run::{JobName, Outcome, Reason},
+        outcome::{JobName, Outcome, Reason},
     },
     store::{
         leadership::Leadership,
@@ -139,11 +139,11 @@ async fn a_job_that_was_asked_for_by_hand_is_served_once() {
     let names = ["mail".to_owned(), "other".to_owned()];
     assert_eq!(switches.ask_runs(&names, ("ann", "a look")).await.unwrap(), 2);
     assert_eq!(switches.load().await.unwrap().asked("mail").count, 1);
-    let by_hand = |name: &str, slot| job_chief::decide::event::Wish { serves: Some(1), ..wish(name, slot) };
+    let by_hand = |name: &str, slot| job_chief::decide::decision::Wish { serves: Some(1), ..wish(name, slot) };
     let answers = runs.write_wishes(&[row(by_hand("a", 0))]).await.unwrap();
     assert_eq!(answers.len(), 1);
     let again = runs.write_wishes(&[row(by_hand("b", 1))]).await.unwrap();
-    assert_eq!(again[&JobName("b".into())], job_chief::decide::event::WishAnswer::SlotTaken);
+    assert_eq!(again[&JobName("b".into())], job_chief::decide::run::event::WishAnswer::SlotTaken);
     assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().served, 1);
     for _ in 0..RUNS_ASKED_MAX {
         assert_eq!(switches.ask_runs(&names[..1], ("ann", "a look")).await.unwrap(), 1);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use job_chief::{
     config::{entry::Kind, settings::DbSettings, sources},
     decide::{
-        event::{Decision, Wish},
-        run::JobName,
+        decision::{Decision, Wish},
+        outcome::JobName,
     },
     queue::{connect, depth::DepthReader, looks::Looks},
     store::{

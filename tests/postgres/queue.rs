@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use job_chief::{
-    decide::{event::DepthRequest, scale::Look},
+    decide::queue::{event::DepthRequest, scale::Look},
     queue::{
         depth::{DepthReader, QueueError},
         totals::totals,

@@ -5,10 +5,11 @@ use std::time::Duration;
 use job_chief::{
     config::entry::Kind,
     decide::{
-        event::{Decision, Ended, Why, Wish, WishAnswer},
+        decision::{Decision, DecisionReason, Wish},
         lease::{Answer, Ask, Record},
-        notes::Note,
-        run::{End, JobName, Outcome, Reason},
+        outcome::{End, JobName, Outcome, Reason},
+        queue::event::LogEntry,
+        run::event::{Ended, WishAnswer},
     },
     sql::Statement,
     store::{
@@ -133,14 +134,14 @@ async fn successes_that_took_nothing_count_like_failures() {
             .unwrap();
     }
     assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().failed_in_a_row, 0);
-    let marks = ["run-1", "run-2"].map(|name| note(Note::TookNothing(JobName(name.into()))));
+    let marks = ["run-1", "run-2"].map(|name| note(LogEntry::TookNothing(JobName(name.into()))));
     decisions.write_notes(&marks).await.unwrap();
     assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().failed_in_a_row, 2);
     let marked: Vec<bool> = runs.recent("mail", 10).await.unwrap().iter().map(|row| row.took_nothing).collect();
     assert_eq!(marked, [true, true, false]);
 }
 
-fn note(note: Note) -> NoteRow {
+fn note(note: LogEntry) -> NoteRow {
     NoteRow { config: "mail".into(), age: Duration::from_secs(3), note }
 }
 
@@ -168,8 +169,10 @@ async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
     futures::future::join_all(ends).await.into_iter().for_each(|ended| assert!(ended.is_ok()));
     let statements: i64 = sqlx::query_scalar("select count(*) from chief.statements").fetch_one(&pool).await.unwrap();
     assert!(statements <= 6, "fifty wishes and fifty ends took {statements} statements");
-    let decided =
-        Note::Decided { at: Duration::ZERO, decision: Decision { why: Why::Full, jobs: 2, ..Decision::default() } };
+    let decided = LogEntry::Decided {
+        at: Duration::ZERO,
+        decision: Decision { why: DecisionReason::Full, jobs: 2, ..Decision::default() },
+    };
     writer.notes(vec![note(decided)]).await.unwrap();
     let shown = decisions.recent("mail", 10).await.unwrap();
     assert_eq!((shown.len(), &shown[0].decision["why"], &shown[0].decision["jobs"]), (1, &"full".into(), &2.into()));

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use job_chief::decide::{
-    event::{Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
-    notes::Note,
-    observation::{Observed, Phase, SeenJob},
-    run::{End, JobName, Outcome, Reason},
+    outcome::{End, JobName, Outcome, Reason},
+    pod::observation::{Observed, Phase, SeenJob},
+    queue::event::{LogEntry, QueueEffect, QueueEvent},
+    run::event::{LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
 };
 use serde_json::json;
 
@@ -25,14 +25,14 @@ fn names<const N: usize>(jobs: [(&str, SeenJob); N]) -> BTreeMap<JobName, SeenJo
     jobs.into_iter().map(|(name, job)| (JobName(name.into()), job)).collect()
 }
 
-fn loaded(runs: Option<LoadedRuns>) -> Event {
-    Event::RunsLoaded(runs)
+fn loaded(runs: Option<LoadedRuns>) -> QueueEvent {
+    QueueEvent::Run(RunEvent::RunsLoaded(runs))
 }
 
 fn last_decision(script: &Script) -> (&'static str, u64, bool) {
     let decided = script.notes.iter().rev().find_map(|note| match note {
-        Note::Decided { decision, .. } => Some((decision.why.as_str(), decision.jobs, decision.bounded)),
-        Note::TookNothing(_) => None,
+        LogEntry::Decided { decision, .. } => Some((decision.why.as_str(), decision.jobs, decision.bounded)),
+        LogEntry::TookNothing(_) => None,
     });
     decided.unwrap()
 }
@@ -40,12 +40,12 @@ fn last_decision(script: &Script) -> (&'static str, u64, bool) {
 #[test]
 fn runs_that_could_not_be_loaded_are_loaded_later() {
     let mut bare = Bare::begin();
-    bare.feed(Event::DeadlineReached);
+    bare.feed(QueueEvent::DeadlineReached);
     bare.feed(loaded(None));
     let due = bare.life.deadline().unwrap();
     assert!(due > bare.now);
     bare.now = due;
-    assert_eq!(bare.feed(Event::DeadlineReached), [Effect::LoadRuns]);
+    assert_eq!(bare.feed(QueueEvent::DeadlineReached), [QueueEffect::Run(RunEffect::LoadRuns)]);
 }
 
 #[test]
@@ -62,25 +62,25 @@ fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arri
 #[test]
 fn what_has_left_the_file_waits_for_the_first_view_before_it_is_done() {
     let mut bare = Bare::begin();
-    bare.feed(Event::Drain);
+    bare.feed(QueueEvent::Run(RunEvent::Drain));
     bare.feed(loaded(Some(LoadedRuns::default())));
     assert!(!bare.life.is_done(), "Jobs of it may live");
     assert!(bare.life.status(bare.now).draining);
-    bare.feed(Event::Observed(Arc::new(Observed::default())));
+    bare.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(Observed::default()))));
     assert!(bare.life.is_done());
 }
 
 #[test]
 fn a_view_that_is_too_old_is_none() {
     let mut bare = Bare::begin();
-    bare.feed(Event::DeadlineReached);
+    bare.feed(QueueEvent::DeadlineReached);
     let unfinished = vec![LoadedRun { name: JobName("a".into()), slot: 0, uid: None, age: SECOND, starts: None }];
     bare.feed(loaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
-    assert_eq!(bare.feed(Event::ViewStale), [], "nothing is asked for before the first full view");
+    assert_eq!(bare.feed(QueueEvent::Run(RunEvent::ViewStale)), [], "nothing is asked for before the first full view");
 
     let mut script = Script::begin(json!({}));
     script.look(0, 0);
-    script.feed(Event::ViewStale);
+    script.feed(QueueEvent::Run(RunEvent::ViewStale));
     script.wait(60 * SECOND);
     script.show();
     assert!(script.looks_within(SECOND), "it is overdue");
@@ -102,12 +102,15 @@ fn jobs_that_are_found_take_their_slots_once_and_finished_ones_none() {
 fn a_job_that_was_taken_over_stays_when_its_record_is_not_answered() {
     for (answer, live) in [(None, 1), (Some(WishAnswer::Written), 1), (Some(WishAnswer::SlotTaken), 0)] {
         let mut bare = Bare::begin();
-        bare.feed(Event::DeadlineReached);
+        bare.feed(QueueEvent::DeadlineReached);
         bare.feed(loaded(Some(LoadedRuns::default())));
         let jobs = names([("a", job(0, running()))]);
-        let effects = bare.feed(Event::Observed(Arc::new(Observed { jobs })));
-        assert!(matches!(&effects[..], [Effect::WriteWishes(wishes), ..] if wishes.len() == 1), "{effects:?}");
-        bare.feed(Event::WishWritten(JobName("a".into()), answer));
+        let effects = bare.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(Observed { jobs }))));
+        assert!(
+            matches!(&effects[..], [QueueEffect::Run(RunEffect::WriteWishes(wishes)), ..] if wishes.len() == 1),
+            "{effects:?}"
+        );
+        bare.feed(QueueEvent::Run(RunEvent::WishWritten(JobName("a".into()), answer)));
         assert_eq!(bare.life.status(bare.now).live.len(), live, "{answer:?}");
     }
 }
@@ -181,10 +184,10 @@ fn the_phases_are_counted_apart() {
     script.show();
     let phases = script.life.status(script.now).phases;
     assert_eq!((phases.queued, phases.starting, phases.running, phases.terminating), (1, 1, 1, 1));
-    let of_view = job_chief::decide::status::Status::of_view(&Observed { jobs: script.jobs.clone() });
+    let of_view = job_chief::decide::queue::status::Status::of_view(&Observed { jobs: script.jobs.clone() });
     assert_eq!(of_view.phases, phases, "whoever does not lead tells the same");
     script.all(&ended(Outcome::Succeeded, Reason::Completed));
-    let of_view = job_chief::decide::status::Status::of_view(&Observed { jobs: script.jobs.clone() });
+    let of_view = job_chief::decide::queue::status::Status::of_view(&Observed { jobs: script.jobs.clone() });
     assert_eq!(of_view.live, []);
 }
 
@@ -193,7 +196,7 @@ fn what_was_asked_for_by_hand_waits_for_nothing_but_room() {
     let keys = json!({"maxConcurrentJobs": 2, "paused": true, "waitTimeAfterFailedRun": "1h", "backoff": {"after": 1}});
     let mut script = Script::begin(keys);
     let ask = |script: &mut Script, asked| {
-        script.feed(Event::Switched { paused: true, asked });
+        script.feed(QueueEvent::Switched { paused: true, requested: asked });
         script.jobs.values().filter(|job| !matches!(job.phase, Phase::Ended { .. })).count()
     };
     assert_eq!(ask(&mut script, 1), 1, "although it is paused and the queue is empty");
@@ -210,15 +213,15 @@ fn what_was_asked_for_by_hand_waits_for_nothing_but_room() {
 fn another_entry_counts_for_what_is_created_from_then_on() {
     let mut script = Script::begin(json!({"maxConcurrentJobs": 1, "queueCheckInterval": "1h"}));
     assert_eq!(script.look(5, 0), 1);
-    let policy = |keys| Box::new(job_chief::decide::policy::Policy::of(&crate::script::config(keys), "i"));
+    let policy = |keys| Box::new(job_chief::decide::queue::policy::QueuePolicy::of(&crate::script::config(keys), "i"));
     let more = policy(json!({"maxConcurrentJobs": 3}));
-    script.feed(Event::Configured { policy: more.clone(), other_queue: false });
+    script.feed(QueueEvent::Configured { policy: more.clone(), other_queue: false });
     assert_eq!(script.look(5, 0), 2, "at once, and the message of the starting one is claimed");
-    script.feed(Event::Configured { policy: more, other_queue: true });
+    script.feed(QueueEvent::Configured { policy: more, other_queue: true });
     script.all(&running());
     assert_eq!(script.ends, Vec::<End>::new(), "what runs goes on");
-    script.feed(Event::Drain);
+    script.feed(QueueEvent::Run(RunEvent::Drain));
     assert!(script.life.status(script.now).draining);
-    script.feed(Event::Configured { policy: policy(json!({"maxConcurrentJobs": 4})), other_queue: false });
+    script.feed(QueueEvent::Configured { policy: policy(json!({"maxConcurrentJobs": 4})), other_queue: false });
     assert_eq!(script.look(4, 0), 1, "it is in the file again; as after a restart, those that run may take three");
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use job_chief::{
     config::{job_config::JobConfig, schema::jobs_json_schema},
     decide::{
-        event::Event,
-        run::{Outcome, Reason},
+        outcome::{Outcome, Reason},
+        queue::event::QueueEvent,
     },
 };
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn transcript(config: &JobConfig, world: &str) -> String {
     let mut script = Script::of(config, vec![], BTreeMap::new());
     script.refuses = world == "is refused";
     // None of the services of this world is up.
-    script.feed(Event::Held(!config.depends_on.is_empty()));
+    script.feed(QueueEvent::Blocked(!config.depends_on.is_empty()));
     for _ in 0..15 {
         if script.looks_within(Duration::from_secs(45)) {
             script.look(2, 1);

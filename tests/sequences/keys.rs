@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use job_chief::{
     config::{job_config::JobConfig, jobs_file, settings::Settings, sources},
     decide::{
-        event::{Decision, Wish},
-        manifest::{Instance, Template},
-        run::JobName,
+        decision::{Decision, Wish},
+        outcome::JobName,
+        pod::manifest::{Instance, Template},
     },
 };
 use serde_json::{Value, json};

@@ -19,12 +19,14 @@ use std::{
 use job_chief::{
     config::job_config::JobConfig,
     decide::{
-        event::{Event, LoadedRun, LoadedRuns},
-        lifecycle::Lifecycle,
-        notes::Note,
-        observation::{Phase, SeenJob},
-        policy::Policy,
-        run::{End, JobName, Outcome, Reason},
+        outcome::{End, JobName, Outcome, Reason},
+        pod::observation::{Phase, SeenJob},
+        queue::{
+            event::{LogEntry, QueueEvent},
+            lifecycle::Lifecycle,
+            policy::QueuePolicy,
+        },
+        run::event::{LoadedRun, LoadedRuns, RunEvent},
     },
 };
 use serde_json::json;
@@ -54,10 +56,10 @@ fn a_first_message_and_a_burst() {
 fn a_hint_is_looked_up_at_once_and_a_burst_of_hints_is_a_look_or_two() {
     let mut script = Script::begin(json!({}));
     script.look(0, 0);
-    script.feed(Event::Hinted);
+    script.feed(QueueEvent::Notified);
     assert!(script.looks_within(Duration::from_millis(10)), "at once, but for the gap after the last look");
-    script.feed(Event::Hinted);
-    script.feed(Event::Hinted);
+    script.feed(QueueEvent::Notified);
+    script.feed(QueueEvent::Notified);
     assert_eq!(script.look(0, 0), 0);
     assert!(script.looks_within(Duration::from_millis(10)), "what came while it was read is looked up, too");
     script.look(0, 0);
@@ -173,7 +175,7 @@ fn a_worker_that_succeeds_and_takes_nothing_backs_off_like_one_that_fails() {
     script.all(&ended(Outcome::Succeeded, Reason::Completed));
     assert_eq!(script.look(4, 0), 1, "this one took a message, and all is forgiven");
     assert_eq!(script.life.status(script.now).failed_in_a_row, 0);
-    let marked = script.notes.iter().filter(|note| matches!(note, Note::TookNothing(_))).count();
+    let marked = script.notes.iter().filter(|note| matches!(note, LogEntry::TookNothing(_))).count();
     assert_eq!(marked, 2);
     let ends: Vec<Outcome> = script.ends.iter().map(|end| end.outcome).collect();
     assert_eq!(ends, [Outcome::Succeeded; 3], "each stays a success on record");
@@ -203,8 +205,8 @@ fn decisions_are_written_down_when_they_create_or_their_reason_changes() {
         .notes
         .iter()
         .filter_map(|note| match note {
-            Note::Decided { decision, .. } => Some((decision.why.as_str(), decision.jobs)),
-            Note::TookNothing(_) => None,
+            LogEntry::Decided { decision, .. } => Some((decision.why.as_str(), decision.jobs)),
+            LogEntry::TookNothing(_) => None,
         })
         .collect();
     assert_eq!(whys, [("empty", 0), ("full", 2), ("created", 1), ("claimed", 0)]);
@@ -231,11 +233,11 @@ fn a_jobconfig_that_left_is_seen_to_its_end_and_no_further() {
     // One of them never came to be: it can't be rendered any more.
     let lost = jobs.pop_first().unwrap().0;
     let mut after = Script::restart(json!({}), vec![], BTreeMap::new());
-    after.life = Lifecycle::new(Policy::of(&JobConfig::left("q"), "i"), 8, after.now);
+    after.life = Lifecycle::new(QueuePolicy::of(&JobConfig::left("q"), "i"), 8, after.now);
     after.jobs = jobs;
     after.pending_look = false;
-    after.feed(Event::Drain);
-    after.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
+    after.feed(QueueEvent::Run(RunEvent::Drain));
+    after.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     after.show();
     assert!(!after.life.is_done());
     after.wait(120 * SECOND);

@@ -1,6 +1,6 @@
 //! What is read from Job and Pod objects as the API servers of many versions send them.
 
-use job_chief::decide::{
+use job_chief::decide::pod::{
     digest::{JobDigest, PodDigest},
     observation::{Phase, observe},
 };

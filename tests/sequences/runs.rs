@@ -3,12 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use job_chief::decide::{
-    event::{CreateAnswer, Effect, Event, LoadedRuns, WishAnswer},
-    lifecycle::{Lifecycle, Milestone},
-    observation::{Observed, Phase},
-    policy::Policy,
-    run::{JobName, Outcome, Reason},
-    scale::Look,
+    outcome::{JobName, Outcome, Reason},
+    pod::observation::{Observed, Phase},
+    queue::{
+        event::{QueueEffect, QueueEvent},
+        lifecycle::Lifecycle,
+        policy::QueuePolicy,
+        scale::Look,
+    },
+    run::{
+        event::{CreateAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+        milestone::Milestone,
+    },
 };
 use serde_json::json;
 
@@ -23,25 +29,25 @@ pub(crate) struct Bare {
 impl Bare {
     pub(crate) fn begin() -> Self {
         let now = Duration::from_secs(1_700_000_000);
-        Self { life: Lifecycle::new(Policy::of(&config(json!({"maxConcurrentJobs": 1})), "i"), 7, now), now }
+        Self { life: Lifecycle::new(QueuePolicy::of(&config(json!({"maxConcurrentJobs": 1})), "i"), 7, now), now }
     }
 
-    pub(crate) fn feed(&mut self, event: Event) -> Vec<Effect> {
+    pub(crate) fn feed(&mut self, event: QueueEvent) -> Vec<QueueEffect> {
         self.life.step(self.now, [event])
     }
 
     /// Begun, looked, and the wish of the one Job is written: its name, asked for.
     pub(crate) fn asked(&mut self) -> JobName {
-        self.feed(Event::DeadlineReached);
-        self.feed(Event::RunsLoaded(Some(LoadedRuns::default())));
-        let effects = self.feed(Event::Observed(Arc::new(Observed::default())));
-        assert!(matches!(effects[..], [Effect::ReadDepth(_)]), "{effects:?}");
+        self.feed(QueueEvent::DeadlineReached);
+        self.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default()))));
+        let effects = self.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(Observed::default()))));
+        assert!(matches!(effects[..], [QueueEffect::ReadDepth(_)]), "{effects:?}");
         let look = Look { old: 1, limit: 100, at_us: 1, oldest_age: Some(3 * SECOND), ..Look::default() };
-        let effects = self.feed(Event::DepthRead(Some(look)));
-        let Some(Effect::WriteWishes(wishes)) = effects.first() else { panic!("{effects:?}") };
+        let effects = self.feed(QueueEvent::DepthRead(Some(look)));
+        let Some(QueueEffect::Run(RunEffect::WriteWishes(wishes))) = effects.first() else { panic!("{effects:?}") };
         let name = wishes[0].name.clone();
-        let effects = self.feed(Event::WishWritten(name.clone(), Some(WishAnswer::Written)));
-        assert!(matches!(effects[..], [Effect::CreateJob(_)]), "{effects:?}");
+        let effects = self.feed(QueueEvent::Run(RunEvent::WishWritten(name.clone(), Some(WishAnswer::Written))));
+        assert!(matches!(effects[..], [QueueEffect::Run(RunEffect::CreateJob(_))]), "{effects:?}");
         name
     }
 }
@@ -49,19 +55,19 @@ impl Bare {
 #[test]
 fn whoever_stops_waits_for_every_answer_that_is_on_its_way() {
     let mut bare = Bare::begin();
-    bare.feed(Event::DeadlineReached);
-    bare.feed(Event::Stop);
+    bare.feed(QueueEvent::DeadlineReached);
+    bare.feed(QueueEvent::Run(RunEvent::Stop));
     assert!(!bare.life.is_done(), "the runs are being loaded");
-    bare.feed(Event::RunsLoaded(None));
+    bare.feed(QueueEvent::Run(RunEvent::RunsLoaded(None)));
     assert!(bare.life.is_done());
 
     let mut bare = Bare::begin();
     let name = bare.asked();
-    bare.feed(Event::Stop);
+    bare.feed(QueueEvent::Run(RunEvent::Stop));
     assert!(!bare.life.is_done(), "a Job is being asked for");
-    bare.feed(Event::CreateAnswered(name, CreateAnswer::Exists { uid: "u".into() }));
+    bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name, CreateAnswer::Exists { uid: "u".into() })));
     assert!(!bare.life.is_done(), "the decision is being written down");
-    bare.feed(Event::NotesWritten(true));
+    bare.feed(QueueEvent::LogWritten(true));
     assert!(bare.life.is_done(), "it lives on without us");
 }
 
@@ -70,7 +76,7 @@ fn an_end_that_is_known_is_written_before_the_process_ends() {
     let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
     assert_eq!(script.look(1, 0), 1);
     assert!(!script.life.is_done());
-    script.feed(Event::Stop);
+    script.feed(QueueEvent::Run(RunEvent::Stop));
     assert!(script.life.is_done());
     script.all(&ended(Outcome::Succeeded, Reason::Completed));
     assert_eq!(script.ends.len(), 1, "what is seen is still recorded");
@@ -81,23 +87,24 @@ fn an_end_that_is_known_is_written_before_the_process_ends() {
 fn a_request_without_an_answer_is_repeated_after_a_wait_under_its_name() {
     let mut bare = Bare::begin();
     let name = bare.asked();
-    let effects = bare.feed(Event::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after: None }));
+    let effects = bare
+        .feed(QueueEvent::Run(RunEvent::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after: None })));
     assert_eq!(effects, [], "not at once");
     let wait = bare.life.deadline().unwrap() - bare.now;
     assert!(wait >= Duration::from_millis(400), "{wait:?}");
     bare.now += wait;
-    let effects = bare.feed(Event::DeadlineReached);
-    assert!(matches!(&effects[..], [Effect::CreateJob(wish)] if wish.name == name), "{effects:?}");
+    let effects = bare.feed(QueueEvent::DeadlineReached);
+    assert!(matches!(&effects[..], [QueueEffect::Run(RunEffect::CreateJob(wish))] if wish.name == name), "{effects:?}");
     // The API server says how long.
     let retry_after = Some(7 * SECOND);
-    bare.feed(Event::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after }));
+    bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after })));
     assert_eq!(bare.life.deadline().unwrap() - bare.now, 7 * SECOND);
     // A refusal does not count while the first request may still be on its way.
     bare.now += 7 * SECOND;
-    bare.feed(Event::DeadlineReached);
+    bare.feed(QueueEvent::DeadlineReached);
     let refused = CreateAnswer::Refused { message: "quota".into() };
-    let effects = bare.feed(Event::CreateAnswered(name, refused));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::WriteEnd(_))), "{effects:?}");
+    let effects = bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name, refused)));
+    assert!(!effects.iter().any(|effect| matches!(effect, QueueEffect::Run(RunEffect::WriteEnd(_)))), "{effects:?}");
 }
 
 #[test]
@@ -105,7 +112,7 @@ fn how_long_a_message_waited_and_a_pod_took_is_told_once() {
     let mut bare = Bare::begin();
     let name = bare.asked();
     bare.now += SECOND;
-    bare.feed(Event::CreateAnswered(name, CreateAnswer::Exists { uid: "u".into() }));
+    bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name, CreateAnswer::Exists { uid: "u".into() })));
     assert_eq!(bare.life.take_milestones(), [Milestone::Created { waited: 4 * SECOND }]);
 
     let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
@@ -154,7 +161,7 @@ fn a_job_that_hangs_is_named_with_its_node_and_for_how_long() {
     // Also one that has failed already, and is kept by a pod that does not go.
     hang(&mut script, None);
     let ending = Phase::Ended {
-        end: job_chief::decide::run::End::new(Outcome::Failed, Reason::ExitCode),
+        end: job_chief::decide::outcome::End::new(Outcome::Failed, Reason::ExitCode),
         terminal: false,
         explained: true,
         age: 4 * SECOND,
@@ -171,7 +178,7 @@ fn another_uid_is_a_job_that_has_not_ended() {
     script.look(1, 0);
     // About to end, its end not settled yet: deleted by hand, and made anew by a create that was on its way.
     let unexplained = Phase::Ended {
-        end: job_chief::decide::run::End::new(Outcome::Failed, Reason::JobFailed),
+        end: job_chief::decide::outcome::End::new(Outcome::Failed, Reason::JobFailed),
         terminal: true,
         explained: false,
         age: Duration::ZERO,

@@ -5,14 +5,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use job_chief::{
     config::job_config::JobConfig,
     decide::{
-        digest::StartProblem,
-        event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
-        lifecycle::Lifecycle,
-        notes::Note,
-        observation::{Observed, Phase, SeenJob},
-        policy::Policy,
-        run::{End, JobName, Outcome, Reason},
-        scale::Look,
+        outcome::{End, JobName, Outcome, Reason},
+        pod::{
+            digest::StartProblem,
+            observation::{Observed, Phase, SeenJob},
+        },
+        queue::{
+            event::{LogEntry, QueueEffect, QueueEvent},
+            lifecycle::Lifecycle,
+            policy::QueuePolicy,
+            scale::Look,
+        },
+        run::event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
     },
 };
 use serde_json::{Value, json};
@@ -25,7 +29,7 @@ pub(crate) struct Script {
     pub(crate) now: Duration,
     pub(crate) jobs: BTreeMap<JobName, SeenJob>,
     pub(crate) ends: Vec<End>,
-    pub(crate) notes: Vec<Note>,
+    pub(crate) notes: Vec<LogEntry>,
     /// Every effect with its time.
     pub(crate) transcript: Vec<String>,
     pub(crate) pending_look: bool,
@@ -78,7 +82,7 @@ impl Script {
 
     fn made(config: &JobConfig, seed: u64, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
         let now = Duration::from_secs(1_700_000_000);
-        let life = Lifecycle::new(Policy::of(config, "i"), seed, now);
+        let life = Lifecycle::new(QueuePolicy::of(config, "i"), seed, now);
         let mut script = Self {
             life,
             now,
@@ -90,32 +94,35 @@ impl Script {
             refuses: false,
             next_in: None,
         };
-        script.feed(Event::DeadlineReached);
-        script.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
+        script.feed(QueueEvent::DeadlineReached);
+        script.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
         script.show();
         script
     }
 
-    pub(crate) fn feed(&mut self, event: Event) {
+    pub(crate) fn feed(&mut self, event: QueueEvent) {
         for effect in self.life.step(self.now, [event]) {
             self.transcript.push(format!("{:?} {effect:?}", self.now));
             self.perform(effect);
         }
     }
 
-    fn perform(&mut self, effect: Effect) {
+    fn perform(&mut self, effect: QueueEffect) {
         match effect {
-            Effect::LoadRuns => {}
-            Effect::ReadDepth(_) => self.pending_look = true,
-            Effect::WriteWishes(wishes) => {
+            QueueEffect::Run(RunEffect::LoadRuns) => {}
+            QueueEffect::ReadDepth(_) => self.pending_look = true,
+            QueueEffect::Run(RunEffect::WriteWishes(wishes)) => {
                 for wish in wishes {
-                    self.feed(Event::WishWritten(wish.name, Some(WishAnswer::Written)));
+                    self.feed(QueueEvent::Run(RunEvent::WishWritten(wish.name, Some(WishAnswer::Written))));
                 }
             }
-            Effect::CreateJob(wish) if self.refuses => {
-                self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Refused { message: "quota".into() }));
+            QueueEffect::Run(RunEffect::CreateJob(wish)) if self.refuses => {
+                self.feed(QueueEvent::Run(RunEvent::CreateAnswered(
+                    wish.name,
+                    CreateAnswer::Refused { message: "quota".into() },
+                )));
             }
-            Effect::CreateJob(wish) => {
+            QueueEffect::Run(RunEffect::CreateJob(wish)) => {
                 let uid: Box<str> = wish.name.0.as_str().into();
                 let job = SeenJob {
                     uid: uid.clone(),
@@ -125,32 +132,31 @@ impl Script {
                     ..SeenJob::default()
                 };
                 self.jobs.insert(wish.name.clone(), job);
-                self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Exists { uid }));
+                self.feed(QueueEvent::Run(RunEvent::CreateAnswered(wish.name, CreateAnswer::Exists { uid })));
             }
-            Effect::CheckJob(name) => {
+            QueueEffect::Run(RunEffect::GetJob(name)) => {
                 let answer =
-                    self.jobs.get(&name).map_or(CheckAnswer::Absent, |job| CheckAnswer::Found(Box::new(job.clone())));
-                self.feed(Event::Checked(name, answer));
+                    self.jobs.get(&name).map_or(GetAnswer::Absent, |job| GetAnswer::Found(Box::new(job.clone())));
+                self.feed(QueueEvent::Run(RunEvent::GetAnswered(name, answer)));
             }
-            Effect::DeleteJob { name, .. } => {
+            QueueEffect::Run(RunEffect::DeleteJob { name, .. }) => {
                 self.jobs.remove(&name);
-                self.feed(Event::DeleteAnswered(name, DeleteAnswer::Accepted));
+                self.feed(QueueEvent::Run(RunEvent::DeleteAnswered(name, DeleteAnswer::Accepted)));
             }
-            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("a queue has no checks"),
-            Effect::WriteNotes(notes) => {
+            QueueEffect::WriteLog(notes) => {
                 self.notes.extend(notes);
-                self.feed(Event::NotesWritten(true));
+                self.feed(QueueEvent::LogWritten(true));
             }
-            Effect::WriteEnd(ended) => {
+            QueueEffect::Run(RunEffect::WriteEnd(ended)) => {
                 self.ends.push(ended.end);
-                self.feed(Event::EndWritten(ended.name, true));
+                self.feed(QueueEvent::Run(RunEvent::EndWritten(ended.name, true)));
             }
         }
     }
 
     /// The watch shows the cluster as it is.
     pub(crate) fn show(&mut self) {
-        self.feed(Event::Observed(Arc::new(Observed { jobs: self.jobs.clone() })));
+        self.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(Observed { jobs: self.jobs.clone() }))));
     }
 
     /// Time goes on, deadline by deadline, until the lifecycle looks or `wait` is over. True if it looks.
@@ -163,7 +169,7 @@ impl Script {
             for job in self.jobs.values_mut() {
                 grow_older(&mut job.phase, passed);
             }
-            self.feed(Event::DeadlineReached);
+            self.feed(QueueEvent::DeadlineReached);
         }
         self.pending_look
     }
@@ -174,7 +180,7 @@ impl Script {
         self.pending_look = false;
         let before = self.jobs.len();
         let at_us = i64::try_from(self.now.as_micros()).unwrap();
-        self.feed(Event::DepthRead(Some(Look {
+        self.feed(QueueEvent::DepthRead(Some(Look {
             old,
             new,
             limit: 100,

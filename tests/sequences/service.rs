@@ -5,12 +5,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use job_chief::{
     config::{entry::Kind, jobs_file, service_config::ServiceConfig},
     decide::{
-        event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, KillAnswer, LoadedRuns, WishAnswer},
-        keep_alive::{KeepAlive, ServiceOrders},
-        observation::{Observed, Phase, SeenJob},
-        run::{JobName, Outcome, Reason},
-        service::ServicePolicy,
-        state::State,
+        outcome::{JobName, Outcome, Reason},
+        pod::observation::{Observed, Phase, SeenJob},
+        run::event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+        service::{
+            desired::DesiredState,
+            event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
+            keep_alive::KeepAlive,
+            policy::ServicePolicy,
+            state::ServiceState,
+        },
     },
 };
 use serde_json::{Value, json};
@@ -46,7 +50,7 @@ impl Service {
     pub(crate) fn begin(keys: &Value) -> Self {
         let now = 1_000_000 * SECOND;
         let mut service = Self::of(KeepAlive::new(policy(keys, "g1"), 1, now), now);
-        service.feed(Event::DeadlineReached);
+        service.feed(ServiceEvent::DeadlineReached);
         service.view();
         service
     }
@@ -56,7 +60,7 @@ impl Service {
         Self { life, now, jobs, probes, refuses: false, generation: "g1".into(), transcript }
     }
 
-    pub(crate) fn feed(&mut self, event: Event) {
+    pub(crate) fn feed(&mut self, event: ServiceEvent) {
         for effect in self.life.step(self.now, [event]) {
             self.transcript.push(format!("{:?} {effect:?}", self.now));
             self.answer(effect);
@@ -68,43 +72,53 @@ impl Service {
         assert_eq!(slots.len(), live, "two live Jobs for one replica: {:?}", self.jobs);
     }
 
-    pub(crate) fn answer(&mut self, effect: Effect) {
+    pub(crate) fn answer(&mut self, effect: ServiceEffect) {
         match effect {
-            Effect::LoadRuns => self.feed(Event::RunsLoaded(Some(LoadedRuns::default()))),
-            Effect::WriteWishes(wishes) => {
-                wishes.into_iter().for_each(|wish| self.feed(Event::WishWritten(wish.name, Some(WishAnswer::Written))));
+            ServiceEffect::Run(RunEffect::LoadRuns) => {
+                self.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default()))))
             }
-            Effect::CreateJob(wish) if self.refuses => {
-                self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Refused { message: "quota".into() }));
+            ServiceEffect::Run(RunEffect::WriteWishes(wishes)) => {
+                wishes.into_iter().for_each(|wish| {
+                    self.feed(ServiceEvent::Run(RunEvent::WishWritten(wish.name, Some(WishAnswer::Written))))
+                });
             }
-            Effect::CreateJob(wish) => {
+            ServiceEffect::Run(RunEffect::CreateJob(wish)) if self.refuses => {
+                self.feed(ServiceEvent::Run(RunEvent::CreateAnswered(
+                    wish.name,
+                    CreateAnswer::Refused { message: "quota".into() },
+                )));
+            }
+            ServiceEffect::Run(RunEffect::CreateJob(wish)) => {
                 let uid: Box<str> = wish.name.0.as_str().into();
                 self.jobs.insert(wish.name.clone(), job(&uid, wish.slot, &self.generation));
-                self.feed(Event::CreateAnswered(wish.name, CreateAnswer::Exists { uid }));
+                self.feed(ServiceEvent::Run(RunEvent::CreateAnswered(wish.name, CreateAnswer::Exists { uid })));
                 self.view();
             }
-            Effect::CheckJob(name) => {
+            ServiceEffect::Run(RunEffect::GetJob(name)) => {
                 let found =
-                    self.jobs.get(&name).map_or(CheckAnswer::Absent, |job| CheckAnswer::Found(Box::new(job.clone())));
-                self.feed(Event::Checked(name, found));
+                    self.jobs.get(&name).map_or(GetAnswer::Absent, |job| GetAnswer::Found(Box::new(job.clone())));
+                self.feed(ServiceEvent::Run(RunEvent::GetAnswered(name, found)));
             }
-            Effect::DeleteJob { name, .. } => {
+            ServiceEffect::Run(RunEffect::DeleteJob { name, .. }) => {
                 match self.jobs.get_mut(&name) {
                     Some(job) if job.is_live() => job.terminating = Some(Duration::ZERO),
                     _ => drop(self.jobs.remove(&name)),
                 }
-                self.feed(Event::DeleteAnswered(name, DeleteAnswer::Accepted));
+                self.feed(ServiceEvent::Run(RunEvent::DeleteAnswered(name, DeleteAnswer::Accepted)));
                 self.view();
             }
-            Effect::WriteEnd(ended) => self.feed(Event::EndWritten(ended.name, true)),
-            Effect::Probe { name, .. } => self.probes.push(name),
-            Effect::KillPods { name, .. } => self.feed(Event::PodsKilled(name, KillAnswer::Forbidden)),
-            Effect::ReadDepth(_) | Effect::WriteNotes(_) => unreachable!("a service has no queue"),
+            ServiceEffect::Run(RunEffect::WriteEnd(ended)) => {
+                self.feed(ServiceEvent::Run(RunEvent::EndWritten(ended.name, true)))
+            }
+            ServiceEffect::CheckHealth { name, .. } => self.probes.push(name),
+            ServiceEffect::ForceDeletePods { name, .. } => {
+                self.feed(ServiceEvent::ForceDeleteAnswered(name, ForceDeleteAnswer::Forbidden))
+            }
         }
     }
 
     pub(crate) fn view(&mut self) {
-        self.feed(Event::Observed(Arc::new(Observed { jobs: self.jobs.clone() })));
+        self.feed(ServiceEvent::Run(RunEvent::Observed(Arc::new(Observed { jobs: self.jobs.clone() }))));
     }
 
     /// The live Jobs become this.
@@ -134,7 +148,7 @@ impl Service {
 
     pub(crate) fn probed(&mut self, answer: Result<(), &str>) {
         for name in std::mem::take(&mut self.probes) {
-            self.feed(Event::Probed(name, answer.map_err(Into::into)));
+            self.feed(ServiceEvent::HealthChecked(name, answer.map_err(Into::into)));
         }
     }
 
@@ -143,11 +157,11 @@ impl Service {
         let end = self.now + time;
         while let Some(at) = self.life.deadline().filter(|at| *at <= end) {
             self.go_on_to(self.now.max(at));
-            self.feed(Event::DeadlineReached);
+            self.feed(ServiceEvent::DeadlineReached);
             assert!(self.life.deadline().is_none_or(|next| next > self.now), "a deadline is passed over");
         }
         self.go_on_to(end);
-        self.feed(Event::DeadlineReached);
+        self.feed(ServiceEvent::DeadlineReached);
     }
 
     pub(crate) fn go_on_to(&mut self, now: Duration) {
@@ -159,8 +173,8 @@ impl Service {
         self.now = now;
     }
 
-    pub(crate) fn order(&mut self, orders: ServiceOrders) {
-        self.feed(Event::Ordered(orders));
+    pub(crate) fn order(&mut self, orders: DesiredState) {
+        self.feed(ServiceEvent::Desired(orders));
     }
 
     pub(crate) fn live(&self) -> Vec<&str> {
@@ -171,7 +185,7 @@ impl Service {
             .collect()
     }
 
-    pub(crate) fn state(&self) -> (State, u32) {
+    pub(crate) fn state(&self) -> (ServiceState, u32) {
         let status = self.life.status(self.now);
         (status.state, status.ready)
     }

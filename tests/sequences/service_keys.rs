@@ -5,10 +5,12 @@ use std::time::Duration;
 use job_chief::{
     config::{jobs_file, schema::jobs_json_schema},
     decide::{
-        keep_alive::ServiceOrders,
-        manifest::{Instance, Template},
-        observation::Phase,
-        run::{Outcome, Reason},
+        outcome::{Outcome, Reason},
+        pod::{
+            manifest::{Instance, Template},
+            observation::Phase,
+        },
+        service::desired::DesiredState,
     },
 };
 use serde_json::{Value, json};
@@ -38,7 +40,7 @@ fn transcript(keys: &Value, world: &str) -> String {
             }
             "does not end" => {
                 it.all_run();
-                it.order(ServiceOrders { stopped: true, ..ServiceOrders::default() });
+                it.order(DesiredState { stopped: true, ..DesiredState::default() });
             }
             _ => it.all_run(),
         }

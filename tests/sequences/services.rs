@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Duration};
 use job_chief::{
     config::entry::Kind,
     decide::{
-        event::{CreateAnswer, Effect, Event, LoadedRun, LoadedRuns, WishAnswer},
-        keep_alive::{KeepAlive, ServiceOrders},
-        observation::{Phase, SeenJob},
-        run::{End, JobName, Outcome, Reason},
-        state::State,
-        turn::Turn,
+        outcome::{End, JobName, Outcome, Reason},
+        pod::observation::{Phase, SeenJob},
+        run::event::{CreateAnswer, LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+        service::{
+            desired::DesiredState,
+            event::{ServiceEffect, ServiceEvent},
+            keep_alive::KeepAlive,
+            start_order::WaitsFor,
+            state::ServiceState,
+        },
     },
 };
 use serde_json::json;
@@ -23,16 +27,16 @@ use crate::{
 #[test]
 fn a_service_starts_runs_and_is_started_again_whatever_its_exit_code() {
     let mut it = Service::begin(&json!({}));
-    assert_eq!((it.live().len(), it.state()), (1, (State::Started, 0)));
+    assert_eq!((it.live().len(), it.state()), (1, (ServiceState::Started, 0)));
     it.all_run();
-    assert_eq!(it.state(), (State::Running, 1));
+    assert_eq!(it.state(), (ServiceState::Running, 1));
     it.all_end(Outcome::Succeeded, Reason::Completed);
-    assert_eq!((it.live().len(), it.state()), (0, (State::Restart, 0)));
+    assert_eq!((it.live().len(), it.state()), (0, (ServiceState::Restart, 0)));
     assert_eq!(it.error(), "ended with exit code 0");
     it.pass(4 * SECOND);
     assert_eq!(it.live().len(), 0, "waitTimeAfterSuccessfulRun");
     it.pass(2 * SECOND);
-    assert_eq!((it.live().len(), it.state().0), (1, State::Started));
+    assert_eq!((it.live().len(), it.state().0), (1, ServiceState::Started));
     assert_eq!(it.life.status(it.now).restarts, 1);
 }
 
@@ -64,27 +68,27 @@ fn a_bad_start_is_failed_while_it_waits_and_says_why() {
     let mut it = Service::begin(&json!({"startTimeout": "20s"}));
     it.all_become(&Phase::Running { age: Duration::ZERO }, None);
     it.pass(19 * SECOND);
-    assert_eq!(it.state(), (State::Started, 0));
+    assert_eq!(it.state(), (ServiceState::Started, 0));
     assert_eq!(it.error(), "the pod is not ready");
     it.pass(2 * SECOND);
     it.gone();
-    assert_eq!(it.state(), (State::Failed, 0));
+    assert_eq!(it.state(), (ServiceState::Failed, 0));
     assert_eq!(it.error(), "start timed out: not ready (the pod is not ready)");
     it.pass(6 * SECOND);
-    assert_eq!((it.live().len(), it.state().0), (1, State::Started));
+    assert_eq!((it.live().len(), it.state().0), (1, ServiceState::Started));
 
     let mut it = Service::begin(&json!({}));
     it.refuses = true;
     it.all_end(Outcome::Failed, Reason::ExitCode);
     it.pass(11 * SECOND);
-    assert_eq!((it.state().0, it.error()), (State::Failed, "start error: refused (quota)".into()));
+    assert_eq!((it.state().0, it.error()), (ServiceState::Failed, "start error: refused (quota)".into()));
 }
 
 #[test]
 fn a_lost_replica_is_replaced_and_the_others_are_left_alone() {
     let mut it = Service::begin(&json!({"replicas": 3}));
     it.all_run();
-    assert_eq!(it.state(), (State::Running, 3));
+    assert_eq!(it.state(), (ServiceState::Running, 3));
     let lost = JobName(it.live()[1].to_owned());
     let others: Vec<String> = it.live().iter().filter(|name| **name != lost.0).map(|name| (*name).to_owned()).collect();
     it.jobs.remove(&lost);
@@ -92,25 +96,25 @@ fn a_lost_replica_is_replaced_and_the_others_are_left_alone() {
     it.pass(6 * SECOND);
     assert_eq!(it.live().len(), 3);
     assert!(others.iter().all(|name| it.live().contains(&name.as_str())) && !it.live().contains(&lost.0.as_str()));
-    assert_eq!(it.state(), (State::Started, 2));
+    assert_eq!(it.state(), (ServiceState::Started, 2));
 }
 
 #[test]
 fn a_check_that_fails_often_enough_restarts_it() {
     let mut it = Service::begin(&json!({"ports": [80], "unhealthyThreshold": 3, "checkInterval": "10s"}));
     it.all_run();
-    assert_eq!(it.state(), (State::Started, 0), "ready is not enough");
+    assert_eq!(it.state(), (ServiceState::Started, 0), "ready is not enough");
     it.probed(Err("refused"));
     assert_eq!(it.error(), "refused");
     it.pass(SECOND);
     it.probed(Ok(()));
-    assert_eq!(it.state(), (State::Running, 1));
+    assert_eq!(it.state(), (ServiceState::Running, 1));
     for failures in 1..=3 {
-        assert_eq!(it.state().0, State::Running, "{failures}");
+        assert_eq!(it.state().0, ServiceState::Running, "{failures}");
         it.pass(10 * SECOND);
         it.probed(Err("refused"));
     }
-    assert_eq!((it.live().len(), it.state().0), (0, State::Restart));
+    assert_eq!((it.live().len(), it.state().0), (0, ServiceState::Restart));
     it.gone();
     it.pass(9 * SECOND);
     assert_eq!(it.live().len(), 0);
@@ -125,7 +129,7 @@ fn a_check_that_fails_often_enough_restarts_it() {
         it.pass(10 * SECOND);
         it.probed(Ok(()));
     }
-    assert_eq!(it.state(), (State::Running, 1));
+    assert_eq!(it.state(), (ServiceState::Running, 1));
 }
 
 #[test]
@@ -136,69 +140,72 @@ fn a_pod_that_is_not_ready_for_too_long_is_restarted() {
     it.pass(5 * SECOND);
     it.all_run();
     it.pass(60 * SECOND);
-    assert_eq!(it.state(), (State::Running, 1), "it came back");
+    assert_eq!(it.state(), (ServiceState::Running, 1), "it came back");
     it.all_become(&Phase::Running { age: Duration::ZERO }, None);
     it.pass(21 * SECOND);
-    assert_eq!((it.live().len(), it.state().0), (0, State::Restart));
+    assert_eq!((it.live().len(), it.state().0), (0, ServiceState::Restart));
 }
 
 #[test]
 fn stop_sticks_and_start_does_not_wait() {
     let mut it = Service::begin(&json!({"replicas": 2}));
     it.all_run();
-    let stopped = ServiceOrders { stopped: true, ..ServiceOrders::default() };
+    let stopped = DesiredState { stopped: true, ..DesiredState::default() };
     it.order(stopped);
-    assert_eq!((it.live().len(), it.state()), (0, (State::NotStarted, 0)));
+    assert_eq!((it.live().len(), it.state()), (0, (ServiceState::NotStarted, 0)));
     it.gone();
     it.pass(3600 * SECOND);
     assert_eq!(it.jobs.len(), 0, "a stopped service is never started");
-    it.order(ServiceOrders { starts: 1, ..ServiceOrders::default() });
+    it.order(DesiredState { starts: 1, ..DesiredState::default() });
     assert_eq!(it.live().len(), 2);
     it.all_end(Outcome::Failed, Reason::ExitCode);
-    it.order(ServiceOrders { starts: 2, ..ServiceOrders::default() });
+    it.order(DesiredState { starts: 2, ..DesiredState::default() });
     assert_eq!(it.live().len(), 2, "whoever says start does not want to wait");
-    it.order(ServiceOrders { enabled: false, starts: 2, ..ServiceOrders::default() });
-    assert_eq!((it.live().len(), it.state().0), (0, State::Disabled));
+    it.order(DesiredState { enabled: false, starts: 2, ..DesiredState::default() });
+    assert_eq!((it.live().len(), it.state().0), (0, ServiceState::Disabled));
 }
 
 #[test]
 fn stop_while_it_starts_and_restart_while_it_stops() {
     let now = 1_000_000 * SECOND;
     let mut life = KeepAlive::new(policy(&json!({}), "g1"), 1, now);
-    life.step(now, [Event::DeadlineReached]);
-    life.step(now, [Event::RunsLoaded(Some(LoadedRuns::default()))]);
-    let effects = life.step(now, [Event::Observed(Arc::default())]);
-    let [Effect::WriteWishes(wishes)] = &effects[..] else { panic!("{effects:?}") };
+    life.step(now, [ServiceEvent::DeadlineReached]);
+    life.step(now, [ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default())))]);
+    let effects = life.step(now, [ServiceEvent::Run(RunEvent::Observed(Arc::default()))]);
+    let [ServiceEffect::Run(RunEffect::WriteWishes(wishes))] = &effects[..] else { panic!("{effects:?}") };
     let name = wishes[0].name.clone();
     // Stopped before its Job was asked for: it never is, and the run ends.
-    assert_eq!(life.step(now, [Event::Ordered(ServiceOrders { stopped: true, ..ServiceOrders::default() })]), []);
-    let effects = life.step(now, [Event::WishWritten(name, Some(WishAnswer::Written))]);
-    assert!(matches!(&effects[..], [Effect::WriteEnd(ended)] if ended.end.reason == Reason::Unwanted), "{effects:?}");
+    assert_eq!(life.step(now, [ServiceEvent::Desired(DesiredState { stopped: true, ..DesiredState::default() })]), []);
+    let effects = life.step(now, [ServiceEvent::Run(RunEvent::WishWritten(name, Some(WishAnswer::Written)))]);
+    assert!(
+        matches!(&effects[..], [ServiceEffect::Run(RunEffect::WriteEnd(ended))] if ended.end.reason == Reason::Unwanted),
+        "{effects:?}"
+    );
 
     let mut it = Service::begin(&json!({}));
     it.all_run();
-    it.order(ServiceOrders { stopped: true, ..ServiceOrders::default() });
-    it.order(ServiceOrders { starts: 1, restart_before: 1, ..ServiceOrders::default() });
+    it.order(DesiredState { stopped: true, ..DesiredState::default() });
+    it.order(DesiredState { starts: 1, restart_before: 1, ..DesiredState::default() });
     it.pass(5 * SECOND);
     assert_eq!(it.live().len(), 0, "not beside the one that ends");
     it.gone();
     assert_eq!(it.live().len(), 1);
     it.all_run();
-    assert_eq!(it.state(), (State::Running, 1), "and that one stays");
+    assert_eq!(it.state(), (ServiceState::Running, 1), "and that one stays");
 }
 
 #[test]
 fn a_lost_create_is_settled_before_a_stop_is_done() {
     let now = 1_000_000 * SECOND;
     let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
-    it.life.step(now, [Event::DeadlineReached]);
-    it.life.step(now, [Event::RunsLoaded(Some(LoadedRuns::default()))]);
-    let effects = it.life.step(now, [Event::Observed(Arc::default())]);
-    let [Effect::WriteWishes(wishes)] = &effects[..] else { panic!("{effects:?}") };
+    it.life.step(now, [ServiceEvent::DeadlineReached]);
+    it.life.step(now, [ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default())))]);
+    let effects = it.life.step(now, [ServiceEvent::Run(RunEvent::Observed(Arc::default()))]);
+    let [ServiceEffect::Run(RunEffect::WriteWishes(wishes))] = &effects[..] else { panic!("{effects:?}") };
     let name = wishes[0].name.clone();
-    it.life.step(now, [Event::WishWritten(name.clone(), Some(WishAnswer::Written))]);
-    it.order(ServiceOrders { stopped: true, ..ServiceOrders::default() });
-    it.feed(Event::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after: None }));
+    it.life.step(now, [ServiceEvent::Run(RunEvent::WishWritten(name.clone(), Some(WishAnswer::Written)))]);
+    it.order(DesiredState { stopped: true, ..DesiredState::default() });
+    it.feed(ServiceEvent::Run(RunEvent::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after: None })));
     it.pass(10 * SECOND);
     assert!(!it.life.status(it.now).live.is_empty(), "it may still come");
     it.jobs.insert(name, job("late", 0, "g1"));
@@ -214,18 +221,18 @@ fn another_generation_replaces_and_never_two_at_once() {
     let mut it = Service::begin(&json!({"replicas": 2}));
     it.all_run();
     it.generation = "g2".into();
-    it.feed(Event::ServiceConfigured(Box::new(policy(&json!({"replicas": 2}), "g2"))));
-    assert_eq!((it.live().len(), it.state().0), (0, State::Restart));
+    it.feed(ServiceEvent::Configured(Box::new(policy(&json!({"replicas": 2}), "g2"))));
+    assert_eq!((it.live().len(), it.state().0), (0, ServiceState::Restart));
     it.gone();
     assert_eq!(it.live().len(), 2, "at once");
     assert!(it.jobs.values().all(|job| &*job.config_hash == "g2"));
     // Fewer replicas: the last goes. More: one is added.
     it.all_run();
-    it.feed(Event::ServiceConfigured(Box::new(policy(&json!({}), "g2"))));
+    it.feed(ServiceEvent::Configured(Box::new(policy(&json!({}), "g2"))));
     it.gone();
-    assert_eq!((it.live().len(), it.state()), (1, (State::Running, 1)));
-    it.feed(Event::ServiceConfigured(Box::new(policy(&json!({"replicas": 3}), "g2"))));
-    assert_eq!((it.live().len(), it.state()), (3, (State::Started, 1)));
+    assert_eq!((it.live().len(), it.state()), (1, (ServiceState::Running, 1)));
+    it.feed(ServiceEvent::Configured(Box::new(policy(&json!({"replicas": 3}), "g2"))));
+    assert_eq!((it.live().len(), it.state()), (3, (ServiceState::Started, 1)));
 }
 
 #[test]
@@ -237,16 +244,20 @@ fn what_lives_is_adopted_after_a_restart() {
     after.jobs.clone_from(&it.jobs);
     // It is not ready just now.
     after.jobs.values_mut().for_each(|job| job.address = None);
-    after.life.step(after.now, [Event::DeadlineReached]);
+    after.life.step(after.now, [ServiceEvent::DeadlineReached]);
     let name = it.jobs.keys().next().unwrap().clone();
     let unfinished = vec![LoadedRun { name, slot: 0, uid: None, age: 3600 * SECOND, starts: Some(0) }];
-    after.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, restarts: 4, ..LoadedRuns::default() })));
+    after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns {
+        unfinished,
+        restarts: 4,
+        ..LoadedRuns::default()
+    }))));
     after.view();
     after.pass(10 * SECOND);
     assert_eq!(after.live(), it.live(), "nothing is killed by a restart");
     assert_eq!(after.life.status(after.now).restarts, 4);
     after.all_run();
-    assert_eq!(after.state(), (State::Running, 1));
+    assert_eq!(after.state(), (ServiceState::Running, 1));
 }
 
 #[test]
@@ -255,26 +266,29 @@ fn once_is_once_until_somebody_says_start() {
     it.all_run();
     it.all_end(Outcome::Succeeded, Reason::Completed);
     it.pass(3600 * SECOND);
-    assert_eq!((it.live().len(), it.state().0), (0, State::NotStarted));
+    assert_eq!((it.live().len(), it.state().0), (0, ServiceState::NotStarted));
     assert!(!it.life.status(it.now).wanted, "it has had its start");
-    it.order(ServiceOrders { starts: 1, ..ServiceOrders::default() });
+    it.order(DesiredState { starts: 1, ..DesiredState::default() });
     assert_eq!(it.live().len(), 1);
     it.all_end(Outcome::Failed, Reason::ExitCode);
     it.pass(3600 * SECOND);
-    assert_eq!((it.live().len(), it.state().0), (0, State::Failed));
+    assert_eq!((it.live().len(), it.state().0), (0, ServiceState::Failed));
 
     // A replica that is replaced has not had its start.
     let mut replaced = Service::begin(&json!({"keepAlive": false}));
     replaced.all_run();
-    replaced.feed(Event::ServiceConfigured(Box::new(policy(&json!({"keepAlive": false}), "g2"))));
+    replaced.feed(ServiceEvent::Configured(Box::new(policy(&json!({"keepAlive": false}), "g2"))));
     replaced.generation = "g2".into();
     replaced.gone();
     assert_eq!(replaced.live().len(), 1);
 
     // Also after a restart.
     let mut after = Service::of(KeepAlive::new(policy(&json!({"keepAlive": false}), "g1"), 2, it.now), it.now);
-    after.life.step(after.now, [Event::Ordered(ServiceOrders { starts: 1, ..ServiceOrders::default() })]);
-    after.feed(Event::RunsLoaded(Some(LoadedRuns { starts: [(0, 1)].into(), ..LoadedRuns::default() })));
+    after.life.step(after.now, [ServiceEvent::Desired(DesiredState { starts: 1, ..DesiredState::default() })]);
+    after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns {
+        starts: [(0, 1)].into(),
+        ..LoadedRuns::default()
+    }))));
     after.view();
     after.pass(3600 * SECOND);
     assert_eq!(after.jobs.len(), 0);
@@ -285,16 +299,16 @@ fn it_waits_for_its_turn_to_start_and_to_stop() {
     let mut it = Service::begin(&json!({}));
     it.all_run();
     let turn = |start: Option<&str>, stop: Option<&str>| {
-        Event::Turned(Turn { start_after: start.map(Into::into), stop_after: stop.map(Into::into) })
+        ServiceEvent::WaitsFor(WaitsFor { start_after: start.map(Into::into), stop_after: stop.map(Into::into) })
     };
     it.feed(turn(Some("redis"), Some("web")));
-    assert_eq!(it.state(), (State::Running, 1), "whom it needs may go away later");
-    it.order(ServiceOrders { stopped: true, ..ServiceOrders::default() });
+    assert_eq!(it.state(), (ServiceState::Running, 1), "whom it needs may go away later");
+    it.order(DesiredState { stopped: true, ..DesiredState::default() });
     it.pass(60 * SECOND);
     assert_eq!((it.live().len(), it.error()), (1, "stops after web".into()));
     it.feed(turn(Some("redis"), None));
     it.gone();
-    it.order(ServiceOrders { starts: 1, ..ServiceOrders::default() });
+    it.order(DesiredState { starts: 1, ..DesiredState::default() });
     it.pass(60 * SECOND);
     assert_eq!((it.live().len(), it.error()), (0, "waits for redis".into()));
     it.feed(turn(None, None));
@@ -305,24 +319,24 @@ fn it_waits_for_its_turn_to_start_and_to_stop() {
 fn a_pod_that_does_not_end_is_killed_or_it_is_said_that_it_can_not_be() {
     let mut it = Service::begin(&json!({"stopTimeout": "20s"}));
     it.all_run();
-    it.order(ServiceOrders { stopped: true, ..ServiceOrders::default() });
+    it.order(DesiredState { stopped: true, ..DesiredState::default() });
     it.pass(29 * SECOND);
-    assert!(!it.transcript.iter().any(|line| line.contains("KillPods")), "its grace is not over");
+    assert!(!it.transcript.iter().any(|line| line.contains("ForceDeletePods")), "its grace is not over");
     it.pass(2 * SECOND);
-    assert_eq!(it.state().0, State::Failed);
+    assert_eq!(it.state().0, ServiceState::Failed);
     assert!(it.error().starts_with("could not halt"), "{}", it.error());
-    it.order(ServiceOrders { starts: 1, ..ServiceOrders::default() });
+    it.order(DesiredState { starts: 1, ..DesiredState::default() });
     it.pass(60 * SECOND);
     assert_eq!(it.jobs.len(), 1, "never started beside it");
-    let kills = it.transcript.iter().filter(|line| line.contains("KillPods")).count();
+    let kills = it.transcript.iter().filter(|line| line.contains("ForceDeletePods")).count();
     assert!(kills > 1, "it is tried again");
     it.gone();
     it.all_run();
-    assert_eq!(it.state(), (State::Running, 1));
+    assert_eq!(it.state(), (ServiceState::Running, 1));
 
-    it.order(ServiceOrders { stopped: true, halted: true, starts: 1, ..ServiceOrders::default() });
+    it.order(DesiredState { stopped: true, halted: true, starts: 1, ..DesiredState::default() });
     it.pass(SECOND);
-    let later = it.transcript.iter().filter(|line| line.contains("KillPods")).count();
+    let later = it.transcript.iter().filter(|line| line.contains("ForceDeletePods")).count();
     assert!(later > kills, "halt waits for nothing");
 }
 
@@ -330,7 +344,7 @@ fn a_pod_that_does_not_end_is_killed_or_it_is_said_that_it_can_not_be() {
 fn what_has_left_the_file_is_stopped_and_then_done() {
     let mut it = Service::begin(&json!({"replicas": 2}));
     it.all_run();
-    it.feed(Event::Drain);
+    it.feed(ServiceEvent::Run(RunEvent::Drain));
     assert!(it.live().is_empty() && !it.life.is_done());
     it.gone();
     it.pass(SECOND);
@@ -342,9 +356,9 @@ fn the_jobs_of_a_queue_of_the_same_name_run_to_their_end() {
     let now = 1_000_000 * SECOND;
     let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
     it.jobs.insert(JobName("old".into()), SeenJob { kind: Kind::Queue, ..job("old", 0, "other") });
-    it.life.step(now, [Event::DeadlineReached]);
+    it.life.step(now, [ServiceEvent::DeadlineReached]);
     let unfinished = vec![LoadedRun { name: JobName("old".into()), slot: 0, uid: None, age: SECOND, starts: None }];
-    it.feed(Event::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
+    it.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     it.all_run();
     it.pass(3600 * SECOND);
     assert_eq!(it.live(), ["old"]);

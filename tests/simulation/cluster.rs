@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::decide::{
-    digest::{JobDigest, PodDigest},
-    event::{CheckAnswer, CreateAnswer, DeleteAnswer, Wish},
-    names::{ANNOTATION_NAME, ANNOTATION_SLOT},
-    observation::{Observed, SeenJob, observe},
-    run::JobName,
+    decision::Wish,
+    outcome::JobName,
+    pod::{
+        digest::{JobDigest, PodDigest},
+        names::{ANNOTATION_NAME, ANNOTATION_SLOT},
+        observation::{Observed, SeenJob, observe},
+    },
+    run::event::{CreateAnswer, DeleteAnswer, GetAnswer},
 };
 use k8s_openapi::{
     api::{
@@ -160,10 +163,10 @@ impl Cluster {
         CreateAnswer::Exists { uid: uid.into() }
     }
 
-    pub(crate) fn check(&self, name: &JobName, now: Duration) -> CheckAnswer {
+    pub(crate) fn check(&self, name: &JobName, now: Duration) -> GetAnswer {
         match self.digest(name) {
-            Some(pair) => CheckAnswer::Found(Box::new(seen(&pair, now))),
-            None => CheckAnswer::Absent,
+            Some(pair) => GetAnswer::Found(Box::new(seen(&pair, now))),
+            None => GetAnswer::Absent,
         }
     }
 

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use job_chief::decide::{
-    event::{Effect, Event, Wish, WishAnswer},
-    lifecycle::Lifecycle,
-    policy::REQUEST_TIMEOUT,
-    run::JobName,
+    decision::Wish,
+    outcome::JobName,
+    queue::{
+        event::{QueueEffect, QueueEvent},
+        lifecycle::Lifecycle,
+    },
+    run::{
+        event::{RunEffect, RunEvent, WishAnswer},
+        policy::REQUEST_TIMEOUT,
+    },
 };
 
 use crate::{
@@ -28,11 +34,11 @@ impl World {
         }
         if self.strikes(Fault::Stop, 20) {
             self.stopped = true;
-            self.feed(Event::Stop);
+            self.feed(QueueEvent::Run(RunEvent::Stop));
         }
         if !self.left && self.strikes_later(Fault::LeavesTheFile, 60) {
             self.left = true;
-            self.feed(Event::Drain);
+            self.feed(QueueEvent::Run(RunEvent::Drain));
         }
         if self.strikes(Fault::Pause, 10) {
             self.paused = !self.paused;
@@ -46,13 +52,13 @@ impl World {
             self.policy.messages_per_job = 1 + self.later_dice.roll(3);
             self.policy.wait_after_failure = secs(self.later_dice.roll(9));
             let other_queue = self.later_dice.once_in(3);
-            self.feed(Event::Configured { policy: Box::new(self.policy.clone()), other_queue });
+            self.feed(QueueEvent::Configured { policy: Box::new(self.policy.clone()), other_queue });
         }
         if self.strikes_later(Fault::Frozen, 12) {
             self.freeze();
         }
         if self.strikes(Fault::ViewStale, 8) {
-            self.feed(Event::ViewStale);
+            self.feed(QueueEvent::Run(RunEvent::ViewStale));
         }
         let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
         if names.is_empty() {
@@ -82,7 +88,7 @@ impl World {
         let in_flight = std::mem::take(&mut self.in_flight);
         // What had been sent when it froze is on its way.
         for effect in &in_flight {
-            if let (Effect::CreateJob(wish), true) = (effect, self.later_dice.once_in(3)) {
+            if let (QueueEffect::Run(RunEffect::CreateJob(wish)), true) = (effect, self.later_dice.once_in(3)) {
                 self.late.push((wish.clone(), self.now + REQUEST_TIMEOUT));
             }
         }
@@ -96,12 +102,14 @@ impl World {
         let effect = self.later_dice.draw(&mut in_flight);
         let now = self.now;
         let events = match effect {
-            None => vec![Event::DeadlineReached],
+            None => vec![QueueEvent::DeadlineReached],
             Some(effect) => match effect {
-                Effect::LoadRuns | Effect::CheckJob(_) => self.perform(&effect),
-                Effect::ReadDepth(request) => vec![Event::DepthRead(Some(self.look(&request)))],
-                Effect::WriteWishes(wishes) => {
-                    let refused = |wish: &Wish| Event::WishWritten(wish.name.clone(), Some(WishAnswer::SlotTaken));
+                QueueEffect::Run(RunEffect::LoadRuns) | QueueEffect::Run(RunEffect::GetJob(_)) => self.perform(&effect),
+                QueueEffect::ReadDepth(request) => vec![QueueEvent::DepthRead(Some(self.look(&request)))],
+                QueueEffect::Run(RunEffect::WriteWishes(wishes)) => {
+                    let refused = |wish: &Wish| {
+                        QueueEvent::Run(RunEvent::WishWritten(wish.name.clone(), Some(WishAnswer::SlotTaken)))
+                    };
                     wishes.iter().map(refused).collect()
                 }
                 held => Self::unanswered(&held),
@@ -116,7 +124,7 @@ impl World {
     fn restart(&mut self) {
         let seed = self.dice.roll(u64::MAX);
         for effect in std::mem::take(&mut self.in_flight) {
-            if let Effect::CreateJob(wish) = effect {
+            if let QueueEffect::Run(RunEffect::CreateJob(wish)) = effect {
                 self.late.push((wish, self.now + REQUEST_TIMEOUT));
             }
         }
@@ -134,7 +142,7 @@ impl World {
         // The file may have changed back meanwhile.
         self.left = self.left && self.later_dice.once_in(2);
         if self.left {
-            self.feed(Event::Drain);
+            self.feed(QueueEvent::Run(RunEvent::Drain));
         }
     }
 
@@ -157,7 +165,7 @@ impl World {
 
     /// What people say, whole.
     pub(crate) fn tell_switches(&mut self) {
-        self.feed(Event::Switched { paused: self.paused, asked: self.asked });
+        self.feed(QueueEvent::Switched { paused: self.paused, requested: self.asked });
     }
 
     /// What has left the file is done when its last run is; then it comes back.

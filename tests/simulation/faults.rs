@@ -1,5 +1,7 @@
 //! The kinds of faults, which of them are on, and how often each has struck.
 
+use job_chief::decide::run::event::{CreateAnswer, DeleteAnswer, GetAnswer, RunEffect, RunEvent};
+
 /// What may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -76,5 +78,23 @@ impl Counters {
             self.struck[at] += other.struck[at];
             self.in_flight[at] += other.in_flight[at];
         }
+    }
+}
+
+/// What a request of runs is answered with that was lost.
+pub(crate) fn run_unanswered(effect: &RunEffect) -> Vec<RunEvent> {
+    match effect {
+        RunEffect::LoadRuns => vec![RunEvent::RunsLoaded(None)],
+        RunEffect::WriteWishes(wishes) => {
+            wishes.iter().map(|wish| RunEvent::WishWritten(wish.name.clone(), None)).collect()
+        }
+        RunEffect::CreateJob(wish) => {
+            vec![RunEvent::CreateAnswered(wish.name.clone(), CreateAnswer::Unanswered { retry_after: None })]
+        }
+        RunEffect::GetJob(name) => vec![RunEvent::GetAnswered(name.clone(), GetAnswer::Unanswered)],
+        RunEffect::DeleteJob { name, .. } => {
+            vec![RunEvent::DeleteAnswered(name.clone(), DeleteAnswer::Unanswered)]
+        }
+        RunEffect::WriteEnd(ended) => vec![RunEvent::EndWritten(ended.name.clone(), false)],
     }
 }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use job_chief::decide::{
-    backoff::BackoffPolicy,
-    policy::{Policy, RunPolicy},
-};
+use job_chief::decide::{backoff::BackoffPolicy, queue::policy::QueuePolicy, run::policy::RunPolicy};
 
 use crate::dice::Dice;
 
@@ -13,8 +10,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub(crate) fn random_policy(dice: &mut Dice) -> Policy {
-    Policy {
+pub(crate) fn random_policy(dice: &mut Dice) -> QueuePolicy {
+    QueuePolicy {
         runs: RunPolicy {
             instance: "sim".into(),
             name: "resize".into(),

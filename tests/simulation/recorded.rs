@@ -4,10 +4,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::decide::{
-    digest::{JobDigest, PodDigest},
-    event::{Decision, Wish},
-    observation::{Phase, SeenJob, observe},
-    run::{JobName, Reason},
+    decision::{Decision, Wish},
+    outcome::{JobName, Reason},
+    pod::{
+        digest::{JobDigest, PodDigest},
+        observation::{Phase, SeenJob, observe},
+    },
 };
 use serde_json::Value;
 

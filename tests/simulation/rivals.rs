@@ -9,13 +9,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use job_chief::{
     config::job_config::JobConfig,
     decide::{
-        event::{CheckAnswer, CreateAnswer, DeleteAnswer, Effect, Event, LoadedRun, LoadedRuns, Wish, WishAnswer},
+        decision::Wish,
         lease::{Answer, Ask, Lease, Record},
-        lifecycle::Lifecycle,
-        observation::{Observed, Phase, SeenJob},
-        policy::Policy,
-        run::JobName,
-        scale::Look,
+        outcome::JobName,
+        pod::observation::{Observed, Phase, SeenJob},
+        queue::{
+            event::{QueueEffect, QueueEvent},
+            lifecycle::Lifecycle,
+            policy::QueuePolicy,
+            scale::Look,
+        },
+        run::event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
     },
 };
 
@@ -40,7 +44,7 @@ pub(crate) struct Budget {
 struct Process {
     lease: Lease,
     /// While it leads: the term, the core, and what it has on its way.
-    leading: Option<(u64, Lifecycle, Vec<Effect>)>,
+    leading: Option<(u64, Lifecycle, Vec<QueueEffect>)>,
     frozen: bool,
     lives: u8,
 }
@@ -93,8 +97,8 @@ const START: Duration = Duration::from_secs(1_000);
 /// A frozen process is left alone for as long as it takes another to follow.
 const FROZEN_FOR: Duration = Duration::from_secs(5);
 
-fn policy() -> Policy {
-    Policy { jobs_max: 1, fetch_grace: Duration::from_secs(3_600), ..Policy::of(&JobConfig::left("q"), "i") }
+fn policy() -> QueuePolicy {
+    QueuePolicy { jobs_max: 1, fetch_grace: Duration::from_secs(3_600), ..QueuePolicy::of(&JobConfig::left("q"), "i") }
 }
 
 impl Process {
@@ -108,7 +112,7 @@ impl Process {
         self.lease.term().filter(|(_, until)| now < *until).map(|(term, _)| term)
     }
 
-    fn step(&mut self, now: Duration, event: Event) {
+    fn step(&mut self, now: Duration, event: QueueEvent) {
         if let Some((_, life, in_flight)) = &mut self.leading {
             in_flight.extend(life.step(now, [event]));
         }
@@ -119,8 +123,14 @@ impl Process {
         let (_, _, in_flight) = self.leading.as_ref().filter(|_| !self.frozen)?;
         in_flight.iter().position(|effect| {
             let changes = [
-                matches!(effect, Effect::WriteWishes(_) | Effect::WriteEnd(_)),
-                matches!(effect, Effect::CreateJob(_) | Effect::DeleteJob { .. }),
+                matches!(
+                    effect,
+                    QueueEffect::Run(RunEffect::WriteWishes(_)) | QueueEffect::Run(RunEffect::WriteEnd(_))
+                ),
+                matches!(
+                    effect,
+                    QueueEffect::Run(RunEffect::CreateJob(_)) | QueueEffect::Run(RunEffect::DeleteJob { .. })
+                ),
             ];
             !changes.contains(&true)
         })
@@ -136,7 +146,7 @@ impl Process {
             let seed = 1 + index as u64 * 1_000_003 + term * 7_919;
             (term, Lifecycle::new(policy(), seed, now), vec![])
         });
-        self.step(now, Event::Observed(Arc::new(view)));
+        self.step(now, QueueEvent::Run(RunEvent::Observed(Arc::new(view))));
     }
 }
 
@@ -215,7 +225,7 @@ impl World {
             Step::View(index) => {
                 self.budget.views -= 1;
                 let (now, view) = (self.now, self.view());
-                self.processes[index].step(now, Event::Observed(Arc::new(view)));
+                self.processes[index].step(now, QueueEvent::Run(RunEvent::Observed(Arc::new(view))));
             }
             Step::Freeze(index) => {
                 self.budget.freezes -= 1;
@@ -247,7 +257,7 @@ impl World {
                 }
                 self.now = self.now.max(due);
                 let now = self.now;
-                self.processes[index].step(now, Event::DeadlineReached);
+                self.processes[index].step(now, QueueEvent::DeadlineReached);
             }
         }
         for index in 0..2 {
@@ -264,7 +274,7 @@ impl World {
         self.now = self.due().expect("something is due");
         let now = self.now;
         for process in self.processes.iter_mut().filter(|process| !process.frozen) {
-            process.step(now, Event::DeadlineReached);
+            process.step(now, QueueEvent::DeadlineReached);
         }
         self.lease(first, answered);
         self.lease(1 - first, true);
@@ -313,45 +323,49 @@ impl World {
         // The last look before a request is written, and the term that a statement carries.
         let (sent, current) = (holds == Some(term), self.record.term == term);
         let events = match effect {
-            Effect::LoadRuns => vec![Event::RunsLoaded(answered.then(|| self.load()))],
-            Effect::ReadDepth(_) => vec![Event::DepthRead(answered.then(|| self.look()))],
-            Effect::WriteWishes(wishes) => wishes
+            QueueEffect::Run(RunEffect::LoadRuns) => {
+                vec![QueueEvent::Run(RunEvent::RunsLoaded(answered.then(|| self.load())))]
+            }
+            QueueEffect::ReadDepth(_) => vec![QueueEvent::DepthRead(answered.then(|| self.look()))],
+            QueueEffect::Run(RunEffect::WriteWishes(wishes)) => wishes
                 .into_iter()
                 .map(|wish| {
                     let answer = self.wish(&wish, current);
-                    Event::WishWritten(wish.name, answered.then_some(answer))
+                    QueueEvent::Run(RunEvent::WishWritten(wish.name, answered.then_some(answer)))
                 })
                 .collect(),
-            Effect::CreateJob(wish) => {
+            QueueEffect::Run(RunEffect::CreateJob(wish)) => {
                 if sent {
                     self.create(&wish);
                 }
                 let exists = CreateAnswer::Exists { uid: wish.name.0.as_str().into() };
                 let unanswered = CreateAnswer::Unanswered { retry_after: None };
-                vec![Event::CreateAnswered(wish.name, if sent && answered { exists } else { unanswered })]
+                vec![QueueEvent::Run(RunEvent::CreateAnswered(
+                    wish.name,
+                    if sent && answered { exists } else { unanswered },
+                ))]
             }
-            Effect::CheckJob(name) => {
+            QueueEffect::Run(RunEffect::GetJob(name)) => {
                 let found =
-                    self.view().jobs.remove(&name).map_or(CheckAnswer::Absent, |job| CheckAnswer::Found(Box::new(job)));
-                vec![Event::Checked(name, if answered { found } else { CheckAnswer::Unanswered })]
+                    self.view().jobs.remove(&name).map_or(GetAnswer::Absent, |job| GetAnswer::Found(Box::new(job)));
+                vec![QueueEvent::Run(RunEvent::GetAnswered(name, if answered { found } else { GetAnswer::Unanswered }))]
             }
-            Effect::DeleteJob { name, .. } => {
+            QueueEffect::Run(RunEffect::DeleteJob { name, .. }) => {
                 if sent {
                     let ended = self.jobs.get(&name).is_none_or(|job| job.ended_at.is_some());
                     assert!(ended, "invariant: a_running_job_is_never_deleted ({name})");
                     self.jobs.remove(&name);
                 }
                 let answer = if sent && answered { DeleteAnswer::Accepted } else { DeleteAnswer::Unanswered };
-                vec![Event::DeleteAnswered(name, answer)]
+                vec![QueueEvent::Run(RunEvent::DeleteAnswered(name, answer))]
             }
-            Effect::WriteEnd(ended) => {
+            QueueEffect::Run(RunEffect::WriteEnd(ended)) => {
                 if let Some(row) = self.rows.get_mut(&ended.name).filter(|_| current) {
                     row.ended = true;
                 }
-                vec![Event::EndWritten(ended.name, answered && current)]
+                vec![QueueEvent::Run(RunEvent::EndWritten(ended.name, answered && current))]
             }
-            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("no service is here"),
-            Effect::WriteNotes(_) => vec![Event::NotesWritten(true)],
+            QueueEffect::WriteLog(_) => vec![QueueEvent::LogWritten(true)],
         };
         for event in events {
             self.processes[index].step(now, event);
@@ -400,9 +414,9 @@ impl World {
         let seen = |(name, job): (&JobName, &Job)| {
             let phase = match job.ended_at {
                 Some(at) => Phase::Ended {
-                    end: job_chief::decide::run::End::new(
-                        job_chief::decide::run::Outcome::Succeeded,
-                        job_chief::decide::run::Reason::Completed,
+                    end: job_chief::decide::outcome::End::new(
+                        job_chief::decide::outcome::Outcome::Succeeded,
+                        job_chief::decide::outcome::Reason::Completed,
                     ),
                     terminal: true,
                     explained: true,

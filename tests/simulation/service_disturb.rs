@@ -1,10 +1,16 @@
 //! What disturbs a service, and what people say of it.
 
 use job_chief::decide::{
-    event::{Effect, Event, WishAnswer},
-    keep_alive::{KeepAlive, ServiceOrders},
-    policy::REQUEST_TIMEOUT,
-    run::JobName,
+    outcome::JobName,
+    run::{
+        event::{RunEffect, RunEvent, WishAnswer},
+        policy::REQUEST_TIMEOUT,
+    },
+    service::{
+        desired::DesiredState,
+        event::{ServiceEffect, ServiceEvent},
+        keep_alive::KeepAlive,
+    },
 };
 
 use crate::{
@@ -36,23 +42,23 @@ impl ServiceWorld {
         if self.strikes(Fault::Verb, 4) {
             let starts = self.orders.starts + 1;
             match self.dice.roll(5) {
-                0 => self.orders = ServiceOrders { stopped: true, ..self.orders },
-                1 => self.orders = ServiceOrders { stopped: false, halted: false, starts, ..self.orders },
-                2 => self.orders = ServiceOrders { stopped: false, starts, restart_before: starts, ..self.orders },
-                3 => self.orders = ServiceOrders { stopped: true, halted: true, ..self.orders },
+                0 => self.orders = DesiredState { stopped: true, ..self.orders },
+                1 => self.orders = DesiredState { stopped: false, halted: false, starts, ..self.orders },
+                2 => self.orders = DesiredState { stopped: false, starts, restart_before: starts, ..self.orders },
+                3 => self.orders = DesiredState { stopped: true, halted: true, ..self.orders },
                 _ => self.orders.enabled = !self.orders.enabled,
             }
-            self.feed(Event::Ordered(self.orders));
+            self.feed(ServiceEvent::Desired(self.orders));
         }
         if !self.left && self.strikes(Fault::Reconfigured, 12) {
             self.generation += 1;
             self.config.replicas = 1 + u32::try_from(self.dice.roll(3)).unwrap();
             self.fewest = self.fewest.min(self.config.replicas);
-            self.feed(Event::ServiceConfigured(Box::new(self.policy())));
+            self.feed(ServiceEvent::Configured(Box::new(self.policy())));
         }
         if !self.left && self.strikes(Fault::LeavesTheFile, 40) {
             self.left = true;
-            self.feed(Event::Drain);
+            self.feed(ServiceEvent::Run(RunEvent::Drain));
         }
     }
 
@@ -70,7 +76,7 @@ impl ServiceWorld {
             self.begin_anew();
         }
         if self.strikes(Fault::ViewStale, 8) {
-            self.feed(Event::ViewStale);
+            self.feed(ServiceEvent::Run(RunEvent::ViewStale));
         }
         let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
         if names.is_empty() {
@@ -92,7 +98,7 @@ impl ServiceWorld {
 
     pub(crate) fn restart(&mut self) {
         for effect in std::mem::take(&mut self.in_flight) {
-            if let Effect::CreateJob(wish) = effect {
+            if let ServiceEffect::Run(RunEffect::CreateJob(wish)) = effect {
                 self.late.push((wish, self.now + REQUEST_TIMEOUT));
             }
         }
@@ -104,9 +110,9 @@ impl ServiceWorld {
         self.answers.clear();
         self.views = Views::default();
         let orders = self.orders;
-        self.feed(Event::Ordered(orders));
+        self.feed(ServiceEvent::Desired(orders));
         if self.left {
-            self.feed(Event::Drain);
+            self.feed(ServiceEvent::Run(RunEvent::Drain));
         }
     }
 
@@ -114,11 +120,14 @@ impl ServiceWorld {
     pub(crate) fn thaw(&mut self) {
         let Some((mut life, mut in_flight)) = self.frozen.take() else { return };
         let events = match in_flight.pop() {
-            None => vec![Event::DeadlineReached],
-            Some(effect @ (Effect::LoadRuns | Effect::CheckJob(_))) => self.perform(&effect),
-            Some(Effect::WriteWishes(wishes)) => {
-                wishes.iter().map(|wish| Event::WishWritten(wish.name.clone(), Some(WishAnswer::SlotTaken))).collect()
+            None => vec![ServiceEvent::DeadlineReached],
+            Some(effect @ (ServiceEffect::Run(RunEffect::LoadRuns) | ServiceEffect::Run(RunEffect::GetJob(_)))) => {
+                self.perform(&effect)
             }
+            Some(ServiceEffect::Run(RunEffect::WriteWishes(wishes))) => wishes
+                .iter()
+                .map(|wish| ServiceEvent::Run(RunEvent::WishWritten(wish.name.clone(), Some(WishAnswer::SlotTaken))))
+                .collect(),
             Some(held) => unanswered(&held),
         };
         in_flight.extend(life.step(self.now, events));

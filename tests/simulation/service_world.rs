@@ -11,12 +11,19 @@ use std::{
 use job_chief::{
     config::{jobs_file, service_config::ServiceConfig},
     decide::{
-        event::{CreateAnswer, Effect, Event, KillAnswer, Wish},
-        keep_alive::{KeepAlive, ServiceOrders},
-        names::{LABEL_CONFIG_HASH, LABEL_TYPE},
-        policy::REQUEST_TIMEOUT,
-        run::JobName,
-        service::ServicePolicy,
+        decision::Wish,
+        outcome::JobName,
+        pod::names::{LABEL_CONFIG_HASH, LABEL_TYPE},
+        run::{
+            event::{CreateAnswer, RunEffect, RunEvent},
+            policy::REQUEST_TIMEOUT,
+        },
+        service::{
+            desired::DesiredState,
+            event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
+            keep_alive::KeepAlive,
+            policy::ServicePolicy,
+        },
     },
 };
 use serde_json::json;
@@ -24,9 +31,10 @@ use serde_json::json;
 use crate::{
     cluster::{Cluster, Fate, observed},
     dice::Dice,
+    faults::run_unanswered,
     store::Store,
     views::Views,
-    world::{World, secs},
+    world::secs,
 };
 
 /// What may go wrong, and what people do.
@@ -69,15 +77,15 @@ pub(crate) struct ServiceWorld {
     pub(crate) generation: u64,
     /// Replicas that were ever wanted, at the least.
     pub(crate) fewest: u32,
-    pub(crate) orders: ServiceOrders,
+    pub(crate) orders: DesiredState,
     pub(crate) left: bool,
     pub(crate) store_away: bool,
     pub(crate) quiet: bool,
-    pub(crate) in_flight: Vec<Effect>,
-    pub(crate) answers: Vec<Event>,
+    pub(crate) in_flight: Vec<ServiceEffect>,
+    pub(crate) answers: Vec<ServiceEvent>,
     pub(crate) late: Vec<(Wish, Duration)>,
     pub(crate) views: Views,
-    pub(crate) frozen: Option<(KeepAlive, Vec<Effect>)>,
+    pub(crate) frozen: Option<(KeepAlive, Vec<ServiceEffect>)>,
     /// Jobs of which something was wrong: these may be given up.
     pub(crate) blemished: BTreeSet<JobName>,
     /// Jobs that serve this generation and were started by this many starts.
@@ -108,7 +116,7 @@ impl ServiceWorld {
             fewest: config.replicas,
             config,
             generation: 0,
-            orders: ServiceOrders::default(),
+            orders: DesiredState::default(),
             left: false,
             store_away: false,
             quiet: false,
@@ -121,7 +129,7 @@ impl ServiceWorld {
             made: BTreeMap::new(),
             struck: BTreeSet::new(),
         };
-        world.feed(Event::DeadlineReached);
+        world.feed(ServiceEvent::DeadlineReached);
         world
     }
 
@@ -141,15 +149,15 @@ impl ServiceWorld {
         self.orders.enabled && !self.orders.stopped && !self.left
     }
 
-    pub(crate) fn feed(&mut self, event: Event) {
+    pub(crate) fn feed(&mut self, event: ServiceEvent) {
         let told = std::env::var_os("SIMULATION_TRACE").map(|_| format!("{event:?}"));
         let effects = self.life.step(self.now, [event]);
         if let Some(told) = told {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
         }
         for effect in &effects {
-            let starts = matches!(effect, Effect::CreateJob(_))
-                || matches!(effect, Effect::WriteWishes(wishes) if wishes.iter().any(|wish| wish.adopted.is_none()));
+            let starts = matches!(effect, ServiceEffect::Run(RunEffect::CreateJob(_)))
+                || matches!(effect, ServiceEffect::Run(RunEffect::WriteWishes(wishes)) if wishes.iter().any(|wish| wish.adopted.is_none()));
             assert!(!starts || self.views.delivered, "invariant: nothing_is_created_before_the_first_view");
             assert!(!starts || self.is_wanted(), "invariant: a_stopped_service_is_never_started: {effect:?}");
         }
@@ -189,7 +197,7 @@ impl ServiceWorld {
 
     pub(crate) fn deadline(&mut self) {
         if self.life.deadline().is_some_and(|at| at <= self.now) {
-            self.feed(Event::DeadlineReached);
+            self.feed(ServiceEvent::DeadlineReached);
             let next = self.life.deadline();
             assert!(next.is_none_or(|at| at > self.now), "invariant: no_deadline_is_passed_over: {next:?}");
         }
@@ -212,7 +220,7 @@ impl ServiceWorld {
         }
         let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
         if let Some(seen) = self.views.deliver(returned, self.now) {
-            self.feed(Event::Observed(Arc::new(seen)));
+            self.feed(ServiceEvent::Run(RunEvent::Observed(Arc::new(seen))));
         }
     }
 
@@ -222,14 +230,19 @@ impl ServiceWorld {
         let Some(effect) = self.dice.draw(&mut self.in_flight) else { return };
         let lost = self.strikes(Fault::RequestLost, 25);
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
-        if let (true, Effect::Probe { name, .. }) = (lost || answer_lost, &effect) {
+        if let (true, ServiceEffect::CheckHealth { name, .. }) = (lost || answer_lost, &effect) {
             self.blemished.insert(name.clone());
         }
-        let to_store = matches!(effect, Effect::LoadRuns | Effect::WriteWishes(_) | Effect::WriteEnd(_));
+        let to_store = matches!(
+            effect,
+            ServiceEffect::Run(RunEffect::LoadRuns)
+                | ServiceEffect::Run(RunEffect::WriteWishes(_))
+                | ServiceEffect::Run(RunEffect::WriteEnd(_))
+        );
         if lost || (to_store && self.store_away) {
             return self.answer(unanswered(&effect));
         }
-        if let Effect::CreateJob(wish) = &effect
+        if let ServiceEffect::Run(RunEffect::CreateJob(wish)) = &effect
             && !answer_lost
             && self.strikes(Fault::RequestLate, 6)
         {
@@ -240,7 +253,7 @@ impl ServiceWorld {
         self.answer(if answer_lost { unanswered(&effect) } else { answers });
     }
 
-    pub(crate) fn answer(&mut self, events: Vec<Event>) {
+    pub(crate) fn answer(&mut self, events: Vec<ServiceEvent>) {
         for event in events {
             if self.dice.once_in(3) && !self.quiet { self.answers.push(event) } else { self.feed(event) }
         }
@@ -252,42 +265,47 @@ impl ServiceWorld {
         }
     }
 
-    pub(crate) fn perform(&mut self, effect: &Effect) -> Vec<Event> {
+    pub(crate) fn perform(&mut self, effect: &ServiceEffect) -> Vec<ServiceEvent> {
         let now = self.now;
         match effect {
-            Effect::LoadRuns => vec![Event::RunsLoaded(Some(self.store.load(now)))],
-            Effect::WriteWishes(wishes) => {
-                let written = |wish: &Wish| Event::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now)));
+            ServiceEffect::Run(RunEffect::LoadRuns) => {
+                vec![ServiceEvent::Run(RunEvent::RunsLoaded(Some(self.store.load(now))))]
+            }
+            ServiceEffect::Run(RunEffect::WriteWishes(wishes)) => {
+                let written = |wish: &Wish| {
+                    ServiceEvent::Run(RunEvent::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now))))
+                };
                 wishes.iter().map(written).collect()
             }
-            Effect::CreateJob(wish) => {
+            ServiceEffect::Run(RunEffect::CreateJob(wish)) => {
                 let answer = self.create(wish);
-                vec![Event::CreateAnswered(wish.name.clone(), answer)]
+                vec![ServiceEvent::Run(RunEvent::CreateAnswered(wish.name.clone(), answer))]
             }
-            Effect::CheckJob(name) => vec![Event::Checked(name.clone(), self.cluster.check(name, now))],
-            Effect::DeleteJob { name, uid, resource_version } => {
+            ServiceEffect::Run(RunEffect::GetJob(name)) => {
+                vec![ServiceEvent::Run(RunEvent::GetAnswered(name.clone(), self.cluster.check(name, now)))]
+            }
+            ServiceEffect::Run(RunEffect::DeleteJob { name, uid, resource_version }) => {
                 self.check_delete(name, uid, resource_version.as_deref());
                 let answer = self.cluster.delete(name, uid, resource_version.as_deref(), now);
-                vec![Event::DeleteAnswered(name.clone(), answer)]
+                vec![ServiceEvent::Run(RunEvent::DeleteAnswered(name.clone(), answer))]
             }
-            Effect::WriteEnd(ended) => {
+            ServiceEffect::Run(RunEffect::WriteEnd(ended)) => {
                 self.store.end(ended, now);
-                vec![Event::EndWritten(ended.name.clone(), true)]
+                vec![ServiceEvent::Run(RunEvent::EndWritten(ended.name.clone(), true))]
             }
-            Effect::Probe { name, .. } => {
+            ServiceEffect::CheckHealth { name, .. } => {
                 let fails = self.strikes(Fault::CheckFails, 6);
                 if fails {
                     self.blemished.insert(name.clone());
                 }
-                vec![Event::Probed(name.clone(), if fails { Err("refused".into()) } else { Ok(()) })]
+                vec![ServiceEvent::HealthChecked(name.clone(), if fails { Err("refused".into()) } else { Ok(()) })]
             }
-            Effect::KillPods { name, .. } => {
+            ServiceEffect::ForceDeletePods { name, .. } => {
                 if let Some(it) = self.cluster.jobs.get_mut(name) {
                     it.stuck = false;
                 }
-                vec![Event::PodsKilled(name.clone(), KillAnswer::Killed)]
+                vec![ServiceEvent::ForceDeleteAnswered(name.clone(), ForceDeleteAnswer::Deleted)]
             }
-            Effect::ReadDepth(_) | Effect::WriteNotes(_) => unreachable!("a service has no queue"),
         }
     }
 
@@ -347,10 +365,14 @@ impl ServiceWorld {
     }
 }
 
-pub(crate) fn unanswered(effect: &Effect) -> Vec<Event> {
+pub(crate) fn unanswered(effect: &ServiceEffect) -> Vec<ServiceEvent> {
     match effect {
-        Effect::Probe { name, .. } => vec![Event::Probed(name.clone(), Err("no answer".into()))],
-        Effect::KillPods { name, .. } => vec![Event::PodsKilled(name.clone(), KillAnswer::Unanswered)],
-        other => World::unanswered(other),
+        ServiceEffect::CheckHealth { name, .. } => {
+            vec![ServiceEvent::HealthChecked(name.clone(), Err("no answer".into()))]
+        }
+        ServiceEffect::ForceDeletePods { name, .. } => {
+            vec![ServiceEvent::ForceDeleteAnswered(name.clone(), ForceDeleteAnswer::Unanswered)]
+        }
+        ServiceEffect::Run(effect) => run_unanswered(effect).into_iter().map(ServiceEvent::Run).collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use job_chief::decide::state::State;
+use job_chief::decide::service::state::ServiceState;
 
 use crate::{
     cluster::Fate,
@@ -40,13 +40,13 @@ impl ServiceWorld {
             let live = world.cluster.jobs.values().filter(|it| it.is_live()).count();
             let status = world.life.status(world.now);
             if world.is_wanted() && world.config.keep_alive {
-                status.state == State::Running && live == world.config.replicas as usize
+                status.state == ServiceState::Running && live == world.config.replicas as usize
             } else if world.is_wanted() {
                 // Each replica runs, or has had its start as often as somebody said so.
                 let starts = world.store.load(world.now).starts;
                 let runs = |slot| status.live.iter().any(|job| job.slot == slot);
                 let had = |slot| runs(slot) || starts.get(&slot).is_some_and(|starts| *starts >= world.orders.starts);
-                status.state == State::Running || (0..world.config.replicas).all(had)
+                status.state == ServiceState::Running || (0..world.config.replicas).all(had)
             } else {
                 live == 0 && status.live.is_empty() && (!world.left || world.life.is_done())
             }

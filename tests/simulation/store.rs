@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::decide::{
-    event::{Ended, LoadedRun, LoadedRuns, Wish, WishAnswer},
-    notes::Note,
-    run::{End, JobName, Outcome, Reason, Slot},
+    decision::Wish,
+    outcome::{End, JobName, Outcome, Reason, Slot},
+    queue::event::LogEntry,
+    run::event::{Ended, LoadedRun, LoadedRuns, WishAnswer},
 };
 
 /// One row.
@@ -57,9 +58,9 @@ impl Store {
         row.end.get_or_insert((ended.end.clone(), now));
     }
 
-    pub(crate) fn note(&mut self, notes: &[Note]) {
+    pub(crate) fn note(&mut self, notes: &[LogEntry]) {
         for note in notes {
-            if let Note::TookNothing(name) = note {
+            if let LogEntry::TookNothing(name) = note {
                 let end = self.rows.get(name).and_then(|row| row.end.as_ref());
                 let succeeded = end.is_some_and(|(end, _)| end.outcome == Outcome::Succeeded);
                 assert!(succeeded, "invariant: only_a_recorded_success_is_marked ({name})");

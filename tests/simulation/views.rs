@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use job_chief::decide::observation::Observed;
+use job_chief::decide::pod::observation::Observed;
 
 use crate::cluster::{Snapshot, observed};
 

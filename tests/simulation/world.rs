@@ -3,17 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use job_chief::decide::{
-    event::{CheckAnswer, CreateAnswer, DeleteAnswer, DepthRequest, Effect, Event, Wish},
-    lifecycle::Lifecycle,
-    policy::{Policy, REQUEST_TIMEOUT},
-    run::JobName,
-    scale::Look,
+    decision::Wish,
+    outcome::JobName,
+    queue::{
+        event::{DepthRequest, QueueEffect, QueueEvent},
+        lifecycle::Lifecycle,
+        policy::QueuePolicy,
+        scale::Look,
+    },
+    run::{
+        event::{CreateAnswer, RunEffect, RunEvent},
+        policy::REQUEST_TIMEOUT,
+    },
 };
 
 use crate::{
     cluster::{Cluster, Fate},
     dice::Dice,
-    faults::{Counters, Fault},
+    faults::{Counters, Fault, run_unanswered},
     policy::random_policy,
     store::Store,
     views::Views,
@@ -30,10 +37,10 @@ pub(crate) struct World {
     pub store: Store,
     /// When each waiting message can be fetched.
     pub messages: Vec<Duration>,
-    pub in_flight: Vec<Effect>,
-    pub(crate) answers: Vec<Event>,
+    pub in_flight: Vec<QueueEffect>,
+    pub(crate) answers: Vec<QueueEvent>,
     /// Events that are taken in with the next one.
-    pub(crate) waiting: Vec<Event>,
+    pub(crate) waiting: Vec<QueueEvent>,
     pub(crate) late: Vec<(Wish, Duration)>,
     pub(crate) views: Views,
     pub(crate) store_away: bool,
@@ -41,13 +48,13 @@ pub(crate) struct World {
     /// How many Jobs people have asked for by hand.
     pub(crate) asked: u64,
     /// A process that has lost its lease and does not know it, with what it has on its way.
-    pub(crate) frozen: Option<(Lifecycle, Vec<Effect>)>,
+    pub(crate) frozen: Option<(Lifecycle, Vec<QueueEffect>)>,
     pub(crate) stopped: bool,
     /// The JobConfig is not in the file any more.
     pub(crate) left: bool,
     /// What the last look that was delivered found.
     pub(crate) last_look: Option<Look>,
-    pub policy: Policy,
+    pub policy: QueuePolicy,
     /// Much happens while one request is under way, and much of it to requests.
     pub(crate) hasty: bool,
     pub(crate) faults: u32,
@@ -116,7 +123,9 @@ impl World {
 
     fn count(&mut self, fault: Fault, struck: bool) {
         if struck {
-            let asks = |effect: &Effect| matches!(effect, Effect::CreateJob(_) | Effect::DeleteJob { .. });
+            let asks = |effect: &QueueEffect| {
+                matches!(effect, QueueEffect::Run(RunEffect::CreateJob(_) | RunEffect::DeleteJob { .. }))
+            };
             self.counters.count(fault, self.in_flight.iter().any(asks));
         }
     }
@@ -141,12 +150,15 @@ impl World {
         self.thaw();
     }
 
-    pub(crate) fn feed(&mut self, event: Event) {
-        if let Event::DepthRead(Some(look)) = &event {
+    pub(crate) fn feed(&mut self, event: QueueEvent) {
+        if let QueueEvent::DepthRead(Some(look)) = &event {
             self.last_look = Some(*look);
         }
         // Several events may come at once. What was decided just before a command stands.
-        if matches!(event, Event::Switched { .. } | Event::Drain | Event::Stop) {
+        if matches!(
+            event,
+            QueueEvent::Switched { .. } | QueueEvent::Run(RunEvent::Drain) | QueueEvent::Run(RunEvent::Stop)
+        ) {
             self.feed_waiting();
         }
         self.waiting.push(event);
@@ -165,7 +177,7 @@ impl World {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
         }
         for effect in &effects {
-            if let Effect::WriteWishes(wishes) = effect {
+            if let QueueEffect::Run(RunEffect::WriteWishes(wishes)) = effect {
                 self.check_wishes(wishes);
             }
         }
@@ -208,7 +220,7 @@ impl World {
         }
         let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
         if let Some(seen) = self.views.deliver(returned, self.now) {
-            self.feed(Event::Observed(Arc::new(seen)));
+            self.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(seen))));
         }
     }
 
@@ -220,13 +232,18 @@ impl World {
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
         let late = !lost
             && !answer_lost
-            && matches!(effect, Effect::CreateJob(_))
+            && matches!(effect, QueueEffect::Run(RunEffect::CreateJob(_)))
             && self.strikes(Fault::RequestLate, if self.hasty { 2 } else { 8 });
-        let is_store = !matches!(effect, Effect::CreateJob(_) | Effect::CheckJob(_) | Effect::DeleteJob { .. });
+        let is_store = !matches!(
+            effect,
+            QueueEffect::Run(RunEffect::CreateJob(_))
+                | QueueEffect::Run(RunEffect::GetJob(_))
+                | QueueEffect::Run(RunEffect::DeleteJob { .. })
+        );
         if lost || (is_store && self.store_away) {
             return self.answer(Self::unanswered(&effect));
         }
-        if let (true, Effect::CreateJob(wish)) = (late, &effect) {
+        if let (true, QueueEffect::Run(RunEffect::CreateJob(wish))) = (late, &effect) {
             self.late.push((wish.clone(), self.now + REQUEST_TIMEOUT));
             return self.answer(Self::unanswered(&effect));
         }
@@ -235,7 +252,7 @@ impl World {
     }
 
     /// Some answers come at once, others later and in another order.
-    fn answer(&mut self, events: Vec<Event>) {
+    fn answer(&mut self, events: Vec<QueueEvent>) {
         for event in events {
             if self.dice.once_in(3) {
                 self.answers.push(event);
@@ -260,52 +277,45 @@ impl World {
         }
     }
 
-    pub(crate) fn unanswered(effect: &Effect) -> Vec<Event> {
+    pub(crate) fn unanswered(effect: &QueueEffect) -> Vec<QueueEvent> {
         match effect {
-            Effect::LoadRuns => vec![Event::RunsLoaded(None)],
-            Effect::ReadDepth(_) => vec![Event::DepthRead(None)],
-            Effect::WriteWishes(wishes) => {
-                wishes.iter().map(|wish| Event::WishWritten(wish.name.clone(), None)).collect()
-            }
-            Effect::CreateJob(wish) => {
-                vec![Event::CreateAnswered(wish.name.clone(), CreateAnswer::Unanswered { retry_after: None })]
-            }
-            Effect::CheckJob(name) => vec![Event::Checked(name.clone(), CheckAnswer::Unanswered)],
-            Effect::DeleteJob { name, .. } => vec![Event::DeleteAnswered(name.clone(), DeleteAnswer::Unanswered)],
-            Effect::WriteEnd(ended) => vec![Event::EndWritten(ended.name.clone(), false)],
-            Effect::WriteNotes(_) => vec![Event::NotesWritten(false)],
-            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("no service is here"),
+            QueueEffect::Run(effect) => run_unanswered(effect).into_iter().map(QueueEvent::Run).collect(),
+            QueueEffect::ReadDepth(_) => vec![QueueEvent::DepthRead(None)],
+            QueueEffect::WriteLog(_) => vec![QueueEvent::LogWritten(false)],
         }
     }
 
-    pub(crate) fn perform(&mut self, effect: &Effect) -> Vec<Event> {
+    pub(crate) fn perform(&mut self, effect: &QueueEffect) -> Vec<QueueEvent> {
         let now = self.now;
         match effect {
-            Effect::LoadRuns => vec![Event::RunsLoaded(Some(self.store.load(now)))],
-            Effect::ReadDepth(request) => vec![Event::DepthRead(Some(self.look(request)))],
-            Effect::WriteWishes(wishes) => wishes
-                .iter()
-                .map(|wish| Event::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now))))
-                .collect(),
-            Effect::CreateJob(wish) => {
-                let answer = self.create(wish, false);
-                vec![Event::CreateAnswered(wish.name.clone(), answer)]
+            QueueEffect::Run(RunEffect::LoadRuns) => {
+                vec![QueueEvent::Run(RunEvent::RunsLoaded(Some(self.store.load(now))))]
             }
-            Effect::CheckJob(name) => vec![Event::Checked(name.clone(), self.cluster.check(name, now))],
-            Effect::DeleteJob { name, uid, resource_version } => {
+            QueueEffect::ReadDepth(request) => vec![QueueEvent::DepthRead(Some(self.look(request)))],
+            QueueEffect::Run(RunEffect::WriteWishes(wishes)) => wishes
+                .iter()
+                .map(|wish| QueueEvent::Run(RunEvent::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now)))))
+                .collect(),
+            QueueEffect::Run(RunEffect::CreateJob(wish)) => {
+                let answer = self.create(wish, false);
+                vec![QueueEvent::Run(RunEvent::CreateAnswered(wish.name.clone(), answer))]
+            }
+            QueueEffect::Run(RunEffect::GetJob(name)) => {
+                vec![QueueEvent::Run(RunEvent::GetAnswered(name.clone(), self.cluster.check(name, now)))]
+            }
+            QueueEffect::Run(RunEffect::DeleteJob { name, uid, resource_version }) => {
                 self.check_delete(name, uid, resource_version.as_deref());
                 let answer = self.cluster.delete(name, uid, resource_version.as_deref(), now);
-                vec![Event::DeleteAnswered(name.clone(), answer)]
+                vec![QueueEvent::Run(RunEvent::DeleteAnswered(name.clone(), answer))]
             }
-            Effect::WriteNotes(notes) => {
+            QueueEffect::WriteLog(notes) => {
                 self.store.note(notes);
-                vec![Event::NotesWritten(true)]
+                vec![QueueEvent::LogWritten(true)]
             }
-            Effect::WriteEnd(ended) => {
+            QueueEffect::Run(RunEffect::WriteEnd(ended)) => {
                 self.store.end(ended, now);
-                vec![Event::EndWritten(ended.name.clone(), true)]
+                vec![QueueEvent::Run(RunEvent::EndWritten(ended.name.clone(), true))]
             }
-            Effect::Probe { .. } | Effect::KillPods { .. } => unreachable!("no service is here"),
         }
     }
 
@@ -389,7 +399,7 @@ impl World {
 
     pub(crate) fn deadline(&mut self) {
         if self.life.deadline().is_some_and(|at| at <= self.now) {
-            self.feed(Event::DeadlineReached);
+            self.feed(QueueEvent::DeadlineReached);
             self.feed_waiting();
             assert!(
                 self.life.deadline().is_none_or(|at| at > self.now),
@@ -426,7 +436,7 @@ impl World {
         }
         if self.later_dice.once_in(3) {
             // It may be true or not, and is nothing to rely on.
-            self.feed(Event::Hinted);
+            self.feed(QueueEvent::Notified);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The life of one queue JobConfig, as a pure state machine.
 //!
-//! Facts come in as [`Event`]s, wishes go out as [`Effect`]s, and each effect is answered by exactly one
-//! event. What is a matter of runs alone is in [`crate::decide::fleet`]; what a queue needs is here.
+//! Facts come in as [`QueueEvent`]s, wishes go out as [`QueueEffect`]s, and each effect is answered by exactly one
+//! event. What is a matter of runs alone is in [`crate::decide::run::run_set`]; what a queue needs is here.
 //!
 //! `now` is the time since 1970 by the clock at the start, going on monotonically.
 
@@ -9,87 +9,88 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::decide::{
     backoff::Backoff,
-    demand::{ByHand, LookState, Unjudged},
-    event::{Decision, Effect, Event},
-    fleet::{Fleet, News},
-    notes::Notes,
-    policy::Policy,
-    run::{JobName, Outcome, Reason, Slot},
-    scale::Claims,
-    tracking::{OVERFLOW_SLOT, Run},
+    decision::{Decision, Tally},
+    outcome::{JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
+    queue::{
+        decision_log::DecisionLog,
+        event::{QueueEffect, QueueEvent},
+        look_schedule::LookSchedule,
+        policy::QueuePolicy,
+        scale::Claims,
+    },
+    run::{
+        event::RunEvent,
+        milestone::Milestone,
+        run_set::{News, RunSet},
+        tracked_run::Run,
+    },
 };
+
+/// Jobs that people requested by hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct ManualRuns {
+    /// How many, ever.
+    pub(super) requested: u64,
+    /// How many of them are wished, or on record.
+    pub(super) served: u64,
+}
+
+/// A success of which it is not known yet whether it took anything.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Unjudged {
+    pub(super) name: JobName,
+    pub(super) tally: Tally,
+    pub(super) trial: bool,
+}
 
 /// The state of one queue JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
-    pub(super) policy: Policy,
-    pub(super) fleet: Fleet,
+    pub(super) policy: QueuePolicy,
+    pub(super) runs: RunSet,
     pub(super) paused: bool,
     /// A service that it depends on is not up.
-    held: bool,
-    pub(super) by_hand: ByHand,
+    blocked: bool,
+    pub(super) manual: ManualRuns,
     /// Slots that wait after a run, and until when.
     pub(super) cooling: BTreeMap<Slot, Duration>,
     pub(super) claims: Claims,
     pub(super) backoff: Backoff,
-    pub(super) look: LookState,
+    pub(super) looks: LookSchedule,
     pub(super) decided: Option<(Duration, Decision)>,
     /// Successes of which the next look tells whether they took anything.
     pub(super) unjudged: Vec<Unjudged>,
-    /// When the oldest message could be fetched that the first Job of a decision is for, until that is confirmed.
+    /// For the first Job of each decision: since when the oldest message behind it could be fetched. Removed once the
+    /// create is confirmed.
     pub(super) messages_at: BTreeMap<JobName, Duration>,
-    pub(super) notes: Notes,
+    pub(super) log: DecisionLog,
     /// What happened since the last [`Self::take_milestones`].
     pub(super) milestones: Vec<Milestone>,
 }
 
-/// What is counted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Milestone {
-    /// The first Job of a decision was confirmed.
-    Created {
-        /// Since the oldest message that it was decided for could be fetched.
-        waited: Duration,
-    },
-    /// The first container of a Job began to run.
-    Started {
-        /// Since the Job's creation.
-        took: Duration,
-    },
-    /// A run's end is on record.
-    Ended {
-        /// How.
-        outcome: Outcome,
-        /// Why.
-        reason: Reason,
-    },
-    /// A success turned out to have taken nothing.
-    TookNothing,
-}
-
 impl Lifecycle {
     /// A lifecycle that knows nothing yet. `seed` makes its names and its jitter its own.
-    pub fn new(policy: Policy, seed: u64, now: Duration) -> Self {
+    pub fn new(policy: QueuePolicy, seed: u64, now: Duration) -> Self {
         Self {
             paused: policy.paused,
-            held: false,
-            by_hand: ByHand::default(),
+            blocked: false,
+            manual: ManualRuns::default(),
             policy,
-            fleet: Fleet::begin(seed, now),
+            runs: RunSet::begin(seed, now),
             cooling: BTreeMap::new(),
             claims: Claims::default(),
             backoff: Backoff::default(),
-            look: LookState::begin(now),
+            looks: LookSchedule::begin(now),
             decided: None,
             unjudged: vec![],
             messages_at: BTreeMap::new(),
-            notes: Notes::default(),
+            log: DecisionLog::default(),
             milestones: vec![],
         }
     }
 
     /// The one entry: events in, in their order, effects out. What follows is derived once for all of them.
-    pub fn step(&mut self, now: Duration, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
+    pub fn step(&mut self, now: Duration, events: impl IntoIterator<Item = QueueEvent>) -> Vec<QueueEffect> {
         let mut effects = vec![];
         for event in events {
             self.note(now, event, &mut effects);
@@ -100,31 +101,31 @@ impl Lifecycle {
 
     /// When the outside must come back even if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
-        let runs = self.fleet.deadline(&self.policy.runs);
-        let asked = self.next_asked().map(|_| Duration::ZERO);
-        [runs, asked, self.look_deadline(), self.notes.deadline()].into_iter().flatten().min()
+        let runs = self.runs.deadline(&self.policy.runs);
+        let asked = self.next_manual_slot().map(|_| Duration::ZERO);
+        [runs, asked, self.look_deadline(), self.log.deadline()].into_iter().flatten().min()
     }
 
     /// Nothing is in flight, and nothing new will be: stopped, or drained to the last run.
     pub fn is_done(&self) -> bool {
-        let at_rest = self.fleet.is_quiet() && self.notes.is_quiet() && !self.look.reading;
-        let emptied = self.fleet.knows() && self.fleet.runs.is_empty() && self.notes.is_empty();
-        at_rest && (self.fleet.stopping || (self.fleet.draining && emptied))
+        let at_rest = self.runs.is_quiet() && self.log.is_quiet() && !self.looks.is_in_flight();
+        let emptied = self.runs.knows() && self.runs.by_name.is_empty() && self.log.is_empty();
+        at_rest && (self.runs.stopping || (self.runs.draining && emptied))
     }
 
     /// Whether a message may become a Job.
     pub(super) fn may_create(&self) -> bool {
-        !self.paused && self.may_create_by_hand()
+        !self.paused && self.may_create_manually()
     }
 
     /// Whether what people ask for may.
-    pub(super) fn may_create_by_hand(&self) -> bool {
-        !self.held && self.fleet.may_create()
+    pub(super) fn may_create_manually(&self) -> bool {
+        !self.blocked && self.runs.may_create()
     }
 
     /// Its JobConfig has left the file.
     pub fn is_draining(&self) -> bool {
-        self.fleet.draining
+        self.runs.draining
     }
 
     /// What is to be counted since the last call.
@@ -132,22 +133,23 @@ impl Lifecycle {
         std::mem::take(&mut self.milestones)
     }
 
-    fn note(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
+    fn note(&mut self, now: Duration, event: QueueEvent, effects: &mut Vec<QueueEffect>) {
         match event {
-            Event::DepthRead(look) => self.on_depth(now, look),
-            Event::NotesWritten(written) => self.notes.note_written(written, now),
-            Event::Hinted => self.on_hint(now),
-            Event::Switched { paused, asked } => {
+            QueueEvent::DepthRead(look) => self.on_depth(now, look),
+            QueueEvent::LogWritten(written) => self.log.note_written(written, now),
+            QueueEvent::Notified => self.looks.note_notified(now),
+            QueueEvent::Switched { paused, requested } => {
                 self.paused = paused;
-                self.by_hand.asked = self.by_hand.asked.max(asked);
+                self.manual.requested = self.manual.requested.max(requested);
             }
-            Event::Held(held) => self.held = held,
-            Event::Configured { policy, other_queue } => self.on_configured(now, *policy, other_queue),
-            event => {
-                if let Event::CreateAnswered(name, answer) = &event {
+            QueueEvent::Blocked(blocked) => self.blocked = blocked,
+            QueueEvent::Configured { policy, other_queue } => self.on_configured(now, *policy, other_queue),
+            QueueEvent::DeadlineReached => {}
+            QueueEvent::Run(event) => {
+                if let RunEvent::CreateAnswered(name, answer) = &event {
                     self.note_message_to_job(name, answer, now);
                 }
-                for news in self.fleet.note(now, event, &self.policy.runs, effects) {
+                for news in self.runs.note(now, event, &self.policy.runs, effects) {
                     self.on_news(now, news);
                 }
             }
@@ -155,27 +157,27 @@ impl Lifecycle {
     }
 
     /// Runs go on as they are; what is created from here on is created by this policy.
-    fn on_configured(&mut self, now: Duration, policy: Policy, other_queue: bool) {
-        self.fleet.draining = false;
+    fn on_configured(&mut self, now: Duration, policy: QueuePolicy, other_queue: bool) {
+        self.runs.draining = false;
         self.policy = policy;
         if other_queue {
             (self.claims, self.unjudged) = (Claims::default(), vec![]);
         }
-        self.on_hint(now);
+        self.looks.note_notified(now);
     }
 
     /// What is to be known of the runs.
     fn on_news(&mut self, now: Duration, news: News) {
         match news {
             News::Loaded { loaded, first } => {
-                self.by_hand.served = loaded.served;
+                self.manual.served = loaded.served;
                 if first {
                     self.backoff = Backoff::after_restart(loaded.failed_in_a_row);
                 }
             }
             News::Started(name) => {
                 self.backoff.note_started();
-                let took = self.fleet.runs.get(&name).and_then(Run::start_took);
+                let took = self.runs.by_name.get(&name).and_then(Run::start_took);
                 self.milestones.extend(took.map(|took| Milestone::Started { took }));
             }
             News::Ended(run) => {
@@ -189,9 +191,9 @@ impl Lifecycle {
 
     /// The waits that follow an end.
     fn follow(&mut self, now: Duration, run: &Run, outcome: Outcome, reason: Reason) {
-        let jitter = self.fleet.jitter();
+        let jitter = self.runs.jitter();
         let grows = !self.backoff.is_active() || run.trial;
-        let full = reason == Reason::Unschedulable && self.fleet.runs.values().any(Run::is_running);
+        let full = reason == Reason::Unschedulable && self.runs.by_name.values().any(Run::is_running);
         let policy = &self.policy;
         match outcome {
             Outcome::Succeeded => {
@@ -221,13 +223,13 @@ impl Lifecycle {
         }
     }
 
-    fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    fn advance(&mut self, now: Duration, effects: &mut Vec<QueueEffect>) {
         self.cooling.retain(|_, until| *until > now);
-        self.fleet.settle(now);
-        self.fleet.end_services(now);
-        self.wish_asked(now);
-        self.fleet.advance(now, &self.policy.runs, effects);
-        effects.extend(self.notes.next_write(now));
+        self.runs.settle(now);
+        self.runs.end_services(now);
+        self.wish_manual(now);
+        self.runs.advance(now, &self.policy.runs, effects);
+        effects.extend(self.log.next_write(now));
         if self.look_deadline().is_some_and(|due| due <= now) && self.room() > 0 {
             effects.push(self.begin_look(now));
         }

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use super::{Request, Run};
 use crate::decide::{
-    event::{Effect, Ended, Wish},
-    patience::Patience,
-    policy::{EXPLAINED_WITHIN, RunPolicy, SEEN_WITHIN},
+    decision::Wish,
+    run::{
+        event::{Ended, RunEffect},
+        policy::{EXPLAINED_WITHIN, RunPolicy, SEEN_WITHIN},
+        start_deadline::StartDeadline,
+    },
 };
 
 impl Run {
     /// The outcome is decided once the pods explain it, or had the time to.
-    pub(super) fn settle_verdict(&mut self, now: Duration) {
+    pub(in crate::decide) fn settle_verdict(&mut self, now: Duration) {
         let due = self.verdict.as_ref().filter(|(_, seen)| now >= seen.saturating_add(EXPLAINED_WITHIN));
         if let (Some((end, _)), None) = (due, &self.end) {
             self.end = Some(end.clone());
@@ -19,13 +22,13 @@ impl Run {
     }
 
     /// What it is waited for with; nothing where its end is known.
-    pub(super) fn patience(&self) -> Patience<'_> {
+    pub(in crate::decide) fn start_deadline(&self) -> StartDeadline<'_> {
         let ended = self.verdict.is_some() || self.end.is_some();
-        Patience { starting: self.progress.starting().filter(|_| !ended), problem_since: self.problem_since }
+        StartDeadline { starting: self.progress.starting().filter(|_| !ended), problem_since: self.problem_since }
     }
 
     /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::wants_wish`].
-    pub(in crate::decide) fn next_request(&mut self, now: Duration, policy: &RunPolicy) -> Option<Effect> {
+    pub(in crate::decide) fn next_request(&mut self, now: Duration, policy: &RunPolicy) -> Option<RunEffect> {
         self.settle_verdict(now);
         if self.flight.is_some() || now < self.retry_at || !self.wished {
             return None;
@@ -42,11 +45,11 @@ impl Run {
         }
         if !self.created && self.end.is_none() && self.unwanted.is_none() {
             (self.flight, self.asked_at, self.was_asked_for) = (Some(Request::Create), now, true);
-            return Some(Effect::CreateJob(self.to_wish()));
+            return Some(RunEffect::CreateJob(self.to_wish()));
         }
         if self.needs_check(now, policy) {
-            (self.flight, self.asked_at, self.shown_since_check) = (Some(Request::Check), now, false);
-            return Some(Effect::CheckJob(self.name.clone()));
+            (self.flight, self.asked_at, self.shown_since_check) = (Some(Request::Get), now, false);
+            return Some(RunEffect::GetJob(self.name.clone()));
         }
         None
     }
@@ -67,9 +70,9 @@ impl Run {
         self.giving_up.is_some() || lost_sight
     }
 
-    fn write_end(&mut self, now: Duration) -> Effect {
+    fn write_end(&mut self, now: Duration) -> RunEffect {
         self.flight = Some(Request::End);
-        Effect::WriteEnd(Ended {
+        RunEffect::WriteEnd(Ended {
             name: self.name.clone(),
             uid: self.uid.clone(),
             end: self.end.clone().expect("only an end is written"),
@@ -124,7 +127,7 @@ impl Run {
         if self.doubted {
             return Some(self.retry_at.max(self.check_at));
         }
-        let check = [unseen, self.patience().give_up_at(policy), unwanted.map(|_| Duration::ZERO)]
+        let check = [unseen, self.start_deadline().give_up_at(policy), unwanted.map(|_| Duration::ZERO)]
             .into_iter()
             .flatten()
             .min()

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::decide::decision::Tally;
+
 /// What one look at the queue found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Look {
@@ -37,28 +39,7 @@ impl Look {
 
 /// How far a look counts while it is to be told whether a finished worker has taken any message: far enough for
 /// most queues, and a few milliseconds of an index at the most.
-pub const WATCHFUL_LIMIT: u64 = 10_000;
-
-/// What was seen of messages leaving the queue, as totals since the start: a run compares them to learn what
-/// happened while it lived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Tally {
-    /// Messages that were seen to be taken.
-    taken: u64,
-    /// Looks that could not tell, for there were more messages than they counted.
-    unclear: u64,
-}
-
-impl Tally {
-    /// Whether any message was taken since then; `None` where nobody can tell.
-    pub fn took_since(&self, then: &Self) -> Option<bool> {
-        match (self.taken > then.taken, self.unclear > then.unclear) {
-            (true, _) => Some(true),
-            (false, false) => Some(false),
-            (false, true) => None,
-        }
-    }
-}
+pub const COUNTED_FAR: u64 = 10_000;
 
 /// Which messages Jobs have been started for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

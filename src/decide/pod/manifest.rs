@@ -26,11 +26,13 @@ use crate::{
         settings::Settings,
     },
     decide::{
-        env::{PgAccess, literal},
-        event::{Decision, Why, Wish},
-        names::{
-            ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, LABEL_CONFIG_HASH,
-            LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value, short_hash,
+        decision::{Decision, DecisionReason, Wish},
+        pod::{
+            env::{PgAccess, literal},
+            names::{
+                ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, LABEL_CONFIG_HASH,
+                LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value, short_hash,
+            },
         },
     },
 };
@@ -172,7 +174,7 @@ impl Template {
         job.metadata.name = Some(wish.name.0.clone());
         let annotations = job.metadata.annotations.get_or_insert_default();
         annotations.insert(ANNOTATION_SLOT.into(), wish.slot.to_string());
-        if wish.decision.why != Why::KeptUp {
+        if wish.decision.why != DecisionReason::KeptUp {
             annotations.insert(ANNOTATION_DECISION.into(), sentence(&wish.decision));
         }
         job

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use crate::decide::{
-    event::Effect,
-    run::{End, Outcome, Reason, shorten},
-    service::ServicePolicy,
-    tracking::Run,
+    outcome::{End, Outcome, Reason, shorten},
+    run::tracked_run::Run,
+    service::{event::ServiceEffect, policy::ServicePolicy},
 };
 
 /// Between two checks of a replica that is not up yet.
@@ -14,7 +13,7 @@ const STARTING_EVERY: Duration = Duration::from_secs(1);
 
 /// How one replica does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Wellness {
+pub struct ReplicaHealth {
     /// It was first seen running at this time.
     since: Duration,
     /// Since it was first ready and its check passed.
@@ -23,7 +22,7 @@ pub struct Wellness {
     failures: u32,
     /// The next check, or the next look at whether it is ready.
     check_at: Duration,
-    probing: bool,
+    in_flight: bool,
     /// What the last check that failed found.
     problem: Option<Box<str>>,
     /// Which was that the pod is not ready.
@@ -34,21 +33,21 @@ const NOT_READY: &str = "the pod is not ready";
 
 /// What is to be done about a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HealthAction {
     /// Nothing.
-    Well,
-    /// It is to be asked.
-    Ask(Effect),
+    Nothing,
+    /// It is to be checked.
+    Check(ServiceEffect),
     /// It is to end.
     End(End),
     /// It is to end, unless a live look finds its pod ready.
     EndUnlessReady(End),
 }
 
-impl Wellness {
+impl ReplicaHealth {
     /// Of a replica that runs since now.
     pub fn begin(now: Duration) -> Self {
-        Self { since: now, up_since: None, failures: 0, check_at: now, probing: false, problem: None, unready: false }
+        Self { since: now, up_since: None, failures: 0, check_at: now, in_flight: false, problem: None, unready: false }
     }
 
     /// Since when it is up, if it is or was.
@@ -62,18 +61,18 @@ impl Wellness {
     }
 
     /// Its check waits for an answer.
-    pub fn is_probing(&self) -> bool {
-        self.probing
+    pub fn is_checking(&self) -> bool {
+        self.in_flight
     }
 
     /// Its check was sent.
     pub fn note_asked(&mut self) {
-        self.probing = true;
+        self.in_flight = true;
     }
 
     /// Its check was answered.
-    pub fn note_probe(&mut self, answer: Result<(), Box<str>>, run: &Run, policy: &ServicePolicy, now: Duration) {
-        self.probing = false;
+    pub fn note_checked(&mut self, answer: Result<(), Box<str>>, run: &Run, policy: &ServicePolicy, now: Duration) {
+        self.in_flight = false;
         match answer {
             Ok(()) if run.address.is_some() => self.pass(now, policy),
             Ok(()) => self.fail(NOT_READY, true, now, policy),
@@ -95,8 +94,8 @@ impl Wellness {
     }
 
     /// What is to be done now about a replica whose container runs.
-    pub fn watch(&mut self, run: &Run, policy: &ServicePolicy, now: Duration) -> Verdict {
-        self.look(run, policy, now);
+    pub fn watch(&mut self, run: &Run, policy: &ServicePolicy, now: Duration) -> HealthAction {
+        self.refresh_readiness(run, policy, now);
         if self.failures >= policy.unhealthy_threshold {
             return self.end(Outcome::Stopped, Reason::Unhealthy);
         }
@@ -105,18 +104,22 @@ impl Wellness {
         if self.up_since.is_none() && late {
             return self.end(Outcome::StartTimedOut, Reason::NotReady);
         }
-        match (&policy.probe, &run.address) {
-            (Some(probe), Some(address)) if !self.probing && now >= self.check_at => {
-                Verdict::Ask(Effect::Probe { name: run.name.clone(), address: address.clone(), probe: probe.clone() })
+        match (&policy.check, &run.address) {
+            (Some(check), Some(address)) if !self.in_flight && now >= self.check_at => {
+                HealthAction::Check(ServiceEffect::CheckHealth {
+                    name: run.name.clone(),
+                    address: address.clone(),
+                    check: check.clone(),
+                })
             }
-            _ => Verdict::Well,
+            _ => HealthAction::Nothing,
         }
     }
 
-    /// What needs no question: whether the pod is ready.
-    fn look(&mut self, run: &Run, policy: &ServicePolicy, now: Duration) {
-        let is_due = now >= self.check_at && !self.probing;
-        match (run.address.is_some(), policy.probe.is_some()) {
+    /// Takes over from the view whether the pod is ready; nothing is sent for that.
+    fn refresh_readiness(&mut self, run: &Run, policy: &ServicePolicy, now: Duration) {
+        let is_due = now >= self.check_at && !self.in_flight;
+        match (run.address.is_some(), policy.check.is_some()) {
             // Ready is up at once, not only when it is looked at.
             (true, false) if is_due || self.unready || self.up_since.is_none() => self.pass(now, policy),
             // It is ready again, and what it is asked next tells more.
@@ -130,9 +133,9 @@ impl Wellness {
         }
     }
 
-    fn end(&self, outcome: Outcome, reason: Reason) -> Verdict {
+    fn end(&self, outcome: Outcome, reason: Reason) -> HealthAction {
         let end = End { message: self.problem.as_deref().map(str::to_owned), ..End::new(outcome, reason) };
-        if self.unready { Verdict::EndUnlessReady(end) } else { Verdict::End(end) }
+        if self.unready { HealthAction::EndUnlessReady(end) } else { HealthAction::End(end) }
     }
 
     /// When it is to be looked at again.
@@ -143,8 +146,8 @@ impl Wellness {
         let starts = self.up_since.is_none() && self.problem.is_some();
         let timeout = starts.then(|| self.since.saturating_add(policy.runs.start_timeout));
         // Nothing comes of a look at a pod that is ready and is asked nothing, nor at one that never was ready.
-        let asks = if run.address.is_some() { policy.probe.is_some() } else { self.up_since.is_some() };
-        let check = (asks && !self.probing).then_some(self.check_at);
+        let asks = if run.address.is_some() { policy.check.is_some() } else { self.up_since.is_some() };
+        let check = (asks && !self.in_flight).then_some(self.check_at);
         [timeout, check].into_iter().flatten().min()
     }
 }

@@ -3,16 +3,19 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::decide::{
-    event::{DeleteAnswer, Effect},
-    observation::{Observed, Phase, SeenJob},
-    policy::{FINISHED_KEPT_MIN, RETRY_MAX, RunPolicy, SETTLED_KEPT},
-    run::{JobName, Outcome},
+    backoff::RETRY_MAX,
+    outcome::{JobName, Outcome},
+    pod::observation::{Observed, Phase, SeenJob},
+    run::{
+        event::{DeleteAnswer, RunEffect},
+        policy::{FINISHED_KEPT_MIN, RunPolicy, SETTLED_KEPT},
+    },
 };
 
 /// The names that are done with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct History {
-    settled: BTreeMap<JobName, Settled>,
+pub struct SettledRuns {
+    by_name: BTreeMap<JobName, Settled>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,41 +34,41 @@ struct FinishedJob {
     finished_at: Duration,
 }
 
-impl History {
+impl SettledRuns {
     /// A run is over.
     pub fn settle(&mut self, name: JobName, now: Duration) {
-        self.settled.insert(name, Settled { at: now, job: None, deleting: false, retry_at: now });
+        self.by_name.insert(name, Settled { at: now, job: None, deleting: false, retry_at: now });
     }
 
     /// Whether a name is done with.
     pub fn contains(&self, name: &JobName) -> bool {
-        self.settled.contains_key(name)
+        self.by_name.contains_key(name)
     }
 
     /// A settled name lives again: from here on its run has the only say. False for a name that was not settled.
     pub fn revive(&mut self, name: &JobName) -> bool {
-        self.settled.remove(name).is_some()
+        self.by_name.remove(name).is_some()
     }
 
     /// Whether a delete of ours for this name waits for its answer.
     pub fn is_deleting(&self, name: &JobName) -> bool {
-        self.settled.get(name).is_some_and(|settled| settled.deleting)
+        self.by_name.get(name).is_some_and(|settled| settled.deleting)
     }
 
     /// Takes a view into account, and forgets names that no view shows any more.
     pub fn note_view(&mut self, view: &Observed, now: Duration) {
-        for (name, settled) in &mut self.settled {
+        for (name, settled) in &mut self.by_name {
             settled.job =
                 view.jobs.get(name).filter(|job| job.terminating.is_none()).and_then(|job| finished(job, now));
         }
-        self.settled.retain(|name, settled| {
+        self.by_name.retain(|name, settled| {
             settled.deleting || view.jobs.contains_key(name) || now < settled.at.saturating_add(SETTLED_KEPT)
         });
     }
 
     /// A delete was answered; true if it was one of ours.
     pub fn note_delete(&mut self, name: &JobName, answer: DeleteAnswer, now: Duration) -> bool {
-        let Some(settled) = self.settled.get_mut(name).filter(|settled| settled.deleting) else { return false };
+        let Some(settled) = self.by_name.get_mut(name).filter(|settled| settled.deleting) else { return false };
         settled.deleting = false;
         match answer {
             DeleteAnswer::Accepted | DeleteAnswer::Absent => settled.job = None,
@@ -75,12 +78,12 @@ impl History {
     }
 
     /// Deletes of finished Jobs beyond the limits, oldest first to go.
-    pub fn cleanups(&mut self, now: Duration, policy: &RunPolicy) -> Vec<Effect> {
+    pub fn cleanups(&mut self, now: Duration, policy: &RunPolicy) -> Vec<RunEffect> {
         let mut effects = vec![];
         for (name, due) in self.surplus(policy) {
-            let Some(settled) = self.settled.get_mut(&name).filter(|_| due <= now) else { continue };
+            let Some(settled) = self.by_name.get_mut(&name).filter(|_| due <= now) else { continue };
             let Some(job) = &settled.job else { continue };
-            effects.push(Effect::DeleteJob { name: name.clone(), uid: job.uid.clone(), resource_version: None });
+            effects.push(RunEffect::DeleteJob { name: name.clone(), uid: job.uid.clone(), resource_version: None });
             settled.deleting = true;
         }
         effects
@@ -93,7 +96,7 @@ impl History {
 
     /// No delete of ours waits for its answer.
     pub fn is_quiet(&self) -> bool {
-        self.settled.values().all(|settled| !settled.deleting)
+        self.by_name.values().all(|settled| !settled.deleting)
     }
 
     /// The finished Jobs beyond the limits, and when each may go.
@@ -105,7 +108,7 @@ impl History {
                 let due = job.finished_at.saturating_add(FINISHED_KEPT_MIN).max(settled.retry_at);
                 Some((job.finished_at, name.clone(), due))
             };
-            let mut all: Vec<_> = self.settled.iter().filter_map(of_kind).collect();
+            let mut all: Vec<_> = self.by_name.iter().filter_map(of_kind).collect();
             if all.len() > kept {
                 all.sort_by(|a, b| b.cmp(a));
                 found.extend(all.split_off(kept).into_iter().map(|(_, name, due)| (name, due)));
@@ -132,15 +135,15 @@ mod tests {
     use crate::{
         config::job_config::JobConfig,
         decide::{
-            policy::Policy,
-            run::{End, Reason},
+            outcome::{End, Reason},
+            queue::policy::QueuePolicy,
         },
     };
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn policy() -> RunPolicy {
-        Policy::of(&JobConfig::left("q"), "i").runs
+        QueuePolicy::of(&JobConfig::left("q"), "i").runs
     }
 
     fn name(number: usize) -> JobName {
@@ -166,50 +169,50 @@ mod tests {
         Observed { jobs }
     }
 
-    fn settled(count: usize, now: Duration) -> History {
-        let mut history = History::default();
-        (0..count).for_each(|at| history.settle(name(at), now));
-        history
+    fn settled(count: usize, now: Duration) -> SettledRuns {
+        let mut runs = SettledRuns::default();
+        (0..count).for_each(|at| runs.settle(name(at), now));
+        runs
     }
 
     #[test]
     fn a_name_is_remembered_for_a_while_and_as_long_as_a_view_shows_it() {
         let now = 10_000 * SECOND;
-        let mut history = settled(1, now);
-        history.note_view(&view(&[]), now + SETTLED_KEPT - SECOND);
-        assert!(history.contains(&name(0)));
-        history.note_view(&view(&[SECOND]), now + SETTLED_KEPT);
-        assert!(history.contains(&name(0)), "it is shown");
-        history.note_view(&view(&[]), now + SETTLED_KEPT);
-        assert!(!history.contains(&name(0)));
+        let mut runs = settled(1, now);
+        runs.note_view(&view(&[]), now + SETTLED_KEPT - SECOND);
+        assert!(runs.contains(&name(0)));
+        runs.note_view(&view(&[SECOND]), now + SETTLED_KEPT);
+        assert!(runs.contains(&name(0)), "it is shown");
+        runs.note_view(&view(&[]), now + SETTLED_KEPT);
+        assert!(!runs.contains(&name(0)));
     }
 
     #[test]
     fn the_oldest_beyond_the_limit_goes_in_its_time_and_its_delete_is_waited_for() {
         let (now, policy) = (10_000 * SECOND, policy());
-        let mut history = settled(2, now);
-        history.note_view(&view(&[SECOND, Duration::ZERO]), now);
-        assert_eq!(history.deadline(&policy), Some(now - SECOND + FINISHED_KEPT_MIN));
-        assert_eq!(history.cleanups(now, &policy), []);
+        let mut runs = settled(2, now);
+        runs.note_view(&view(&[SECOND, Duration::ZERO]), now);
+        assert_eq!(runs.deadline(&policy), Some(now - SECOND + FINISHED_KEPT_MIN));
+        assert_eq!(runs.cleanups(now, &policy), []);
         let due = now - SECOND + FINISHED_KEPT_MIN;
-        let effects = history.cleanups(due, &policy);
+        let effects = runs.cleanups(due, &policy);
         assert!(
-            matches!(&effects[..], [Effect::DeleteJob { name: deleted, .. }] if *deleted == name(0)),
+            matches!(&effects[..], [RunEffect::DeleteJob { name: deleted, .. }] if *deleted == name(0)),
             "{effects:?}"
         );
-        assert!(!history.is_quiet() && history.is_deleting(&name(0)));
-        history.note_view(&view(&[]), due + SETTLED_KEPT);
-        assert!(history.contains(&name(0)) && !history.contains(&name(1)), "its answer is still to come");
-        assert!(history.note_delete(&name(0), DeleteAnswer::Unanswered, due));
-        assert!(history.is_quiet());
-        assert!(!history.note_delete(&name(0), DeleteAnswer::Accepted, due), "there was one delete");
+        assert!(!runs.is_quiet() && runs.is_deleting(&name(0)));
+        runs.note_view(&view(&[]), due + SETTLED_KEPT);
+        assert!(runs.contains(&name(0)) && !runs.contains(&name(1)), "its answer is still to come");
+        assert!(runs.note_delete(&name(0), DeleteAnswer::Unanswered, due));
+        assert!(runs.is_quiet());
+        assert!(!runs.note_delete(&name(0), DeleteAnswer::Accepted, due), "there was one delete");
     }
 
     #[test]
     fn as_many_as_the_limit_are_kept() {
         let (now, policy) = (10_000 * SECOND, policy());
-        let mut history = settled(1, now);
-        history.note_view(&view(&[9_000 * SECOND]), now);
-        assert_eq!(history.deadline(&policy), None);
+        let mut runs = settled(1, now);
+        runs.note_view(&view(&[9_000 * SECOND]), now);
+        assert_eq!(runs.deadline(&policy), None);
     }
 }

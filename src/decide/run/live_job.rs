@@ -1,41 +1,17 @@
-//! A lifecycle as people and metrics see it.
+//! Live Jobs as people and metrics see them.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::decide::{
-    digest::StartProblem,
-    event::Decision,
-    lifecycle::Lifecycle,
-    observation::{Observed, Phase, SeenJob},
-    progress::Progress,
-    run::{JobName, Slot},
-    tracking::{OVERFLOW_SLOT, Run},
+    outcome::{JobName, OVERFLOW_SLOT, Slot},
+    pod::{
+        digest::StartProblem,
+        observation::{Observed, Phase, SeenJob},
+    },
+    run::{progress::Progress, tracked_run::Run},
 };
-
-/// The state of one queue JobConfig at one moment; times are in the lifecycle's time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Status {
-    /// Live Jobs by phase.
-    pub phases: Phases,
-    /// Each of them.
-    pub live: Vec<LiveJob>,
-    /// The last decision and when it was made.
-    pub decided: Option<(Duration, Decision)>,
-    /// Nothing is created before this time.
-    pub backoff_until: Option<Duration>,
-    /// Failed runs since the last success.
-    pub failed_in_a_row: u32,
-    /// Slots that wait after a run.
-    pub cooling: usize,
-    /// Nothing is created until resumed.
-    pub paused: bool,
-    /// Nothing is created any more.
-    pub draining: bool,
-    /// Since when the Job hangs that has been Terminating the longest.
-    pub terminating_since: Option<Duration>,
-}
 
 /// How many live Jobs are in each phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -68,23 +44,15 @@ pub struct LiveJob {
     pub terminating_seconds: Option<u64>,
 }
 
-impl Status {
-    /// What a process tells that does not lead: no more than what the watches show.
-    pub fn of_view(view: &Observed) -> Self {
-        let (live, phases) = of_view(view);
-        Self { phases, live, ..Self::default() }
-    }
-}
-
 /// The live Jobs that a view shows.
-pub(super) fn of_view(view: &Observed) -> (Vec<LiveJob>, Phases) {
+pub(in crate::decide) fn of_view(view: &Observed) -> (Vec<LiveJob>, Phases) {
     let live: Vec<LiveJob> = view.jobs.iter().filter_map(|(name, job)| seen_job(name, job)).collect();
     let phases = Phases::of(&live);
     (live, phases)
 }
 
 impl Phases {
-    pub(super) fn of(live: &[LiveJob]) -> Self {
+    pub(in crate::decide) fn of(live: &[LiveJob]) -> Self {
         let mut phases = Self::default();
         for job in live {
             *match job.phase {
@@ -120,26 +88,7 @@ fn told(problem: &StartProblem) -> String {
     format!("{}: {} {}", problem.reason.as_str(), problem.word, problem.message).trim().to_owned()
 }
 
-impl Lifecycle {
-    /// The state as of `now`.
-    pub fn status(&self, now: Duration) -> Status {
-        let live: Vec<LiveJob> =
-            self.fleet.runs.values().filter(|run| !run.is_finished()).map(|run| live_job(run, now)).collect();
-        Status {
-            phases: Phases::of(&live),
-            live,
-            decided: self.decided,
-            backoff_until: self.backoff.until().filter(|until| *until > now),
-            failed_in_a_row: self.backoff.failed_in_a_row(),
-            cooling: self.cooling.len(),
-            paused: self.paused,
-            draining: self.fleet.draining || self.fleet.stopping,
-            terminating_since: self.fleet.runs.values().filter_map(|run| run.hanging().map(|it| it.since)).min(),
-        }
-    }
-}
-
-pub(super) fn live_job(run: &Run, now: Duration) -> LiveJob {
+pub(in crate::decide) fn live_job(run: &Run, now: Duration) -> LiveJob {
     let hanging = run.hanging();
     let (phase, problem) = match (&hanging, &run.progress) {
         (Some(_), _) => ("terminating", None),

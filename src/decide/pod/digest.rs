@@ -14,8 +14,8 @@ use k8s_openapi::{
 use crate::{
     config::entry::Kind,
     decide::{
-        names::{ANNOTATION_NAME, ANNOTATION_SLOT, LABEL_CONFIG_HASH, LABEL_TYPE},
-        run::{JobName, Reason, Slot, shorten},
+        outcome::{JobName, Reason, Slot, shorten},
+        pod::names::{ANNOTATION_NAME, ANNOTATION_SLOT, LABEL_CONFIG_HASH, LABEL_TYPE},
     },
 };
 

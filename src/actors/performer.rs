@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tracing::{debug, info, warn};
 
 use crate::{
-    actors::{flight::Answers, leader::Term},
+    actors::leader::Term,
     clock::Clock,
     cluster::{
         probe::Prober,
@@ -13,10 +13,11 @@ use crate::{
     },
     config::entry::{Entry, Kind},
     decide::{
-        event::{CreateAnswer, Effect, Ended, Event, Wish},
-        manifest::{Instance, Template},
-        run::Outcome,
-        turn::Stages,
+        decision::Wish,
+        outcome::Outcome,
+        pod::manifest::{Instance, Template},
+        run::event::{CreateAnswer, Ended, RunEffect, RunEvent},
+        service::start_order::Peers,
     },
     health::{Health, Part},
     metrics::Metrics,
@@ -44,7 +45,7 @@ pub struct Shared {
     /// Who says that there is a message.
     pub hints: Hints,
     /// How the services stand, while this process leads.
-    pub stages: tokio::sync::watch::Sender<Arc<Stages>>,
+    pub peers: tokio::sync::watch::Sender<Arc<Peers>>,
     /// The time.
     pub clock: Clock,
     /// What works and what does not.
@@ -54,7 +55,7 @@ pub struct Shared {
 }
 
 /// Everything that the effects of one JobConfig's runs are performed with.
-pub struct RunHands {
+pub struct RunPerformer {
     /// Its name, as the writer wants it.
     pub name: Arc<str>,
     /// The entry.
@@ -75,8 +76,8 @@ struct Rendered {
     config_hash: Arc<str>,
 }
 
-impl RunHands {
-    /// The hands of a JobConfig for a term.
+impl RunPerformer {
+    /// The performer of a JobConfig for a term.
     pub fn new(entry: Entry, shared: Arc<Shared>, term: Term) -> Self {
         let requests = shared.cluster.requests(term.fence);
         let name = entry.name().into();
@@ -103,36 +104,33 @@ impl RunHands {
         &self.rendered().config_hash
     }
 
-    /// Performs an effect that is a matter of runs alone; the others are their owner's.
-    pub async fn perform(&self, effect: Effect) -> Answers {
+    /// Performs an effect, and answers it by one event for each name that it carries.
+    pub async fn perform(&self, effect: RunEffect) -> Vec<RunEvent> {
         match effect {
-            Effect::LoadRuns => {
+            RunEffect::LoadRuns => {
                 let loaded = self.shared.stored.runs.load(self.entry.kind(), &self.name).await;
-                vec![Event::RunsLoaded(self.stored(loaded))]
+                vec![RunEvent::RunsLoaded(self.stored(loaded))]
             }
-            Effect::WriteWishes(wishes) => Box::pin(self.write_wishes(wishes)).await,
-            Effect::CreateJob(wish) => {
+            RunEffect::WriteWishes(wishes) => Box::pin(self.write_wishes(wishes)).await,
+            RunEffect::CreateJob(wish) => {
                 // Requests are large while they are under way, and most actors never have one.
                 let answer = Box::pin(self.create(&wish)).await;
-                vec![Event::CreateAnswered(wish.name, answer)]
+                vec![RunEvent::CreateAnswered(wish.name, answer)]
             }
-            Effect::CheckJob(name) => {
-                let answer = Box::pin(self.requests.check(&name)).await;
-                vec![Event::Checked(name, answer)]
+            RunEffect::GetJob(name) => {
+                let answer = Box::pin(self.requests.get(&name)).await;
+                vec![RunEvent::GetAnswered(name, answer)]
             }
-            Effect::DeleteJob { name, uid, resource_version } => {
+            RunEffect::DeleteJob { name, uid, resource_version } => {
                 let answer = Box::pin(self.requests.delete(&name, &uid, resource_version.as_deref())).await;
                 info!(job = %name, ?answer, "asked to delete a Job");
-                vec![Event::DeleteAnswered(name, answer)]
+                vec![RunEvent::DeleteAnswered(name, answer)]
             }
-            Effect::WriteEnd(ended) => {
+            RunEffect::WriteEnd(ended) => {
                 let row = EndRow { term: self.term, ended: ended.clone() };
                 let written = self.stored(self.shared.writer.end(row).await).is_some();
-                self.tell_end(&ended, written);
-                vec![Event::EndWritten(ended.name, written)]
-            }
-            Effect::ReadDepth(_) | Effect::WriteNotes(_) | Effect::Probe { .. } | Effect::KillPods { .. } => {
-                unreachable!("whoever owns the runs performs it")
+                self.log_end(&ended, written);
+                vec![RunEvent::EndWritten(ended.name, written)]
             }
         }
     }
@@ -151,7 +149,7 @@ impl RunHands {
         }
     }
 
-    async fn write_wishes(&self, wishes: Vec<Wish>) -> Answers {
+    async fn write_wishes(&self, wishes: Vec<Wish>) -> Vec<RunEvent> {
         let row = |wish: &Wish| WishRow {
             kind: self.entry.kind(),
             config: self.name.clone(),
@@ -162,7 +160,7 @@ impl RunHands {
         let written = self.stored(self.shared.writer.wishes(wishes.iter().map(row).collect()).await);
         let answer = |wish: Wish| {
             let answer = written.as_ref().and_then(|answers| answers.get(&wish.name).copied());
-            Event::WishWritten(wish.name, answer)
+            RunEvent::WishWritten(wish.name, answer)
         };
         wishes.into_iter().map(answer).collect()
     }
@@ -196,7 +194,7 @@ impl RunHands {
         self.entry.service().is_some_and(|service| service.quiet)
     }
 
-    fn tell_end(&self, ended: &Ended, written: bool) {
+    fn log_end(&self, ended: &Ended, written: bool) {
         if !written {
             return;
         }

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     config::entry::Kind,
     decide::{
-        digest::{JobDigest, Millis, PodDigest, StartProblem, Verdict},
-        run::{End, JobName, Outcome, Reason, Slot, shorten},
+        outcome::{End, JobName, Outcome, Reason, Slot, shorten},
+        pod::digest::{JobDigest, Millis, PodDigest, StartProblem, Verdict},
     },
 };
 

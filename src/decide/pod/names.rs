@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::decide::run::JobName;
+use crate::decide::outcome::JobName;
 
 /// The exact name of the JobConfig, on Jobs and pods.
 pub const ANNOTATION_NAME: &str = "job-chief/name";

@@ -1,29 +1,31 @@
 //! The life of one service, as a pure state machine: one Job for each replica, and another when that has ended.
 //!
-//! It has the shape of [`crate::decide::lifecycle`]: facts come in as [`Event`]s, wishes go out as [`Effect`]s. What is a
-//! matter of runs alone is in [`crate::decide::fleet`]; what keeps a service up is here.
+//! It has the shape of [`crate::decide::queue::lifecycle`]: facts come in as [`ServiceEvent`]s, wishes go out as [`ServiceEffect`]s. What is a
+//! matter of runs alone is in [`crate::decide::run::run_set`]; what keeps a service up is here.
 //!
 //! A replica is its slot. No second copy of it is asked for before the run of the first is over, and that is only when
 //! its Job is finished or gone.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
-
 use crate::{
     config::entry::Kind,
     decide::{
-        backoff::{grown_wait, jittered},
-        event::{Effect, Event, KillAnswer},
-        fleet::{Fleet, News},
-        lifecycle::Milestone,
-        policy::RETRY_MAX,
-        run::{End, JobName, Outcome, Reason, Slot},
-        service::ServicePolicy,
-        state::State,
-        tracking::{OVERFLOW_SLOT, Run},
-        turn::Turn,
-        wellness::{Verdict, Wellness},
+        backoff::{RETRY_MAX, grown_wait, jittered},
+        outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
+        run::{
+            milestone::Milestone,
+            run_set::{News, RunSet},
+            tracked_run::Run,
+        },
+        service::{
+            desired::DesiredState,
+            event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
+            policy::ServicePolicy,
+            replica_health::{HealthAction, ReplicaHealth},
+            start_order::WaitsFor,
+            state::ServiceState,
+        },
     },
 };
 
@@ -33,44 +35,22 @@ const RESET_AFTER: Duration = Duration::from_secs(600);
 /// How much longer than `stopTimeout` a Job may take to end before its pods are killed.
 const HALT_AFTER: Duration = Duration::from_secs(10);
 
-/// What people and jobs.json say of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceOrders {
-    /// Not `enabled: false`.
-    pub enabled: bool,
-    /// Somebody said stop, and nobody start since.
-    pub stopped: bool,
-    /// Pods get no grace.
-    pub halted: bool,
-    /// How often somebody said start or restart, ever.
-    pub starts: u64,
-    /// Replicas that were started before this many starts are to be started anew.
-    pub restart_before: u64,
-}
-
-impl Default for ServiceOrders {
-    fn default() -> Self {
-        Self { enabled: true, stopped: false, halted: false, starts: 0, restart_before: 0 }
-    }
-}
-
 /// The state of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeepAlive {
     pub(super) policy: ServicePolicy,
-    pub(super) fleet: Fleet,
-    pub(super) orders: ServiceOrders,
-    pub(super) turn: Turn,
+    pub(super) runs: RunSet,
+    pub(super) desired: DesiredState,
+    pub(super) waits_for: WaitsFor,
     pub(super) replicas: BTreeMap<Slot, Replica>,
     /// How each run that lives does.
-    pub(super) wellness: BTreeMap<JobName, Wellness>,
-    /// Jobs whose pods are killed: when next, and whether a request is under way.
-    killing: BTreeMap<JobName, Killing>,
-    /// Pods do not end, and what the API server said of killing them.
-    pub(super) cannot_halt: Option<KillAnswer>,
+    pub(super) health: BTreeMap<JobName, ReplicaHealth>,
+    /// Jobs whose pods are deleted by force: when next, and whether a request is under way.
+    force_deletes: BTreeMap<JobName, ForceDelete>,
+    /// Pods do not end, and what the API server said of deleting them by force.
+    pub(super) cannot_halt: Option<ForceDeleteAnswer>,
     pub(super) restarts: u64,
-    pub(super) state: State,
+    pub(super) state: ServiceState,
     pub(super) since: Duration,
     milestones: Vec<Milestone>,
 }
@@ -82,14 +62,14 @@ pub(super) struct Replica {
     pub(super) wait_until: Duration,
     /// Ends since it was last up for long.
     steps: u32,
-    /// The last [`ServiceOrders::starts`] by which it was started.
+    /// The last [`DesiredState::starts`] by which it was started.
     started: Option<u64>,
     /// How it ended last, and whether it had been up.
     pub(super) last: Option<(End, bool)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Killing {
+struct ForceDelete {
     at: Duration,
     in_flight: bool,
     /// It was tried before, and the Job is still there.
@@ -100,23 +80,23 @@ impl KeepAlive {
     /// A service of which nothing is known yet. `seed` makes its names and its jitter its own.
     pub fn new(policy: ServicePolicy, seed: u64, now: Duration) -> Self {
         Self {
-            orders: ServiceOrders { enabled: policy.enabled, ..ServiceOrders::default() },
+            desired: DesiredState { enabled: policy.enabled, ..DesiredState::default() },
             policy,
-            fleet: Fleet::begin(seed, now),
-            turn: Turn::default(),
+            runs: RunSet::begin(seed, now),
+            waits_for: WaitsFor::default(),
             replicas: BTreeMap::new(),
-            wellness: BTreeMap::new(),
-            killing: BTreeMap::new(),
+            health: BTreeMap::new(),
+            force_deletes: BTreeMap::new(),
             cannot_halt: None,
             restarts: 0,
-            state: State::NotStarted,
+            state: ServiceState::NotStarted,
             since: now,
             milestones: vec![],
         }
     }
 
     /// The one entry: events in, in their order, effects out. What follows is derived once for all of them.
-    pub fn step(&mut self, now: Duration, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
+    pub fn step(&mut self, now: Duration, events: impl IntoIterator<Item = ServiceEvent>) -> Vec<ServiceEffect> {
         let mut effects = vec![];
         for event in events {
             self.note(now, event, &mut effects);
@@ -133,10 +113,10 @@ impl KeepAlive {
     pub fn deadline(&self) -> Option<Duration> {
         let start =
             (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot)).min();
-        let wellness =
-            self.wellness.iter().filter_map(|(name, it)| it.deadline(self.fleet.runs.get(name)?, &self.policy));
-        let killing = self.killing.values().filter(|it| !it.in_flight).map(|it| it.at).min();
-        [self.fleet.deadline(&self.policy.runs), start, wellness.min(), killing, self.halt_at()]
+        let health =
+            self.health.iter().filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
+        let force_deletes = self.force_deletes.values().filter(|it| !it.in_flight).map(|it| it.at).min();
+        [self.runs.deadline(&self.policy.runs), start, health.min(), force_deletes, self.halt_at()]
             .into_iter()
             .flatten()
             .min()
@@ -144,14 +124,15 @@ impl KeepAlive {
 
     /// Nothing is in flight, and nothing new will be: stopped with the process, or gone from the file and ended.
     pub fn is_done(&self) -> bool {
-        let probing = self.wellness.values().any(Wellness::is_probing) || self.killing.values().any(|it| it.in_flight);
-        let emptied = self.fleet.draining && self.fleet.knows() && self.fleet.runs.is_empty();
-        self.fleet.is_quiet() && !probing && (self.fleet.stopping || emptied)
+        let checking =
+            self.health.values().any(ReplicaHealth::is_checking) || self.force_deletes.values().any(|it| it.in_flight);
+        let emptied = self.runs.draining && self.runs.knows() && self.runs.by_name.is_empty();
+        self.runs.is_quiet() && !checking && (self.runs.stopping || emptied)
     }
 
     /// Its JobConfig has left the file.
     pub fn is_draining(&self) -> bool {
-        self.fleet.draining
+        self.runs.draining
     }
 
     /// What is to be counted since the last call.
@@ -161,37 +142,38 @@ impl KeepAlive {
 
     /// It is to be up.
     pub fn is_wanted(&self) -> bool {
-        self.orders.enabled && !self.orders.stopped && !self.fleet.draining
+        self.desired.enabled && !self.desired.stopped && !self.runs.draining
     }
 
-    fn note(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
+    fn note(&mut self, now: Duration, event: ServiceEvent, effects: &mut Vec<ServiceEffect>) {
         match event {
-            Event::Ordered(orders) => {
-                if orders.starts > self.orders.starts {
+            ServiceEvent::Desired(desired) => {
+                if desired.starts > self.desired.starts {
                     // Whoever says start does not want to wait.
                     self.replicas.values_mut().for_each(|replica| (replica.wait_until, replica.steps) = (now, 0));
                 }
-                self.orders = orders;
+                self.desired = desired;
             }
-            Event::ServiceConfigured(policy) => {
-                self.fleet.draining = false;
+            ServiceEvent::Configured(policy) => {
+                self.runs.draining = false;
                 self.policy = *policy;
             }
-            Event::Turned(turn) => self.turn = turn,
-            Event::Probed(name, answer) => {
-                if let (Some(it), Some(run)) = (self.wellness.get_mut(&name), self.fleet.runs.get(&name)) {
-                    it.note_probe(answer, run, &self.policy, now);
+            ServiceEvent::WaitsFor(waits_for) => self.waits_for = waits_for,
+            ServiceEvent::HealthChecked(name, answer) => {
+                if let (Some(it), Some(run)) = (self.health.get_mut(&name), self.runs.by_name.get(&name)) {
+                    it.note_checked(answer, run, &self.policy, now);
                 }
             }
-            Event::PodsKilled(name, answer) => {
-                if let Some(killing) = self.killing.get_mut(&name) {
-                    let again = killing.again || answer == KillAnswer::Forbidden;
+            ServiceEvent::ForceDeleteAnswered(name, answer) => {
+                if let Some(force_delete) = self.force_deletes.get_mut(&name) {
+                    let again = force_delete.again || answer == ForceDeleteAnswer::Forbidden;
                     self.cannot_halt = again.then_some(answer);
-                    *killing = Killing { at: now.saturating_add(RETRY_MAX), in_flight: false, again: true };
+                    *force_delete = ForceDelete { at: now.saturating_add(RETRY_MAX), in_flight: false, again: true };
                 }
             }
-            event => {
-                for news in self.fleet.note(now, event, &self.policy.runs, effects) {
+            ServiceEvent::DeadlineReached => {}
+            ServiceEvent::Run(event) => {
+                for news in self.runs.note(now, event, &self.policy.runs, effects) {
                     self.on_news(now, news);
                 }
             }
@@ -202,9 +184,9 @@ impl KeepAlive {
         match news {
             News::Loaded { loaded, first } => {
                 self.restarts = self.restarts.max(loaded.restarts);
-                // What was begun and could not be written was not begun.
+                // A start whose wish was never stored does not count.
                 for (slot, replica) in &mut self.replicas {
-                    replica.started = replica.started.filter(|_| self.fleet.is_taken(*slot));
+                    replica.started = replica.started.filter(|_| self.runs.is_taken(*slot));
                 }
                 for (slot, starts) in loaded.starts {
                     let replica = self.replicas.entry(slot).or_default();
@@ -217,7 +199,7 @@ impl KeepAlive {
                 }
             }
             News::Started(name) => {
-                let took = self.fleet.runs.get(&name).and_then(Run::start_took);
+                let took = self.runs.by_name.get(&name).and_then(Run::start_took);
                 self.milestones.extend(took.map(|took| Milestone::Started { took }));
             }
             News::Ended(run) => self.follow(now, &run),
@@ -228,7 +210,7 @@ impl KeepAlive {
     fn follow(&mut self, now: Duration, run: &Run) {
         let Some(end) = &run.end else { return };
         self.milestones.push(Milestone::Ended { outcome: end.outcome, reason: end.reason });
-        let up_since = self.wellness.get(&run.name).and_then(Wellness::up_since);
+        let up_since = self.health.get(&run.name).and_then(ReplicaHealth::up_since);
         if run.slot >= OVERFLOW_SLOT {
             return;
         }
@@ -240,7 +222,7 @@ impl KeepAlive {
             (Outcome::StartTimedOut, _) => policy.wait_after_timeout,
             (Outcome::StartError, _) => policy.wait_after_error,
         };
-        let jitter = self.fleet.jitter();
+        let jitter = self.runs.jitter();
         let replica = self.replicas.entry(run.slot).or_default();
         let by_us = end.outcome == Outcome::Stopped && end.reason != Reason::Unhealthy;
         let steady = up_since.is_some_and(|since| run.ended_at >= since.saturating_add(RESET_AFTER));
@@ -260,21 +242,21 @@ impl KeepAlive {
 
     // --- what follows
 
-    fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        self.fleet.settle(now);
-        self.wellness.retain(|name, _| self.fleet.runs.contains_key(name));
-        self.killing.retain(|name, _| self.fleet.runs.get(name).is_some_and(|run| run.terminating.is_some()));
+    fn advance(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
+        self.runs.settle(now);
+        self.health.retain(|name, _| self.runs.by_name.contains_key(name));
+        self.force_deletes.retain(|name, _| self.runs.by_name.get(name).is_some_and(|run| run.terminating.is_some()));
         self.end_what_is_not_wanted(now);
         self.watch_over(now, effects);
         for slot in 0..self.policy.replicas {
             if self.may_start(slot) && self.wait_until(slot) <= now {
-                let name = self.fleet.next_name(&self.policy.runs);
-                let run = Run::kept_up(name.clone(), slot, self.orders.starts, now);
-                self.replicas.entry(slot).or_default().started = Some(self.orders.starts);
-                self.fleet.runs.insert(name, run);
+                let name = self.runs.next_name(&self.policy.runs);
+                let run = Run::kept_up(name.clone(), slot, self.desired.starts, now);
+                self.replicas.entry(slot).or_default().started = Some(self.desired.starts);
+                self.runs.by_name.insert(name, run);
             }
         }
-        self.fleet.advance(now, &self.policy.runs, effects);
+        self.runs.advance(now, &self.policy.runs, effects);
         self.halt(now, effects);
     }
 
@@ -284,37 +266,37 @@ impl KeepAlive {
 
     /// A Job may be asked for in this slot, if it need not wait.
     pub(super) fn may_start(&self, slot: Slot) -> bool {
-        let free = !self.fleet.is_taken(slot) && self.turn.start_after.is_none();
-        self.is_wanted() && free && !self.is_spent(slot) && self.fleet.may_create()
+        let free = !self.runs.is_taken(slot) && self.waits_for.start_after.is_none();
+        self.is_wanted() && free && !self.is_spent(slot) && self.runs.may_create()
     }
 
     /// It was started once, and that is all that `keepAlive: false` allows until somebody says start.
     fn is_spent(&self, slot: Slot) -> bool {
         let started = self.replicas.get(&slot).and_then(|replica| replica.started);
-        !self.policy.keep_alive && started.is_some_and(|started| started >= self.orders.starts)
+        !self.policy.keep_alive && started.is_some_and(|started| started >= self.desired.starts)
     }
 
     /// A replica has ended that is not started again.
     pub(super) fn has_had_its_start(&self) -> bool {
-        (0..self.policy.replicas).any(|slot| self.is_spent(slot) && !self.fleet.is_taken(slot))
+        (0..self.policy.replicas).any(|slot| self.is_spent(slot) && !self.runs.is_taken(slot))
     }
 
     /// How a run is to end that is to end; `None` where it is wanted.
     fn end_of(&self, run: &Run) -> Option<End> {
-        // What a queue of this name has left runs on to its own end.
+        // Jobs of a queue that had this name run to completion; they are not stopped.
         if run.kind == Some(Kind::Queue) || run.is_ending() {
             return None;
         }
         let ended = |reason| Some(End::new(Outcome::Stopped, reason));
         if !self.is_wanted() {
-            let turn = self.orders.halted || self.turn.stop_after.is_none();
+            let turn = self.desired.halted || self.waits_for.stop_after.is_none();
             return ended(Reason::Unwanted).filter(|_| turn);
         }
         // A copy too many, or a replica too many.
         if run.slot >= self.policy.replicas {
             return ended(Reason::Unwanted);
         }
-        if run.starts.is_some_and(|starts| starts < self.orders.restart_before) {
+        if run.starts.is_some_and(|starts| starts < self.desired.restart_before) {
             return ended(Reason::Restarted);
         }
         if !run.config_hash.is_empty() && run.config_hash != self.policy.generation {
@@ -324,33 +306,72 @@ impl KeepAlive {
     }
 
     fn end_what_is_not_wanted(&mut self, now: Duration) {
-        if self.fleet.stopping {
+        if self.runs.stopping {
             return;
         }
         let ends: Vec<(JobName, End)> =
-            self.fleet.runs.values().filter_map(|run| Some((run.name.clone(), self.end_of(run)?))).collect();
+            self.runs.by_name.values().filter_map(|run| Some((run.name.clone(), self.end_of(run)?))).collect();
         for (name, end) in ends {
-            if let Some(run) = self.fleet.runs.get_mut(&name) {
+            if let Some(run) = self.runs.by_name.get_mut(&name) {
                 run.end_as(end, now);
             }
         }
     }
 
     /// Replicas that run are looked after: ready, checked, or ended.
-    fn watch_over(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        for run in self.fleet.runs.values_mut().filter(|run| run.is_running() && !run.is_ending()) {
-            let it = self.wellness.entry(run.name.clone()).or_insert_with(|| Wellness::begin(now));
+    fn watch_over(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
+        for run in self.runs.by_name.values_mut().filter(|run| run.is_running() && !run.is_ending()) {
+            let it = self.health.entry(run.name.clone()).or_insert_with(|| ReplicaHealth::begin(now));
             match it.watch(run, &self.policy, now) {
-                Verdict::Well => {}
-                Verdict::Ask(effect) if self.fleet.stopping => drop(effect),
-                Verdict::Ask(effect) => {
+                HealthAction::Nothing => {}
+                HealthAction::Check(effect) if self.runs.stopping => drop(effect),
+                HealthAction::Check(effect) => {
                     it.note_asked();
                     effects.push(effect);
                 }
-                Verdict::End(end) => run.end_as(end, now),
-                Verdict::EndUnlessReady(end) => run.end_unless_ready(end, now),
+                HealthAction::End(end) => run.end_as(end, now),
+                HealthAction::EndUnlessReady(end) => run.end_unless_ready(end, now),
             }
         }
+    }
+
+    // --- how it stands
+
+    /// Replicas that are up.
+    pub(super) fn up(&self) -> u32 {
+        let runs = self.runs.by_name.values().filter(|run| run.slot < self.policy.replicas && !run.is_ending());
+        let up = runs.filter(|run| self.health.get(&run.name).is_some_and(|it| it.up_since().is_some()));
+        u32::try_from(up.count()).unwrap_or(u32::MAX)
+    }
+
+    fn derived_state(&self, now: Duration) -> ServiceState {
+        if self.cannot_halt.is_some() {
+            return ServiceState::Failed;
+        }
+        if !self.desired.enabled {
+            return ServiceState::Disabled;
+        }
+        if !self.is_wanted() {
+            return ServiceState::NotStarted;
+        }
+        if self.up() >= self.policy.replicas {
+            return ServiceState::Running;
+        }
+        let empty: Vec<u32> = (0..self.policy.replicas).filter(|slot| !self.runs.is_taken(*slot)).collect();
+        let last = |slot: &u32| self.replicas.get(slot).and_then(|replica| replica.last.as_ref());
+        if self.has_had_its_start() {
+            let badly = empty.iter().filter_map(last).any(|(end, _)| end.outcome != Outcome::Succeeded);
+            return if badly { ServiceState::Failed } else { ServiceState::NotStarted };
+        }
+        let waits = |slot: &u32| self.replicas.get(slot).is_some_and(|replica| replica.wait_until > now);
+        if empty.iter().any(|slot| waits(slot) && last(slot).is_some_and(|(_, was_up)| !was_up)) {
+            return ServiceState::Failed;
+        }
+        let ends = self.runs.by_name.values().any(|run| run.slot < self.policy.replicas && run.is_ending());
+        if ends || empty.iter().any(|slot| last(slot).is_some()) {
+            return ServiceState::Restart;
+        }
+        if self.runs.by_name.values().any(|run| run.created) { ServiceState::Started } else { ServiceState::NotStarted }
     }
 
     // --- halting
@@ -358,36 +379,37 @@ impl KeepAlive {
     /// When a Job that ends is to be helped: at once if somebody said so, else when its grace is over.
     fn halt_after(&self, run: &Run) -> Option<Duration> {
         let since = run.terminating.as_ref()?.since;
-        if run.kind == Some(Kind::Queue) || self.killing.contains_key(&run.name) {
+        if run.kind == Some(Kind::Queue) || self.force_deletes.contains_key(&run.name) {
             return None;
         }
         let grace =
-            if self.orders.halted { Duration::ZERO } else { self.policy.stop_timeout.saturating_add(HALT_AFTER) };
+            if self.desired.halted { Duration::ZERO } else { self.policy.stop_timeout.saturating_add(HALT_AFTER) };
         Some(since.saturating_add(grace))
     }
 
     fn halt_at(&self) -> Option<Duration> {
-        self.fleet.runs.values().filter(|_| !self.fleet.stopping).filter_map(|run| self.halt_after(run)).min()
+        self.runs.by_name.values().filter(|_| !self.runs.stopping).filter_map(|run| self.halt_after(run)).min()
     }
 
-    fn halt(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if self.fleet.stopping {
+    fn halt(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
+        if self.runs.stopping {
             return;
         }
         let due: Vec<JobName> = self
-            .fleet
             .runs
+            .by_name
             .values()
             .filter(|run| self.halt_after(run).is_some_and(|at| at <= now))
             .map(|run| run.name.clone())
             .collect();
-        self.killing.extend(due.into_iter().map(|name| (name, Killing { at: now, ..Killing::default() })));
-        for (name, killing) in self.killing.iter_mut().filter(|(_, it)| !it.in_flight && it.at <= now) {
-            if let Some(uid) = self.fleet.runs.get(name).and_then(|run| run.uid.clone()) {
-                killing.in_flight = true;
-                effects.push(Effect::KillPods { name: name.clone(), uid });
+        self.force_deletes
+            .extend(due.into_iter().map(|name| (name, ForceDelete { at: now, ..ForceDelete::default() })));
+        for (name, force_delete) in self.force_deletes.iter_mut().filter(|(_, it)| !it.in_flight && it.at <= now) {
+            if let Some(uid) = self.runs.by_name.get(name).and_then(|run| run.uid.clone()) {
+                force_delete.in_flight = true;
+                effects.push(ServiceEffect::ForceDeletePods { name: name.clone(), uid });
             }
         }
-        self.cannot_halt = self.cannot_halt.filter(|_| !self.killing.is_empty());
+        self.cannot_halt = self.cannot_halt.filter(|_| !self.force_deletes.is_empty());
     }
 }

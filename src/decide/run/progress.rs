@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::decide::digest::StartProblem;
+use crate::decide::pod::digest::StartProblem;
 
 /// A Job that was deleted and is not gone yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub enum Progress {
 
 impl Progress {
     /// Since when the start clock runs, and what keeps the pods.
-    pub(super) fn starting(&self) -> Option<(Duration, Option<&StartProblem>)> {
+    pub(in crate::decide) fn starting(&self) -> Option<(Duration, Option<&StartProblem>)> {
         match self {
             Self::Starting { since, problem } => Some((*since, problem.as_ref())),
             _ => None,

@@ -1,38 +1,40 @@
-//! One run as a lifecycle keeps track of it: facts come in here, and the one request that is due goes out of `due.rs`.
+//! One run as a lifecycle keeps track of it: facts come in here, and the one request that is due goes out of `next_request.rs`.
 
-mod due;
+mod next_request;
 
 use std::time::Duration;
 
 use crate::{
     config::entry::Kind,
     decide::{
-        digest::StartProblem,
-        event::{CheckAnswer, CreateAnswer, Decision, DeleteAnswer, Effect, LoadedRun, Why, WishAnswer},
-        observation::{Phase, SeenJob},
-        policy::{CHECK_AGAIN, REQUEST_TIMEOUT, RETRY_MAX, RunPolicy, retry_wait},
-        progress::{Progress, Terminating},
-        run::{End, JobName, Outcome, Reason, Slot},
-        scale::Tally,
+        backoff::{RETRY_MAX, retry_wait},
+        decision::{Decision, DecisionReason, Tally},
+        outcome::{End, JobName, Outcome, Reason, Slot},
+        pod::{
+            digest::StartProblem,
+            observation::{Phase, SeenJob},
+        },
+        run::{
+            event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRun, RunEffect, WishAnswer},
+            policy::{CHECK_AGAIN, REQUEST_TIMEOUT, RunPolicy},
+            progress::{Progress, Terminating},
+        },
     },
 };
-
-/// Slots from here on are no places among `maxConcurrentJobs`: Jobs that were found beyond it.
-pub const OVERFLOW_SLOT: Slot = 1_000_000;
 
 /// A run from its wish until it is recorded and its Job is finished or gone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
-    pub(super) name: JobName,
-    pub(super) slot: Slot,
+    pub(in crate::decide) name: JobName,
+    pub(in crate::decide) slot: Slot,
     /// Created while backing off, so its failure makes the wait grow.
-    pub(super) trial: bool,
+    pub(in crate::decide) trial: bool,
     /// What had been taken when it was decided; `None` for a run that another process has begun.
-    pub(super) tally: Option<Tally>,
+    pub(in crate::decide) tally: Option<Tally>,
     /// The wish stands in the store.
-    pub(super) wished: bool,
+    pub(in crate::decide) wished: bool,
     /// The Job exists, or did: confirmed by an answer or a view.
-    pub(super) created: bool,
+    pub(in crate::decide) created: bool,
     seen: bool,
     in_view: bool,
     /// A view has shown it since the last live look was asked for: an answer "absent" is older than that.
@@ -40,7 +42,7 @@ pub struct Run {
     /// A view shows another Job of its name than the API server has confirmed: one of the two is old news.
     doubted: bool,
     /// Its Job's `metadata.uid`.
-    pub(super) uid: Option<Box<str>>,
+    pub(in crate::decide) uid: Option<Box<str>>,
     resource_version: Box<str>,
     node: Option<Box<str>>,
     /// When the API server made its Job.
@@ -51,13 +53,13 @@ pub struct Run {
     /// Which of the Jobs that were asked for by hand it is.
     serves: Option<u64>,
     /// See [`Wish::starts`].
-    pub(super) starts: Option<u64>,
+    pub(in crate::decide) starts: Option<u64>,
     /// The type of the JobConfig that its Job was made for.
-    pub(super) kind: Option<Kind>,
+    pub(in crate::decide) kind: Option<Kind>,
     /// What its Job was rendered from; empty while that was not seen.
-    pub(super) config_hash: Box<str>,
+    pub(in crate::decide) config_hash: Box<str>,
     /// The address of its pod, while that is Ready.
-    pub(super) address: Option<Box<str>>,
+    pub(in crate::decide) address: Option<Box<str>>,
     /// It is to end, and how that is to be recorded.
     unwanted: Option<End>,
     /// But not if it is ready after all.
@@ -65,20 +67,20 @@ pub struct Run {
     /// A create was sent, by us or maybe by a process before us.
     was_asked_for: bool,
     confirmed_at: Duration,
-    pub(super) progress: Progress,
+    pub(in crate::decide) progress: Progress,
     problem_since: Option<Duration>,
     giving_up: Option<End>,
     delete_sent: bool,
     verdict: Option<(End, Duration)>,
-    pub(super) end: Option<End>,
-    pub(super) ended_at: Duration,
+    pub(in crate::decide) end: Option<End>,
+    pub(in crate::decide) ended_at: Duration,
     end_written: bool,
     /// Its end was on record before we heard of it: nothing follows from it now.
-    pub(super) recorded_before: bool,
+    pub(in crate::decide) recorded_before: bool,
     terminal: bool,
     gone: bool,
     /// Its Job is deleted and not gone yet.
-    pub(super) terminating: Option<Terminating>,
+    pub(in crate::decide) terminating: Option<Terminating>,
     flight: Option<Request>,
     /// When the last create or live look was sent: its answer may be as old as that.
     asked_at: Duration,
@@ -96,19 +98,24 @@ pub struct Run {
 enum Request {
     Wish,
     Create,
-    Check,
+    Get,
     Delete,
     End,
 }
 
 impl Run {
     /// A run that was just decided on.
-    pub(super) fn decided(name: JobName, slot: Slot, (decision, tally): (Decision, Tally), now: Duration) -> Self {
+    pub(in crate::decide) fn decided(
+        name: JobName,
+        slot: Slot,
+        (decision, tally): (Decision, Tally),
+        now: Duration,
+    ) -> Self {
         Self { trial: decision.backing_off, tally: Some(tally), ..Self::wish(name, slot, decision, now) }
     }
 
-    /// A run that somebody asked for by hand.
-    pub(super) fn asked(name: JobName, slot: Slot, decision: Decision, serves: u64, now: Duration) -> Self {
+    /// A run that somebody requested by hand.
+    pub(in crate::decide) fn manual(name: JobName, slot: Slot, decision: Decision, serves: u64, now: Duration) -> Self {
         Self { serves: Some(serves), ..Self::wish(name, slot, decision, now) }
     }
 
@@ -162,7 +169,7 @@ impl Run {
     }
 
     /// A run that the store knows. One whose create was confirmed, or is too long ago to be tried again, must exist.
-    pub(super) fn loaded(name: JobName, known: &LoadedRun, exists: bool, now: Duration) -> Self {
+    pub(in crate::decide) fn loaded(name: JobName, known: &LoadedRun, exists: bool, now: Duration) -> Self {
         // The process before us may have left a request on its way.
         let doubt_until = now.saturating_add(REQUEST_TIMEOUT);
         let wish = Self::wish(name, known.slot, Decision::default(), now);
@@ -178,31 +185,31 @@ impl Run {
     }
 
     /// A replica of a service that is to be up.
-    pub(super) fn kept_up(name: JobName, slot: Slot, starts: u64, now: Duration) -> Self {
-        let decision = Decision { why: Why::KeptUp, jobs: 1, ..Decision::default() };
+    pub(in crate::decide) fn kept_up(name: JobName, slot: Slot, starts: u64, now: Duration) -> Self {
+        let decision = Decision { why: DecisionReason::KeptUp, jobs: 1, ..Decision::default() };
         Self { starts: Some(starts), ..Self::wish(name, slot, decision, now) }
     }
 
     /// A Job that was found without a run of ours.
-    pub(super) fn adopted(name: JobName, slot: Slot, now: Duration) -> Self {
+    pub(in crate::decide) fn adopted(name: JobName, slot: Slot, now: Duration) -> Self {
         Self::wish(name, slot, Decision::default(), now)
     }
 
     /// A Job that was found although its run has ended.
-    pub(super) fn revenant(name: JobName, slot: Slot, now: Duration) -> Self {
+    pub(in crate::decide) fn resurrected(name: JobName, slot: Slot, now: Duration) -> Self {
         let end = Some(End::new(Outcome::Vanished, Reason::Deleted));
         Self { wished: true, end, end_written: true, ..Self::adopted(name, slot, now) }
     }
 
     /// It counts against `maxConcurrentJobs` until its end is recorded, its Job is finished or gone, and no
     /// late request can bring a gone one back.
-    pub(super) fn is_over(&self, now: Duration) -> bool {
+    pub(in crate::decide) fn is_over(&self, now: Duration) -> bool {
         // Also of a finished Job: somebody may delete it, and the late request finds its name free.
         self.end_written && self.is_finished() && now >= self.doubt_until && self.flight.is_none() && !self.doubted
     }
 
     /// Its Job is finished, although the record may be missing yet.
-    pub(super) fn is_finished(&self) -> bool {
+    pub(in crate::decide) fn is_finished(&self) -> bool {
         self.terminal || self.gone
     }
 
@@ -212,17 +219,17 @@ impl Run {
     }
 
     /// Nothing of it is on its way to an answer.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(in crate::decide) fn is_quiet(&self) -> bool {
         self.flight.is_none() && (self.end.is_none() || self.end_written)
     }
 
     /// Somebody asked for it by hand, and it is not on record yet.
-    pub(super) fn is_asked_and_unwritten(&self) -> bool {
+    pub(in crate::decide) fn is_manual_and_unwritten(&self) -> bool {
         self.serves.is_some() && !self.wished
     }
 
     /// It may still take its first message.
-    pub(super) fn is_starting(&self, now: Duration, fetch_grace: Duration) -> bool {
+    pub(in crate::decide) fn is_starting(&self, now: Duration, fetch_grace: Duration) -> bool {
         let taking = match self.progress {
             Progress::Running { since } => now < since.saturating_add(fetch_grace),
             _ => true,
@@ -230,29 +237,29 @@ impl Run {
         self.end.is_none() && self.verdict.is_none() && taking
     }
 
-    pub(super) fn is_running(&self) -> bool {
+    pub(in crate::decide) fn is_running(&self) -> bool {
         self.end.is_none() && matches!(self.progress, Progress::Running { .. })
     }
 
-    pub(super) fn is_unschedulable(&self) -> bool {
+    pub(in crate::decide) fn is_unschedulable(&self) -> bool {
         let problem = self.progress.starting().and_then(|(_, problem)| problem);
         self.end.is_none() && problem.is_some_and(|problem| problem.reason == Reason::Unschedulable)
     }
 
     /// From its Job's creation to its first running container.
-    pub(super) fn start_took(&self) -> Option<Duration> {
+    pub(in crate::decide) fn start_took(&self) -> Option<Duration> {
         self.ran_at.map(|at| at.saturating_sub(self.born_at))
     }
 
     /// Deleted and not gone yet, or ended and kept by a pod that is not gone: since when, and on which node.
-    pub(super) fn hanging(&self) -> Option<Terminating> {
+    pub(in crate::decide) fn hanging(&self) -> Option<Terminating> {
         let kept = self.verdict.is_some() && !self.is_finished();
         let ending = || Terminating { since: self.ended_at, node: self.node.clone() };
         self.terminating.clone().or_else(|| kept.then(ending))
     }
 
     /// It is to end: its Job is deleted once a live look has shown it, or never asked for.
-    pub(super) fn end_as(&mut self, end: End, now: Duration) {
+    pub(in crate::decide) fn end_as(&mut self, end: End, now: Duration) {
         if self.end.is_some() || self.verdict.is_some() || self.unwanted.is_some() {
             return;
         }
@@ -261,13 +268,13 @@ impl Run {
     }
 
     /// It is to end, unless a live look finds its pod ready: the views may be old.
-    pub(super) fn end_unless_ready(&mut self, end: End, now: Duration) {
+    pub(in crate::decide) fn end_unless_ready(&mut self, end: End, now: Duration) {
         self.end_as(end, now);
         self.unless_ready = true;
     }
 
     /// It was told to end.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(in crate::decide) fn is_ending(&self) -> bool {
         self.unwanted.is_some() || self.end.is_some() || self.verdict.is_some()
     }
 
@@ -275,7 +282,7 @@ impl Run {
 
     /// A view shows its Job, or not, or another Job of its name: then nothing is believed before a live look. True if its
     /// first container has begun to run since the last time.
-    pub(super) fn note_view(&mut self, job: Option<&SeenJob>, now: Duration) -> bool {
+    pub(in crate::decide) fn note_view(&mut self, job: Option<&SeenJob>, now: Duration) -> bool {
         let is_other = |job: &&SeenJob| self.uid.as_ref().is_some_and(|uid| *uid != job.uid);
         if job.filter(is_other).is_some() {
             (self.doubted, self.in_view) = (true, false);
@@ -342,7 +349,7 @@ impl Run {
         }
     }
 
-    pub(super) fn note_wish(&mut self, answer: Option<WishAnswer>, now: Duration) {
+    pub(in crate::decide) fn note_wish(&mut self, answer: Option<WishAnswer>, now: Duration) {
         self.answered(Request::Wish);
         match answer {
             Some(WishAnswer::Ended) => {
@@ -355,7 +362,7 @@ impl Run {
         }
     }
 
-    pub(super) fn note_create(&mut self, answer: CreateAnswer, now: Duration) {
+    pub(in crate::decide) fn note_create(&mut self, answer: CreateAnswer, now: Duration) {
         self.answered(Request::Create);
         match answer {
             CreateAnswer::Exists { uid } => {
@@ -377,11 +384,11 @@ impl Run {
         }
     }
 
-    pub(super) fn note_check(&mut self, answer: CheckAnswer, now: Duration, policy: &RunPolicy) {
-        self.answered(Request::Check);
-        self.doubted &= answer == CheckAnswer::Unanswered;
+    pub(in crate::decide) fn note_get(&mut self, answer: GetAnswer, now: Duration, policy: &RunPolicy) {
+        self.answered(Request::Get);
+        self.doubted &= answer == GetAnswer::Unanswered;
         match answer {
-            CheckAnswer::Found(job) => {
+            GetAnswer::Found(job) => {
                 self.note_seen(&job, now);
                 self.confirmed_at = now;
                 self.settle_verdict(now);
@@ -397,8 +404,8 @@ impl Run {
                     self.check_at = now.saturating_add(CHECK_AGAIN);
                 }
             }
-            CheckAnswer::Absent => self.note_absent(now),
-            CheckAnswer::Unanswered => self.retry(now, None),
+            GetAnswer::Absent => self.note_absent(now),
+            GetAnswer::Unanswered => self.retry(now, None),
         }
     }
 
@@ -409,7 +416,7 @@ impl Run {
 
     fn give_up_reason(&self, now: Duration, policy: &RunPolicy) -> Option<End> {
         let unwanted = self.unwanted.as_ref().filter(|_| self.end.is_none() && self.verdict.is_none());
-        unwanted.cloned().or_else(|| self.patience().give_up_reason(now, policy))
+        unwanted.cloned().or_else(|| self.start_deadline().give_up_reason(now, policy))
     }
 
     fn note_absent(&mut self, now: Duration) {
@@ -428,19 +435,19 @@ impl Run {
     }
 
     /// The delete that a check allowed, to be sent now.
-    pub(super) fn take_allowed_delete(&mut self) -> Option<Effect> {
+    pub(in crate::decide) fn take_allowed_delete(&mut self) -> Option<RunEffect> {
         if self.flight != Some(Request::Delete) {
             return None;
         }
         self.delete_sent = true;
-        Some(Effect::DeleteJob {
+        Some(RunEffect::DeleteJob {
             name: self.name.clone(),
             uid: self.uid.clone()?,
             resource_version: Some(self.resource_version.clone()),
         })
     }
 
-    pub(super) fn note_delete(&mut self, answer: DeleteAnswer, now: Duration) {
+    pub(in crate::decide) fn note_delete(&mut self, answer: DeleteAnswer, now: Duration) {
         self.answered(Request::Delete);
         match answer {
             DeleteAnswer::Accepted => {
@@ -454,7 +461,7 @@ impl Run {
         }
     }
 
-    pub(super) fn note_end_written(&mut self, written: bool, now: Duration) {
+    pub(in crate::decide) fn note_end_written(&mut self, written: bool, now: Duration) {
         self.answered(Request::End);
         self.end_written = written;
         if !written {

@@ -13,19 +13,22 @@ use std::{
 use crate::{
     config::entry::Kind,
     decide::{
-        event::{DeleteAnswer, Effect, Event, LoadedRuns, Wish, WishAnswer},
-        history::History,
-        names::job_name,
-        observation::Observed,
-        policy::{FINISHED_KEPT_MIN, RETRY_MIN, RunPolicy, WISHES_AT_ONCE, retry_wait},
-        run::{End, JobName, Outcome, Reason, Slot},
-        tracking::{OVERFLOW_SLOT, Run},
+        backoff::{RETRY_MIN, retry_wait},
+        decision::Wish,
+        outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
+        pod::{names::job_name, observation::Observed},
+        run::{
+            event::{DeleteAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+            policy::{FINISHED_KEPT_MIN, RunPolicy, WISHES_AT_ONCE},
+            settled::SettledRuns,
+            tracked_run::Run,
+        },
     },
 };
 
 /// The runs of one JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fleet {
+pub struct RunSet {
     seed: u64,
     names_given: u64,
     loading: Loading,
@@ -33,11 +36,11 @@ pub struct Fleet {
     /// The newest view, kept until the runs are loaded.
     waiting_view: Option<Arc<Observed>>,
     /// The JobConfig has left the file.
-    pub(super) draining: bool,
+    pub(in crate::decide) draining: bool,
     /// The process ends.
-    pub(super) stopping: bool,
-    pub(super) runs: BTreeMap<JobName, Run>,
-    history: History,
+    pub(in crate::decide) stopping: bool,
+    pub(in crate::decide) by_name: BTreeMap<JobName, Run>,
+    settled: SettledRuns,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,9 +57,16 @@ enum ViewState {
     Fresh,
 }
 
+impl ViewState {
+    /// It has become too old to create anything by it.
+    fn aged(self) -> Self {
+        if self == Self::NeverSeen { self } else { Self::Stale }
+    }
+}
+
 /// What whoever owns the runs has to know.
 #[derive(Clone, Debug)]
-pub(super) enum News {
+pub(in crate::decide) enum News {
     /// The unfinished runs are known from here on; what else the store said.
     Loaded {
         /// As it was loaded.
@@ -70,9 +80,9 @@ pub(super) enum News {
     Ended(Box<Run>),
 }
 
-impl Fleet {
+impl RunSet {
     /// Nothing is known yet. `seed` makes its names and its jitter its own.
-    pub(super) fn begin(seed: u64, now: Duration) -> Self {
+    pub(in crate::decide) fn begin(seed: u64, now: Duration) -> Self {
         Self {
             seed,
             names_given: 0,
@@ -81,77 +91,76 @@ impl Fleet {
             waiting_view: None,
             draining: false,
             stopping: false,
-            runs: BTreeMap::new(),
-            history: History::default(),
+            by_name: BTreeMap::new(),
+            settled: SettledRuns::default(),
         }
     }
 
     /// Whether anything may be created.
-    pub(super) fn may_create(&self) -> bool {
+    pub(in crate::decide) fn may_create(&self) -> bool {
         !self.draining && !self.stopping && self.loading == Loading::Done && self.view == ViewState::Fresh
     }
 
     /// The runs are loaded, and a full view was seen.
-    pub(super) fn knows(&self) -> bool {
+    pub(in crate::decide) fn knows(&self) -> bool {
         self.loading == Loading::Done && self.view != ViewState::NeverSeen
     }
 
     /// Nothing is in flight.
-    pub(super) fn is_quiet(&self) -> bool {
-        let quiet = self.runs.values().all(Run::is_quiet) && self.history.is_quiet();
+    pub(in crate::decide) fn is_quiet(&self) -> bool {
+        let quiet = self.by_name.values().all(Run::is_quiet) && self.settled.is_quiet();
         quiet && !matches!(self.loading, Loading::InFlight { .. })
     }
 
     /// When something is due that no event brings.
-    pub(super) fn deadline(&self, policy: &RunPolicy) -> Option<Duration> {
+    pub(in crate::decide) fn deadline(&self, policy: &RunPolicy) -> Option<Duration> {
         let load = match self.loading {
             Loading::Due { at, .. } if !self.stopping => Some(at),
             _ => None,
         };
         let seeing = self.view != ViewState::NeverSeen;
         // Whoever stops writes no wish any more, so none is due.
-        let due = self.runs.values().filter(|run| seeing && (run.wished || !self.stopping));
+        let due = self.by_name.values().filter(|run| seeing && (run.wished || !self.stopping));
         let runs = due.filter_map(|run| run.deadline(policy)).min();
-        [load, runs, self.history.deadline(policy)].into_iter().flatten().min()
+        [load, runs, self.settled.deadline(policy)].into_iter().flatten().min()
     }
 
     // --- what is there
 
     /// Takes in what is a matter of runs alone.
-    pub(super) fn note(
+    pub(in crate::decide) fn note<E: From<RunEffect>>(
         &mut self,
         now: Duration,
-        event: Event,
+        event: RunEvent,
         policy: &RunPolicy,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<E>,
     ) -> Vec<News> {
         let mut news = vec![];
         match event {
-            Event::RunsLoaded(loaded) => self.on_loaded(now, loaded, &mut news),
-            Event::Observed(view) => self.on_observed(now, view, &mut news),
-            Event::ViewStale if self.view == ViewState::Fresh => self.view = ViewState::Stale,
-            Event::WishWritten(name, answer) => self.on_wish(now, &name, answer),
-            Event::CreateAnswered(name, answer) => self.with_run(&name, |run| run.note_create(answer, now)),
-            Event::Checked(name, answer) => {
-                self.with_run(&name, |run| run.note_check(answer, now, policy));
-                effects.extend(self.runs.get_mut(&name).and_then(Run::take_allowed_delete));
+            RunEvent::RunsLoaded(loaded) => self.on_loaded(now, loaded, &mut news),
+            RunEvent::Observed(view) => self.on_observed(now, view, &mut news),
+            RunEvent::ViewStale => self.view = self.view.aged(),
+            RunEvent::WishWritten(name, answer) => self.on_wish(now, &name, answer),
+            RunEvent::CreateAnswered(name, answer) => self.with_run(&name, |run| run.note_create(answer, now)),
+            RunEvent::GetAnswered(name, answer) => {
+                self.with_run(&name, |run| run.note_get(answer, now, policy));
+                effects.extend(self.by_name.get_mut(&name).and_then(Run::take_allowed_delete).map(E::from));
             }
-            Event::DeleteAnswered(name, answer) => self.on_deleted(now, &name, answer),
-            Event::EndWritten(name, written) => {
-                if let Some(run) = self.runs.get_mut(&name) {
+            RunEvent::DeleteAnswered(name, answer) => self.on_deleted(now, &name, answer),
+            RunEvent::EndWritten(name, written) => {
+                if let Some(run) = self.by_name.get_mut(&name) {
                     run.note_end_written(written, now);
                     news.extend(written.then(|| News::Ended(Box::new(run.clone()))));
                 }
             }
-            Event::Drain => self.draining = true,
-            Event::Stop => self.stopping = true,
-            _ => {}
+            RunEvent::Drain => self.draining = true,
+            RunEvent::Stop => self.stopping = true,
         }
         news
     }
 
     fn with_run(&mut self, name: &JobName, act: impl FnOnce(&mut Run)) {
-        if let Some(run) = self.runs.get_mut(name) {
+        if let Some(run) = self.by_name.get_mut(name) {
             act(run);
         }
     }
@@ -163,13 +172,13 @@ impl Fleet {
             return;
         };
         self.loading = Loading::Done;
-        let first = self.runs.is_empty();
+        let first = self.by_name.is_empty();
         for run in &loaded.unfinished {
-            if !self.history.contains(&run.name) {
+            if !self.settled.contains(&run.name) {
                 // What is too old may have come and gone; what has left the file can't be rendered.
                 let exists = run.uid.is_some() || run.age >= FINISHED_KEPT_MIN || self.draining;
                 let name = run.name.clone();
-                self.runs.entry(name.clone()).or_insert_with(|| Run::loaded(name, run, exists, now));
+                self.by_name.entry(name.clone()).or_insert_with(|| Run::loaded(name, run, exists, now));
             }
         }
         news.push(News::Loaded { loaded, first });
@@ -187,41 +196,41 @@ impl Fleet {
         for (name, job) in &view.jobs {
             self.adopt_unknown(now, name, job.slot, job.is_live());
         }
-        for (name, run) in &mut self.runs {
+        for (name, run) in &mut self.by_name {
             if run.note_view(view.jobs.get(name), now) {
                 news.push(News::Started(name.clone()));
             }
         }
-        self.history.note_view(&view, now);
+        self.settled.note_view(&view, now);
     }
 
-    /// A Job without a run: taken over, or, if its run has ended, on its way out.
+    /// Adopts a Job that has no run; if its run had ended before, the Job is deleted.
     fn adopt_unknown(&mut self, now: Duration, name: &JobName, slot: Option<Slot>, live: bool) {
-        let settled = self.history.contains(name) && !live;
-        if self.runs.contains_key(name) || settled || self.history.is_deleting(name) {
+        let settled = self.settled.contains(name) && !live;
+        if self.by_name.contains_key(name) || settled || self.settled.is_deleting(name) {
             return;
         }
         let slot = slot.filter(|slot| live && !self.is_taken(*slot)).unwrap_or_else(|| self.overflow_slot());
-        let run = if self.history.revive(name) {
-            Run::revenant(name.clone(), self.overflow_slot(), now)
+        let run = if self.settled.revive(name) {
+            Run::resurrected(name.clone(), self.overflow_slot(), now)
         } else {
             Run::adopted(name.clone(), slot, now)
         };
-        self.runs.insert(name.clone(), run);
+        self.by_name.insert(name.clone(), run);
     }
 
     /// A run has this slot.
-    pub(super) fn is_taken(&self, slot: Slot) -> bool {
-        self.runs.values().any(|run| run.slot == slot)
+    pub(in crate::decide) fn is_taken(&self, slot: Slot) -> bool {
+        self.by_name.values().any(|run| run.slot == slot)
     }
 
     fn overflow_slot(&self) -> Slot {
-        let taken: BTreeSet<Slot> = self.runs.values().map(|run| run.slot).collect();
+        let taken: BTreeSet<Slot> = self.by_name.values().map(|run| run.slot).collect();
         (OVERFLOW_SLOT..).find(|slot| !taken.contains(slot)).expect("runs are far fewer than slots")
     }
 
     fn on_wish(&mut self, now: Duration, name: &JobName, answer: Option<WishAnswer>) {
-        let Some(run) = self.runs.get_mut(name) else { return };
+        let Some(run) = self.by_name.get_mut(name) else { return };
         let taken_over = run.created && answer != Some(WishAnswer::SlotTaken);
         if taken_over || matches!(answer, Some(WishAnswer::Written | WishAnswer::Ended)) {
             run.note_wish(answer, now);
@@ -229,66 +238,71 @@ impl Fleet {
         }
         // Unanswered, or another process has begun a run in this slot. What the store holds is what counts, and
         // a decision that could not be written is made anew, by what is so then.
-        self.runs.remove(name);
+        self.by_name.remove(name);
         if self.loading == Loading::Done {
             self.loading = Loading::Due { at: now.saturating_add(RETRY_MIN), tries: 1 };
         }
     }
 
     fn on_deleted(&mut self, now: Duration, name: &JobName, answer: DeleteAnswer) {
-        if !self.history.note_delete(name, answer, now) {
+        if !self.settled.note_delete(name, answer, now) {
             self.with_run(name, |run| run.note_delete(answer, now));
         }
     }
 
     // --- what follows
 
-    /// Runs that are over leave the field.
-    pub(super) fn settle(&mut self, now: Duration) {
+    /// Moves finished runs to those that are settled.
+    pub(in crate::decide) fn settle(&mut self, now: Duration) {
         let over: Vec<JobName> =
-            self.runs.values().filter(|run| run.is_over(now)).map(|run| run.name.clone()).collect();
+            self.by_name.values().filter(|run| run.is_over(now)).map(|run| run.name.clone()).collect();
         for name in over {
-            self.runs.remove(&name);
-            self.history.settle(name, now);
+            self.by_name.remove(&name);
+            self.settled.settle(name, now);
         }
     }
 
     /// A service had this name before: its Jobs would never end by themselves.
-    pub(super) fn end_services(&mut self, now: Duration) {
+    pub(in crate::decide) fn end_services(&mut self, now: Duration) {
         let may = !self.stopping;
-        for run in self.runs.values_mut().filter(|run| may && run.kind == Some(Kind::Service)) {
+        for run in self.by_name.values_mut().filter(|run| may && run.kind == Some(Kind::Service)) {
             run.end_as(End::new(Outcome::Stopped, Reason::Replaced), now);
         }
     }
 
     /// Whatever is due: wishes that were added since, and for each run its one request.
-    pub(super) fn advance(&mut self, now: Duration, policy: &RunPolicy, effects: &mut Vec<Effect>) {
+    pub(in crate::decide) fn advance<E: From<RunEffect>>(
+        &mut self,
+        now: Duration,
+        policy: &RunPolicy,
+        effects: &mut Vec<E>,
+    ) {
         if let Loading::Due { at, tries } = self.loading
             && at <= now
             && !self.stopping
         {
             self.loading = Loading::InFlight { tries };
-            effects.push(Effect::LoadRuns);
+            effects.push(RunEffect::LoadRuns.into());
         }
         let may_wish = !self.stopping;
         let wishes: Vec<Wish> =
-            self.runs.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();
+            self.by_name.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();
         // The first Jobs of a burst are asked for while the wishes of the others are written.
-        effects.extend(wishes.chunks(WISHES_AT_ONCE).map(|wishes| Effect::WriteWishes(wishes.to_vec())));
+        effects.extend(wishes.chunks(WISHES_AT_ONCE).map(|wishes| RunEffect::WriteWishes(wishes.to_vec()).into()));
         if self.view != ViewState::NeverSeen {
-            effects.extend(self.runs.values_mut().filter_map(|run| run.next_request(now, policy)));
+            effects.extend(self.by_name.values_mut().filter_map(|run| run.next_request(now, policy)).map(E::from));
         }
-        effects.extend(self.history.cleanups(now, policy));
+        effects.extend(self.settled.cleanups(now, policy).into_iter().map(E::from));
     }
 
     /// A name that no wish has had.
-    pub(super) fn next_name(&mut self, policy: &RunPolicy) -> JobName {
+    pub(in crate::decide) fn next_name(&mut self, policy: &RunPolicy) -> JobName {
         self.names_given += 1;
         job_name(&policy.instance, &policy.name, self.seed, self.names_given)
     }
 
     /// Thousandths, 0 to 999, different at every call.
-    pub(super) fn jitter(&mut self) -> u32 {
+    pub(in crate::decide) fn jitter(&mut self) -> u32 {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         u32::try_from((self.seed >> 33) % 1000).unwrap_or_default()
     }

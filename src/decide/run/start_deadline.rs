@@ -1,23 +1,23 @@
-//! How long a Job that does not start is waited for.
+//! When a Job that does not start is given up.
 
 use std::time::Duration;
 
 use crate::decide::{
-    digest::StartProblem,
-    policy::RunPolicy,
-    run::{End, Outcome, Reason},
+    outcome::{End, Outcome, Reason},
+    pod::digest::StartProblem,
+    run::policy::RunPolicy,
 };
 
 /// What is known of a Job that is starting.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience<'a> {
+pub struct StartDeadline<'a> {
     /// Since when the start clock runs, and what keeps the pods; `None` while it stands, or where nothing is waited for.
     pub starting: Option<(Duration, Option<&'a StartProblem>)>,
     /// Since when a problem is there that somebody may mend within `startErrorGrace`.
     pub problem_since: Option<Duration>,
 }
 
-impl Patience<'_> {
+impl StartDeadline<'_> {
     /// Why the Job is not waited for any longer; `None` while it is.
     pub fn give_up_reason(&self, now: Duration, policy: &RunPolicy) -> Option<End> {
         let (since, problem) = self.starting?;
@@ -36,7 +36,7 @@ impl Patience<'_> {
         (now >= since.saturating_add(policy.start_timeout)).then(|| told(outcome, reason))
     }
 
-    /// When the patience ends, if nothing changes; zero where it has ended already.
+    /// When the Job is given up, if nothing changes; zero where that is due already.
     pub fn give_up_at(&self, policy: &RunPolicy) -> Option<Duration> {
         let (since, problem) = self.starting?;
         let hopeless = problem.filter(|problem| problem.is_hopeless()).map(|_| Duration::ZERO);

@@ -1,0 +1,115 @@
+//! A decision with its inputs, and the Job that it wishes for.
+
+use serde::Serialize;
+
+use crate::decide::outcome::{JobName, Slot};
+
+/// A decision with its inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Decision {
+    /// Why so many and no more.
+    pub why: DecisionReason,
+    /// Messages that could be fetched.
+    pub ready: u64,
+    /// There may be more: the count stopped at its bound.
+    pub bounded: bool,
+    /// Those of them that came since the last creation.
+    pub new: u64,
+    /// Messages that starting Jobs are expected to take.
+    pub claimed: u64,
+    /// Live Jobs.
+    pub live: u64,
+    /// Those of them that are starting.
+    pub starting: u64,
+    /// `maxConcurrentJobs`.
+    pub max: u64,
+    /// Jobs there was room for.
+    pub room: u64,
+    /// Jobs that were asked for.
+    pub jobs: u64,
+    /// One trial at a time.
+    pub backing_off: bool,
+}
+
+/// Why a decision created as many Jobs as it did, and no more: a closed set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionReason {
+    /// No message can be fetched.
+    #[default]
+    Empty,
+    /// Jobs that are starting are expected to take every message.
+    Claimed,
+    /// Every message has its Job now.
+    Created,
+    /// `maxConcurrentJobs` live, or are about to.
+    Full,
+    /// The free slots wait after their last run.
+    Cooling,
+    /// Pods find no node: no more Jobs than have started, and one.
+    ClusterFull,
+    /// After failures, one trial at a time.
+    BackingOff,
+    /// Nothing may be created: paused, drained, or the view of the cluster is too old.
+    Held,
+    /// Somebody asked for a Job by hand.
+    Asked,
+    /// A replica of a service is kept up.
+    KeptUp,
+}
+
+impl DecisionReason {
+    /// The word in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Claimed => "claimed",
+            Self::Created => "created",
+            Self::Full => "full",
+            Self::Cooling => "cooling",
+            Self::ClusterFull => "cluster_full",
+            Self::BackingOff => "backing_off",
+            Self::Held => "held",
+            Self::Asked => "asked",
+            Self::KeptUp => "kept_up",
+        }
+    }
+}
+
+/// A Job that is to exist.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wish {
+    /// The name, used once.
+    pub name: JobName,
+    /// The slot it takes.
+    pub slot: Slot,
+    /// Why.
+    pub decision: Decision,
+    /// It exists already and is taken over.
+    pub adopted: Option<Box<str>>,
+    /// Which of the Jobs that were asked for by hand it is, from 1.
+    pub serves: Option<u64>,
+    /// How often a service had been started by hand when this replica of it was.
+    pub starts: Option<u64>,
+}
+
+/// What was seen of messages leaving the queue, as totals since the start: a run compares them to learn what
+/// happened while it lived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tally {
+    /// Messages that were seen to be taken.
+    pub(in crate::decide) taken: u64,
+    /// Looks that could not tell, for there were more messages than they counted.
+    pub(in crate::decide) unclear: u64,
+}
+
+impl Tally {
+    /// Whether any message was taken since then; `None` where nobody can tell.
+    pub fn took_since(&self, then: &Self) -> Option<bool> {
+        match (self.taken > then.taken, self.unclear > then.unclear) {
+            (true, _) => Some(true),
+            (false, false) => Some(false),
+            (false, true) => None,
+        }
+    }
+}

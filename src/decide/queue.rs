@@ -1,0 +1,17 @@
+//! One queue: when it is looked at, how many Jobs it gets, and what is told of it.
+
+pub mod policy;
+
+pub mod scale;
+
+pub mod event;
+
+pub mod look_schedule;
+
+pub mod decision_log;
+
+pub mod lifecycle;
+
+pub mod demand;
+
+pub mod status;

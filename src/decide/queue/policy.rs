@@ -1,0 +1,63 @@
+//! The numbers by which one queue JobConfig is kept going.
+
+use std::time::Duration;
+
+use crate::{
+    config::job_config::JobConfig,
+    decide::{
+        backoff::{BackoffPolicy, factor_milli},
+        run::policy::RunPolicy,
+    },
+};
+
+/// What a [`crate::decide::queue::lifecycle::Lifecycle`] needs of its JobConfig. Every key is described there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each field is the key of jobs.json that it is named after")]
+pub struct QueuePolicy {
+    pub runs: RunPolicy,
+    pub jobs_max: u32,
+    pub messages_per_job: u64,
+    pub check_interval: Duration,
+    pub fetch_grace: Duration,
+    pub handover: Duration,
+    pub wait_after_success: Duration,
+    pub wait_after_failure: Duration,
+    pub wait_after_timeout: Duration,
+    pub wait_after_error: Duration,
+    pub backoff: BackoffPolicy,
+    pub paused: bool,
+}
+
+impl QueuePolicy {
+    /// The policy of a JobConfig in an Instance.
+    pub fn of(job: &JobConfig, instance: &str) -> Self {
+        Self {
+            runs: RunPolicy {
+                instance: instance.to_owned(),
+                name: job.name.clone(),
+                start_timeout: job.job_start_timeout,
+                start_error_grace: job.start_error_grace,
+                succeeded_kept: job.successful_jobs_history_limit as usize,
+                failed_kept: job.failed_jobs_history_limit as usize,
+            },
+            jobs_max: job.max_concurrent_jobs,
+            messages_per_job: job.messages_per_job().into(),
+            check_interval: job.queue_check_interval,
+            fetch_grace: job.fetch_grace,
+            handover: job.handover,
+            wait_after_success: job.wait_time_after_successful_run,
+            wait_after_failure: job.wait_time_after_failed_run,
+            wait_after_timeout: job.wait_time_after_timeout,
+            wait_after_error: job.wait_time_after_error,
+            backoff: BackoffPolicy {
+                factor_milli: factor_milli(job.backoff.factor),
+                wait_max: job.backoff.max,
+                after: job.backoff.after,
+            },
+            paused: job.paused,
+        }
+    }
+}
+
+/// Jobs that one look asks for at the most; a larger burst goes on with the next look, at once.
+pub const BURST_MAX: u64 = 1000;

@@ -1,0 +1,161 @@
+//! What the runs of a JobConfig ask of the store and the API server, and what they are answered.
+//!
+//! Events are facts, effects are wishes. Every effect is answered by exactly one event; [`RunEffect::WriteWishes`] by one
+//! for each of its names.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::decide::{
+    decision::Wish,
+    outcome::{End, JobName, Slot},
+    pod::observation::{Observed, SeenJob},
+};
+
+/// What the outside may tell of the runs of any JobConfig.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RunEvent {
+    /// Answers [`RunEffect::LoadRuns`]; `None` where Postgres did not answer.
+    RunsLoaded(Option<LoadedRuns>),
+    /// The whole of what the cluster holds for this JobConfig; not a change to it.
+    Observed(Arc<Observed>),
+    /// The view is too old to create anything by it, until the next [`RunEvent::Observed`].
+    ViewStale,
+    /// Answers [`RunEffect::WriteWishes`], for each of its names; `None` where Postgres did not answer.
+    WishWritten(JobName, Option<WishAnswer>),
+    /// Answers [`RunEffect::CreateJob`].
+    CreateAnswered(JobName, CreateAnswer),
+    /// Answers [`RunEffect::GetJob`].
+    GetAnswered(JobName, GetAnswer),
+    /// Answers [`RunEffect::DeleteJob`].
+    DeleteAnswered(JobName, DeleteAnswer),
+    /// Answers [`RunEffect::WriteEnd`]; false where Postgres did not answer.
+    EndWritten(JobName, bool),
+    /// The JobConfig has left the file: create nothing any more, and see what lives to its end.
+    Drain,
+    /// The process ends: begin nothing any more; running Jobs go on.
+    Stop,
+}
+
+/// What the runs of any JobConfig ask of the outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RunEffect {
+    /// Load the unfinished runs of this JobConfig.
+    LoadRuns,
+    /// Write these runs as wished, all in one statement.
+    WriteWishes(Vec<Wish>),
+    /// Ask the API server for a Job under this name.
+    CreateJob(Wish),
+    /// Read a Job live, with its pods.
+    GetJob(JobName),
+    /// Delete a Job with its pods, if it is still the one that was read.
+    DeleteJob {
+        /// Its name.
+        name: JobName,
+        /// Precondition.
+        uid: Box<str>,
+        /// Precondition, where it matters that nothing has changed.
+        resource_version: Option<Box<str>>,
+    },
+    /// Record how a run ended.
+    WriteEnd(Ended),
+}
+
+/// What Postgres says of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WishAnswer {
+    /// It is written.
+    Written,
+    /// The name belongs to a run that has ended.
+    Ended,
+    /// The slot belongs to another unfinished run: somebody else decides, too.
+    SlotTaken,
+}
+
+/// What the API server says of a create.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CreateAnswer {
+    /// The Job exists, now or since an earlier request of this wish.
+    Exists {
+        /// `metadata.uid`.
+        uid: Box<str>,
+    },
+    /// No answer, or one that says "later": it may have worked.
+    Unanswered {
+        /// What the API server asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The Job is not wanted as it is, or the name is somebody else's.
+    Refused {
+        /// The API server's message.
+        message: String,
+    },
+}
+
+/// What a live GET of a Job and its pods found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum GetAnswer {
+    /// It exists.
+    Found(Box<SeenJob>),
+    /// It does not.
+    Absent,
+    /// No answer.
+    Unanswered,
+}
+
+/// What the API server says of a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeleteAnswer {
+    /// Accepted; it is gone when its pods are.
+    Accepted,
+    /// It was gone already.
+    Absent,
+    /// It changed since it was looked at.
+    Changed,
+    /// No answer.
+    Unanswered,
+}
+
+/// The end of a run, to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ended {
+    /// Its name.
+    pub name: JobName,
+    /// The Job's uid, where there was a Job.
+    pub uid: Option<Box<str>>,
+    /// How.
+    pub end: End,
+    /// How long ago.
+    pub age: Duration,
+    /// How long ago its first container began to run; `None` where none did.
+    pub started_age: Option<Duration>,
+}
+
+/// The runs of a JobConfig that the store knows to be unfinished.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LoadedRuns {
+    /// Unfinished runs.
+    pub unfinished: Vec<LoadedRun>,
+    /// How many of the last runs failed, or took nothing, without a success between them.
+    pub failed_in_a_row: u32,
+    /// How many of the Jobs that were asked for by hand are on record.
+    pub served: u64,
+    /// The highest [`Wish::starts`] of each slot.
+    pub starts: BTreeMap<Slot, u64>,
+    /// Runs that have ended, but for those that were not wanted any more.
+    pub restarts: u64,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoadedRun {
+    /// Its name.
+    pub name: JobName,
+    /// Its slot.
+    pub slot: Slot,
+    /// The Job's uid, if the create was confirmed.
+    pub uid: Option<Box<str>>,
+    /// Since the wish.
+    pub age: Duration,
+    /// See [`Wish::starts`].
+    pub starts: Option<u64>,
+}

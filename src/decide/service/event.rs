@@ -1,0 +1,78 @@
+//! What goes into a [`crate::decide::service::keep_alive::KeepAlive`], and what comes out.
+//!
+//! Events are facts, effects are wishes. Every effect is answered by exactly one event.
+
+use crate::decide::{
+    outcome::JobName,
+    run::event::{RunEffect, RunEvent},
+    service::{
+        desired::DesiredState,
+        policy::{HealthCheck, ServicePolicy},
+        start_order::WaitsFor,
+    },
+};
+
+/// What the outside may tell the keep-alive of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ServiceEvent {
+    /// What concerns its runs.
+    Run(RunEvent),
+    /// [`crate::decide::service::keep_alive::KeepAlive::deadline`] has passed.
+    DeadlineReached,
+    /// What people and jobs.json say of it now.
+    Desired(DesiredState),
+    /// jobs.json says something else of this service, or has it again.
+    Configured(Box<ServicePolicy>),
+    /// Which other services it waits for before it starts and stops.
+    WaitsFor(WaitsFor),
+    /// Answers [`ServiceEffect::CheckHealth`]: what is wrong, where something is.
+    HealthChecked(JobName, Result<(), Box<str>>),
+    /// Answers [`ServiceEffect::ForceDeletePods`].
+    ForceDeleteAnswered(JobName, ForceDeleteAnswer),
+}
+
+impl From<RunEvent> for ServiceEvent {
+    fn from(event: RunEvent) -> Self {
+        Self::Run(event)
+    }
+}
+
+/// What the keep-alive of a service asks of the outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ServiceEffect {
+    /// What concerns its runs.
+    Run(RunEffect),
+    /// Ask a ready pod whether it works.
+    CheckHealth {
+        /// Its Job.
+        name: JobName,
+        /// Its address.
+        address: Box<str>,
+        /// What to ask.
+        check: HealthCheck,
+    },
+    /// Delete the pods of a Job without any grace, as `kubectl delete --force --grace-period=0` does.
+    ForceDeletePods {
+        /// Its name.
+        name: JobName,
+        /// Precondition: pods of a newer Job with this name are never deleted.
+        uid: Box<str>,
+    },
+}
+
+impl From<RunEffect> for ServiceEffect {
+    fn from(effect: RunEffect) -> Self {
+        Self::Run(effect)
+    }
+}
+
+/// What the API server says of deleting pods without grace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForceDeleteAnswer {
+    /// Every pod that was there is deleted.
+    Deleted,
+    /// The Role does not allow it.
+    Forbidden,
+    /// No answer.
+    Unanswered,
+}
