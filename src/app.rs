@@ -116,9 +116,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     };
     serve(&settings, desk, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
-    let standing = leader.standing();
-    let monitor =
-        Monitor { roster, standing, depth, pool: pool.clone(), interval, health: health.clone(), metrics, told };
+    let monitor = Monitor { roster, depth, pool: pool.clone(), interval, health: health.clone(), clock, metrics, told };
     tasks.spawn(monitor.run());
     tasks.spawn(shutdown::on_signal(shutdown.clone()));
     tasks.spawn(reloader.run());

@@ -1,4 +1,7 @@
-//! The metrics page: every name, its type and its labels, in one place.
+//! The metrics page: every name, its type and its labels, in one place; those of the gauges of queues are in
+//! `queue_gauges.rs`.
+
+pub mod queue_gauges;
 
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use crate::decide::{
     run::milestone::Milestone,
     service::{state::SERVICE_STATES as STATES_OF_SERVICES, status::ServiceStatus},
 };
+use crate::metrics::queue_gauges::QueueGauges;
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
@@ -134,8 +138,7 @@ impl ProcessMetrics {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each field is the metric it is named after, with its help text below")]
 pub struct QueueMetrics {
-    pub messages: IntGaugeVec,
-    pub oldest_ready_age: GaugeVec,
+    pub gauges: QueueGauges,
     pub last_read: Gauge,
     pub reads: IntCounterVec,
     pub read_duration: Histogram,
@@ -144,16 +147,7 @@ pub struct QueueMetrics {
 impl QueueMetrics {
     fn new(page: &Page<'_>) -> prometheus::Result<Self> {
         Ok(Self {
-            messages: page.gauges(
-                "queue_messages",
-                "Messages of the queue by state.",
-                &["job_config", "queue", "state"],
-            )?,
-            oldest_ready_age: page.float_gauges(
-                "queue_oldest_ready_age_seconds",
-                "How long the message has waited that could be fetched first; 0 where there is none.",
-                &["job_config", "queue"],
-            )?,
+            gauges: QueueGauges::default(),
             last_read: page.gauge(
                 "queue_last_read_timestamp_seconds",
                 "When pg-boss's table was last read: how old the gauges of queues are while Postgres is away.",
@@ -235,13 +229,16 @@ impl Metrics {
         })
     }
 
-    /// The page in Prometheus' text format.
+    /// The page in Prometheus' text format, as of `now`.
     ///
     /// # Errors
     /// If a family can't be encoded.
-    pub fn page(&self) -> prometheus::Result<String> {
+    pub fn page(&self, now: Duration) -> prometheus::Result<String> {
+        let mut families = self.registry.gather();
+        families.extend(self.queues.gauges.families(now)?);
+        families.sort_by(|one, other| one.name().cmp(other.name()));
         let mut page = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        TextEncoder::new().encode(&families, &mut page)?;
         Ok(String::from_utf8_lossy(&page).into_owned())
     }
 
@@ -265,17 +262,9 @@ impl Metrics {
         }
     }
 
-    /// Nobody looks at this queue for this JobConfig any more: its gauges go.
-    pub fn forget_queue(&self, config: &str, queue: &str) {
-        for state in STATES {
-            absent(self.queues.messages.remove_label_values(&[config, queue, state]));
-        }
-        absent(self.queues.oldest_ready_age.remove_label_values(&[config, queue]));
-    }
-
     /// A JobConfig is gone: its gauges go with it, its counters stay what they were.
-    pub fn forget(&self, config: &str, queue: &str) {
-        self.forget_queue(config, queue);
+    pub fn forget(&self, config: &str) {
+        self.queues.gauges.forget(config);
         for phase in PHASES {
             absent(self.jobs.remove_label_values(&[config, phase]));
         }
@@ -306,27 +295,10 @@ impl Metrics {
         }
     }
 
-    /// A look was answered. A count that stopped at its bound is no gauge; `waited` tells whether a message was
-    /// waiting at the look before.
-    pub fn note_look(&self, config: &str, queue: &str, look: &Look, waited: bool) {
-        if look.is_exact() {
-            let ready = i64::try_from(look.ready()).unwrap_or(i64::MAX);
-            self.queues.messages.with_label_values(&[config, queue, "ready"]).set(ready);
-        }
-        if waited || look.oldest_age.is_some() {
-            let age = look.oldest_age.unwrap_or_default();
-            self.queues.oldest_ready_age.with_label_values(&[config, queue]).set(age.as_secs_f64());
-        }
+    /// A look was answered.
+    pub fn note_look(&self, config: &str, look: &Look, now: Duration) {
+        self.queues.gauges.note_look(config, look, now);
         self.queues.last_read.set(Duration::from_micros(u64::try_from(look.at_us).unwrap_or_default()).as_secs_f64());
-    }
-
-    /// The totals of a queue were read; those that were and are zero have no series.
-    pub fn note_totals(&self, config: &str, queue: &str, before: &[(&str, i64)], counts: &[(&str, i64)]) {
-        for count in
-            counts.iter().filter(|(state, count)| *count != 0 || before.iter().any(|it| it.0 == *state && it.1 != 0))
-        {
-            self.queues.messages.with_label_values(&[config, queue, count.0]).set(count.1);
-        }
     }
 }
 
@@ -337,9 +309,6 @@ fn counts(status: &Status) -> [u64; 4] {
 
 /// The label `phase` of the gauge of Jobs.
 const PHASES: [&str; 4] = ["queued", "starting", "running", "terminating"];
-
-/// The label `state` of the gauge of messages.
-const STATES: [&str; 7] = ["ready", "deferred", "active", "retry", "completed", "cancelled", "failed"];
 
 /// A series that was never there is as good as one that was removed.
 fn absent(_: prometheus::Result<()>) {}

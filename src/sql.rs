@@ -41,6 +41,15 @@ impl Statement {
         Self { text: text.into(), values: vec![] }
     }
 
+    /// Not compiled by Postgres before it is run, however dear the planner believes it to be: compiling takes longer than
+    /// a wide statement that finds little. The setting goes in the same message, which is a transaction of its own, and
+    /// ends with that; so it holds behind a pooler, too, and is nobody else's.
+    #[must_use]
+    pub fn without_jit(mut self) -> Self {
+        self.text.insert_str(0, "set local jit = off; ");
+        self
+    }
+
     /// The next value.
     #[must_use]
     pub fn bind(mut self, value: impl Literal) -> Self {

@@ -100,6 +100,7 @@ impl Leader {
         match result {
             Ok(told) => {
                 self.health.set(Part::Schema, Ok(()));
+                self.metrics.queues.gauges.note_heard(now);
                 self.lease.answered(told.answer, now);
                 self.note_term();
                 self.read_switches(told.switched).await;

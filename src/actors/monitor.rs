@@ -6,8 +6,8 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::{
-    actors::{leader::Standing, supervisor::Roster},
-    clock::sleep,
+    actors::supervisor::Roster,
+    clock::{Clock, sleep},
     health::{Health, Part},
     metrics::Metrics,
     queue::{
@@ -27,8 +27,6 @@ pub type Totals = BTreeMap<String, States>;
 pub struct Monitor {
     /// The JobConfigs.
     pub roster: watch::Receiver<Arc<Roster>>,
-    /// Whether this process leads: others export no gauges of queues.
-    pub standing: watch::Receiver<Standing>,
     /// pg-boss's table.
     pub depth: DepthReader,
     /// The same connections.
@@ -37,6 +35,8 @@ pub struct Monitor {
     pub interval: Duration,
     /// Where it is told whether pg-boss's tables can be read: an actor that has no room looks at none.
     pub health: Health,
+    /// The time.
+    pub clock: Clock,
     /// The gauges.
     pub metrics: Arc<Metrics>,
     /// The newest totals.
@@ -56,7 +56,7 @@ impl Monitor {
             let wait = match totals(&self.depth, &self.pool, &queues).await {
                 Ok(totals) => {
                     self.health.set(Part::Queue, Ok(()));
-                    self.tell(&configs, totals);
+                    self.publish(&configs, totals);
                     self.interval
                 }
                 Err(error) => {
@@ -79,16 +79,14 @@ impl Monitor {
         named.collect()
     }
 
-    fn tell(&self, configs: &[(String, String)], totals: Totals) {
-        let leads = self.standing.borrow().term.is_some();
-        let before = self.told.borrow();
-        for (config, queue) in configs.iter().filter(|_| leads) {
+    /// Where this process does not lead nobody looks at the queues, so they have no gauges to be filled.
+    fn publish(&self, configs: &[(String, String)], totals: Totals) {
+        for (config, queue) in configs {
             if let Some(states) = totals.get(queue) {
-                let before = before.get(queue).copied().unwrap_or_default().gauges();
-                self.metrics.note_totals(config, queue, &before, &states.gauges());
+                let gauges = &self.metrics.queues.gauges;
+                gauges.note_totals(config, states.gauges(), self.clock.now(), self.interval);
             }
         }
-        drop(before);
         self.told.send_replace(totals);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     config::job_config::JobConfig,
     decide::{
         queue::{
-            event::{LogEntry, QueueEffect, QueueEvent},
+            event::{DepthRequest, LogEntry, QueueEffect, QueueEvent},
             lifecycle::Lifecycle,
             policy::QueuePolicy,
             scale::Look,
@@ -34,7 +34,6 @@ use crate::{
         service::start_order::{Peers, missing},
     },
     health::Part,
-    queue::looks::Answer,
     store::writer::NoteRow,
 };
 
@@ -49,8 +48,6 @@ struct QueuePerformer {
     queue: Arc<str>,
     /// It was said that pg-boss does not know the queue.
     warned: AtomicBool,
-    /// A message was waiting at the last look.
-    waited: AtomicBool,
 }
 
 /// The actor of one queue JobConfig, for one term.
@@ -108,6 +105,9 @@ impl Spawner {
         async {
             let orders = self.orders.borrow_and_update().clone();
             let blocked = self.blocked();
+            if !orders.left {
+                self.performer.begin_gauges();
+            }
             self.step(vec![
                 orders.switched(),
                 blocked,
@@ -154,10 +154,11 @@ impl Spawner {
         }
     }
 
-    /// What is in flight is answered by the old hands; what is begun from here on, by the new ones.
+    /// What is in flight is answered by the old performer; what is begun from here on, by the new one.
     fn take_orders(&mut self) -> QueueEvent {
         let orders = self.orders.borrow_and_update().clone();
         if orders.left {
+            self.performer.runs.shared.metrics.queues.gauges.forget(&self.performer.config.name);
             self.in_flight.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.queue()
             && (!Arc::ptr_eq(config, &self.performer.config) || self.lifecycle.is_draining())
@@ -168,9 +169,9 @@ impl Spawner {
             let other_queue = before.queue != self.performer.queue;
             if other_queue {
                 self.notified = shared.hints.of(&self.performer.queue);
-                shared.metrics.forget_queue(&before.config.name, &before.queue);
             }
             let policy = Box::new(QueuePolicy::of(config, &shared.instance.uid));
+            self.performer.begin_gauges();
             self.peers = self.performer.peers();
             let blocked = self.blocked();
             self.in_flight.push(blocked);
@@ -212,7 +213,13 @@ impl Spawner {
 impl QueuePerformer {
     fn new(config: Arc<JobConfig>, runs: RunPerformer) -> Self {
         let queue = config.queue_name.as_str().into();
-        Self { runs, config, queue, warned: AtomicBool::new(false), waited: AtomicBool::new(false) }
+        Self { runs, config, queue, warned: AtomicBool::new(false) }
+    }
+
+    /// What its looks find is shown from here on.
+    fn begin_gauges(&self) {
+        let JobConfig { name, queue_check_interval, .. } = &*self.config;
+        self.runs.shared.metrics.queues.gauges.begin(name, &self.queue, *queue_check_interval);
     }
 
     fn peers(&self) -> Option<watch::Receiver<Arc<Peers>>> {
@@ -221,33 +228,31 @@ impl QueuePerformer {
 
     async fn perform(self: Arc<Self>, effect: QueueEffect) -> Vec<QueueEvent> {
         match effect {
-            QueueEffect::ReadDepth(request) => {
-                let begun = self.runs.shared.clock.now();
-                let look = self.looked(self.runs.shared.looks.look(self.queue.clone(), request).await, begun);
-                vec![QueueEvent::DepthRead(look)]
-            }
+            QueueEffect::ReadDepth(request) => vec![QueueEvent::DepthRead(self.look(request).await)],
+            QueueEffect::ReadGauges(request) => vec![QueueEvent::GaugesRead(self.look(request).await.is_some())],
             QueueEffect::WriteLog(entries) => vec![QueueEvent::LogWritten(self.write_log(entries).await)],
             QueueEffect::Run(effect) => self.runs.perform(effect).await.into_iter().map(QueueEvent::Run).collect(),
         }
     }
 
-    fn looked(&self, result: Answer, begun: Duration) -> Option<Look> {
-        let took = self.runs.shared.clock.now().saturating_sub(begun);
-        self.runs.shared.metrics.queues.read_duration.observe(took.as_secs_f64());
-        let word = if result.is_ok() { "ok" } else { "error" };
-        self.runs.shared.metrics.queues.reads.with_label_values(&[word]).inc();
+    async fn look(&self, request: DepthRequest) -> Option<Look> {
+        let Shared { clock, metrics, health, looks, .. } = &*self.runs.shared;
+        let begun = clock.now();
+        let result = looks.look(self.queue.clone(), request).await;
+        let now = clock.now();
+        metrics.queues.read_duration.observe(now.saturating_sub(begun).as_secs_f64());
+        metrics.queues.reads.with_label_values(&[if result.is_ok() { "ok" } else { "error" }]).inc();
         match result {
             Ok(look) => {
-                self.runs.shared.health.set(Part::Queue, Ok(()));
+                health.set(Part::Queue, Ok(()));
                 if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
                     warn!("pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)");
                 }
-                let waited = self.waited.swap(look.oldest_age.is_some(), Ordering::Relaxed);
-                self.runs.shared.metrics.note_look(&self.config.name, &self.queue, &look, waited);
+                metrics.note_look(&self.config.name, &look, now);
                 Some(look)
             }
             Err(error) => {
-                self.runs.shared.health.set(Part::Queue, Err(crate::telemetry::with_causes(&error)));
+                health.set(Part::Queue, Err(crate::telemetry::with_causes(&error)));
                 None
             }
         }

@@ -373,7 +373,7 @@ impl Supervisor {
 
     fn forget_metrics(&self, entry: &Entry) {
         match entry {
-            Entry::Queue(queue) => self.shared.metrics.forget(&queue.name, &queue.queue_name),
+            Entry::Queue(queue) => self.shared.metrics.forget(&queue.name),
             Entry::Service(service) => self.shared.metrics.services.forget(&service.name),
         }
     }

@@ -8,6 +8,8 @@ pub mod event;
 
 pub mod look_schedule;
 
+pub mod gauge_schedule;
+
 pub mod decision_log;
 
 pub mod lifecycle;

@@ -95,7 +95,7 @@ pub fn router(desk: Desk) -> Router {
 }
 
 async fn metrics(State(desk): State<Desk>) -> Response {
-    match desk.shared.metrics.page() {
+    match desk.shared.metrics.page(desk.shared.clock.now()) {
         Ok(page) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -91,6 +91,7 @@ impl DepthReader {
         let requests = asked.iter().map(|(_, request)| request);
         let number = |value: u128| i64::try_from(value).unwrap_or(i64::MAX);
         let query = Statement::new(statement(shape))
+            .without_jit()
             .bind(asked.iter().map(|(queue, _)| queue.to_string()).collect::<Vec<String>>())
             .bind(requests.clone().map(|request| request.since_us).collect::<Vec<Option<i64>>>())
             .bind(requests.clone().map(|request| number(request.younger_left.as_micros())).collect::<Vec<i64>>())

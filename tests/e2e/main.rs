@@ -6,6 +6,7 @@ mod alone;
 mod cut;
 mod database;
 mod ends;
+mod gauges;
 mod in_cluster;
 mod nodes;
 mod outages;

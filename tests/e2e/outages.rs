@@ -18,7 +18,7 @@ async fn readiness(stage: &Stage, code: u16) -> Value {
 }
 
 /// A stage whose job-chief reaches Postgres through a wire.
-async fn behind_wire(name: &str) -> (Stage, Wire) {
+pub(crate) async fn behind_wire(name: &str) -> (Stage, Wire) {
     let stage = Stage::set(name).await;
     let server = format!("{}:{}", stage.site.text("postgresHost"), stage.site.state["postgresPort"]);
     let wire = Wire::to(server).await;

@@ -3,6 +3,7 @@
 
 mod edges;
 mod effects;
+mod gauges;
 mod keys;
 mod objects;
 mod runs;

@@ -34,6 +34,8 @@ pub(crate) struct Script {
     pub(crate) transcript: Vec<String>,
     pub(crate) pending_look: bool,
     pub(crate) refuses: bool,
+    /// When the gauges were read for themselves.
+    pub(crate) gauges_at: Vec<Duration>,
     /// What a look says of the next message that can't be fetched yet.
     pub(crate) next_in: Option<Duration>,
 }
@@ -92,6 +94,7 @@ impl Script {
             transcript: vec![],
             pending_look: false,
             refuses: false,
+            gauges_at: vec![],
             next_in: None,
         };
         script.feed(QueueEvent::DeadlineReached);
@@ -111,6 +114,10 @@ impl Script {
         match effect {
             QueueEffect::Run(RunEffect::LoadRuns) => {}
             QueueEffect::ReadDepth(_) => self.pending_look = true,
+            QueueEffect::ReadGauges(_) => {
+                self.gauges_at.push(self.now);
+                self.feed(QueueEvent::GaugesRead(true));
+            }
             QueueEffect::Run(RunEffect::WriteWishes(wishes)) => {
                 for wish in wishes {
                     self.feed(QueueEvent::Run(RunEvent::WishWritten(wish.name, Some(WishAnswer::Written))));

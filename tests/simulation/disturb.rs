@@ -105,6 +105,7 @@ impl World {
             None => vec![QueueEvent::DeadlineReached],
             Some(effect) => match effect {
                 QueueEffect::Run(RunEffect::LoadRuns) | QueueEffect::Run(RunEffect::GetJob(_)) => self.perform(&effect),
+                QueueEffect::ReadGauges(_) => vec![QueueEvent::GaugesRead(true)],
                 QueueEffect::ReadDepth(request) => vec![QueueEvent::DepthRead(Some(self.look(&request)))],
                 QueueEffect::Run(RunEffect::WriteWishes(wishes)) => {
                     let refused = |wish: &Wish| {

@@ -23,6 +23,7 @@ pub(crate) fn random_policy(dice: &mut Dice) -> QueuePolicy {
         jobs_max: 1 + u32::try_from(dice.roll(4)).expect("small"),
         messages_per_job: 1 + dice.roll(2),
         check_interval: secs(10),
+        gauges_every: secs(10),
         fetch_grace: secs(30),
         handover: Duration::ZERO,
         wait_after_success: secs(dice.roll(3)),

@@ -97,8 +97,15 @@ const START: Duration = Duration::from_secs(1_000);
 /// A frozen process is left alone for as long as it takes another to follow.
 const FROZEN_FOR: Duration = Duration::from_secs(5);
 
+/// Looks for the gauges alone create nothing, and would only make more histories: none are in the search.
 fn policy() -> QueuePolicy {
-    QueuePolicy { jobs_max: 1, fetch_grace: Duration::from_secs(3_600), ..QueuePolicy::of(&JobConfig::left("q"), "i") }
+    let hour = Duration::from_secs(3_600);
+    QueuePolicy {
+        jobs_max: 1,
+        fetch_grace: hour,
+        gauges_every: Duration::MAX,
+        ..QueuePolicy::of(&JobConfig::left("q"), "i")
+    }
 }
 
 impl Process {
@@ -146,6 +153,7 @@ impl Process {
             let seed = 1 + index as u64 * 1_000_003 + term * 7_919;
             (term, Lifecycle::new(policy(), seed, now), vec![])
         });
+        self.step(now, QueueEvent::GaugesRead(true));
         self.step(now, QueueEvent::Run(RunEvent::Observed(Arc::new(view))));
     }
 }
@@ -326,6 +334,7 @@ impl World {
             QueueEffect::Run(RunEffect::LoadRuns) => {
                 vec![QueueEvent::Run(RunEvent::RunsLoaded(answered.then(|| self.load())))]
             }
+            QueueEffect::ReadGauges(_) => vec![QueueEvent::GaugesRead(answered)],
             QueueEffect::ReadDepth(_) => vec![QueueEvent::DepthRead(answered.then(|| self.look()))],
             QueueEffect::Run(RunEffect::WriteWishes(wishes)) => wishes
                 .into_iter()

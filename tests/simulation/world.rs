@@ -281,6 +281,7 @@ impl World {
         match effect {
             QueueEffect::Run(effect) => run_unanswered(effect).into_iter().map(QueueEvent::Run).collect(),
             QueueEffect::ReadDepth(_) => vec![QueueEvent::DepthRead(None)],
+            QueueEffect::ReadGauges(_) => vec![QueueEvent::GaugesRead(false)],
             QueueEffect::WriteLog(_) => vec![QueueEvent::LogWritten(false)],
         }
     }
@@ -292,6 +293,7 @@ impl World {
                 vec![QueueEvent::Run(RunEvent::RunsLoaded(Some(self.store.load(now))))]
             }
             QueueEffect::ReadDepth(request) => vec![QueueEvent::DepthRead(Some(self.look(request)))],
+            QueueEffect::ReadGauges(_) => vec![QueueEvent::GaugesRead(true)],
             QueueEffect::Run(RunEffect::WriteWishes(wishes)) => wishes
                 .iter()
                 .map(|wish| QueueEvent::Run(RunEvent::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now)))))

@@ -66,6 +66,18 @@ impl Lifecycle {
         self.cooling.values().min().map(|until| (*until).max(begin))
     }
 
+    /// When the gauges are to be read because no look that decides will have read them by then.
+    pub(super) fn gauges_deadline(&self) -> Option<Duration> {
+        self.gauges.due().filter(|_| !self.runs.draining && !self.runs.stopping && !self.looks.is_in_flight())
+    }
+
+    /// Asks for the gauges.
+    pub(super) fn begin_gauges(&mut self) -> QueueEffect {
+        self.gauges.note_asked();
+        let (since_us, younger_left) = (None, Duration::ZERO);
+        QueueEffect::ReadGauges(DepthRequest { since_us, limit: COUNTED_FAR, younger_left, routine: true })
+    }
+
     /// Asks for the depth.
     pub(super) fn begin_look(&mut self, now: Duration) -> QueueEffect {
         self.looks.note_asked(now);
@@ -84,6 +96,9 @@ impl Lifecycle {
         let Some(look) = look else { return self.looks.note_failed(now) };
         let jitter = self.runs.jitter();
         self.looks.note_answered(now, &look, self.policy.check_interval, jitter);
+        if look.is_exact() {
+            self.gauges.note_look(now, self.policy.gauges_every);
+        }
         self.claims.note_look(look, self.policy.messages_per_job, self.starting(now));
         self.judge_successes(now);
         self.decide(now, look);

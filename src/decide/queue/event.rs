@@ -18,6 +18,8 @@ pub enum QueueEvent {
     Run(RunEvent),
     /// Answers [`QueueEffect::ReadDepth`]; `None` where Postgres did not answer.
     DepthRead(Option<Look>),
+    /// Answers [`QueueEffect::ReadGauges`]; false where Postgres did not answer.
+    GaugesRead(bool),
     /// Answers [`QueueEffect::WriteLog`]; false where Postgres did not answer.
     LogWritten(bool),
     /// A notification says that there is a message: a reason to look now, and no more than that.
@@ -55,6 +57,8 @@ pub enum QueueEffect {
     Run(RunEffect),
     /// Count the messages that can be fetched.
     ReadDepth(DepthRequest),
+    /// Count the messages for the gauges alone: nothing is decided by the answer.
+    ReadGauges(DepthRequest),
     /// Write these entries into the log of decisions.
     WriteLog(Vec<LogEntry>),
 }

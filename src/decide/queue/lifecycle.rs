@@ -14,6 +14,7 @@ use crate::decide::{
     queue::{
         decision_log::DecisionLog,
         event::{QueueEffect, QueueEvent},
+        gauge_schedule::GaugeSchedule,
         look_schedule::LookSchedule,
         policy::QueuePolicy,
         scale::Claims,
@@ -57,6 +58,7 @@ pub struct Lifecycle {
     pub(super) claims: Claims,
     pub(super) backoff: Backoff,
     pub(super) looks: LookSchedule,
+    pub(super) gauges: GaugeSchedule,
     pub(super) decided: Option<(Duration, Decision)>,
     /// Successes of which the next look tells whether they took anything.
     pub(super) unjudged: Vec<Unjudged>,
@@ -81,6 +83,7 @@ impl Lifecycle {
             claims: Claims::default(),
             backoff: Backoff::default(),
             looks: LookSchedule::begin(now),
+            gauges: GaugeSchedule::begin(now),
             decided: None,
             unjudged: vec![],
             messages_at: BTreeMap::new(),
@@ -103,7 +106,7 @@ impl Lifecycle {
     pub fn deadline(&self) -> Option<Duration> {
         let runs = self.runs.deadline(&self.policy.runs);
         let asked = self.next_manual_slot().map(|_| Duration::ZERO);
-        [runs, asked, self.look_deadline(), self.log.deadline()].into_iter().flatten().min()
+        [runs, asked, self.look_deadline(), self.gauges_deadline(), self.log.deadline()].into_iter().flatten().min()
     }
 
     /// Nothing is in flight, and nothing new will be: stopped, or drained to the last run.
@@ -136,6 +139,7 @@ impl Lifecycle {
     fn note(&mut self, now: Duration, event: QueueEvent, effects: &mut Vec<QueueEffect>) {
         match event {
             QueueEvent::DepthRead(look) => self.on_depth(now, look),
+            QueueEvent::GaugesRead(read) => self.gauges.note_read(read, now, self.policy.gauges_every),
             QueueEvent::LogWritten(written) => self.log.note_written(written, now),
             QueueEvent::Notified => self.looks.note_notified(now),
             QueueEvent::Switched { paused, requested } => {
@@ -232,6 +236,9 @@ impl Lifecycle {
         effects.extend(self.log.next_write(now));
         if self.look_deadline().is_some_and(|due| due <= now) && self.room() > 0 {
             effects.push(self.begin_look(now));
+        }
+        if self.gauges_deadline().is_some_and(|due| due <= now) {
+            effects.push(self.begin_gauges());
         }
     }
 }

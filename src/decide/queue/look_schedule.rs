@@ -81,8 +81,7 @@ impl LookSchedule {
         // The first wait is spread over the whole interval, those after it over a tenth: jitter only shortens.
         let early = interval.saturating_mul(jitter) / if self.first { 1_000 } else { 10_000 };
         let due = now.saturating_add(interval.saturating_sub(early));
-        let on_the_beat = due.saturating_sub(since_the_beat(due));
-        let routine = if interval >= BEAT * 8 { on_the_beat } else { due };
+        let routine = if interval >= BEAT * 8 { on_the_beat(due) } else { due };
         let soonest = self.asked_at.saturating_add(NOTIFIED_GAP);
         // Both clocks are cut to the microsecond: a little later it can be fetched for sure.
         let timer = look.next_in.map(|wait| now.saturating_add(wait).saturating_add(TIMER_LATE).max(soonest));
@@ -99,6 +98,11 @@ impl LookSchedule {
             self.due = self.due.min(now.max(self.asked_at.saturating_add(NOTIFIED_GAP)));
         }
     }
+}
+
+/// The last beat that is not after `at`.
+pub(super) fn on_the_beat(at: Duration) -> Duration {
+    at.saturating_sub(since_the_beat(at))
 }
 
 /// The offset of `at` within its beat (`Duration` has no `%`).

@@ -18,6 +18,8 @@ pub struct QueuePolicy {
     pub jobs_max: u32,
     pub messages_per_job: u64,
     pub check_interval: Duration,
+    /// How old the gauges of its queue may be; no key of its own.
+    pub gauges_every: Duration,
     pub fetch_grace: Duration,
     pub handover: Duration,
     pub wait_after_success: Duration,
@@ -43,6 +45,7 @@ impl QueuePolicy {
             jobs_max: job.max_concurrent_jobs,
             messages_per_job: job.messages_per_job().into(),
             check_interval: job.queue_check_interval,
+            gauges_every: gauges_every(job.queue_check_interval),
             fetch_grace: job.fetch_grace,
             handover: job.handover,
             wait_after_success: job.wait_time_after_successful_run,
@@ -61,3 +64,11 @@ impl QueuePolicy {
 
 /// Jobs that one look asks for at the most; a larger burst goes on with the next look, at once.
 pub const BURST_MAX: u64 = 1000;
+
+/// The gauges of a queue are read so often at the most, whatever its `queueCheckInterval`.
+pub const GAUGES_EVERY_MIN: Duration = Duration::from_secs(10);
+
+/// How old the gauges of a queue may be that is looked at in this interval.
+pub fn gauges_every(check_interval: Duration) -> Duration {
+    check_interval.max(GAUGES_EVERY_MIN)
+}

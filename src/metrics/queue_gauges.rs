@@ -1,0 +1,248 @@
+//! The gauges of queues. They are put together when they are asked for, out of what was read and when: what is too old
+//! is left out, so none can stand still.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use prometheus::{GaugeVec, IntGaugeVec, Opts, core::Collector, proto::MetricFamily};
+
+use crate::decide::queue::{policy::gauges_every, scale::Look};
+
+/// What was read is shown for so long after the next reading was due: a look may wait and take some seconds.
+const LATE_MAX: Duration = Duration::from_secs(15);
+
+/// Postgres answers the lease every second; when it has not for so long, nothing that was read before counts.
+const SILENT_MAX: Duration = Duration::from_secs(20);
+
+/// What is known of the queues that this process looks at, as of when it was read. Times are the process' own.
+#[derive(Debug, Default)]
+pub struct QueueGauges {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    heard_at: Duration,
+    /// By JobConfig.
+    known: BTreeMap<String, Known>,
+}
+
+/// What is known of the queue of one JobConfig.
+#[derive(Debug)]
+struct Known {
+    queue: String,
+    /// A look is current for so long.
+    fresh_for: Duration,
+    looked_at: Option<Duration>,
+    /// The messages that can be fetched, and when they were counted to the end.
+    ready: Option<(i64, Duration)>,
+    /// The age of the oldest; `None` where none has waited since the first look.
+    oldest_age: Option<Duration>,
+    totals: Option<Totals>,
+}
+
+#[derive(Debug)]
+struct Totals {
+    counts: Vec<(&'static str, i64)>,
+    /// Not shown from then on.
+    until: Duration,
+}
+
+impl QueueGauges {
+    /// The queue of a JobConfig is looked at from here on, at least as often as [`gauges_every`] says.
+    pub fn begin(&self, config: &str, queue: &str, interval: Duration) {
+        let fresh_for = gauges_every(interval).saturating_add(LATE_MAX);
+        let new = || Known {
+            queue: queue.to_owned(),
+            fresh_for,
+            looked_at: None,
+            ready: None,
+            oldest_age: None,
+            totals: None,
+        };
+        let mut state = self.state();
+        let known = state.known.entry(config.to_owned()).or_insert_with(new);
+        if known.queue == queue {
+            known.fresh_for = fresh_for;
+        } else {
+            *known = new();
+        }
+    }
+
+    /// Nobody looks at the queue of this JobConfig any more.
+    pub fn forget(&self, config: &str) {
+        self.state().known.remove(config);
+    }
+
+    /// Postgres has answered.
+    pub fn note_heard(&self, now: Duration) {
+        self.state().heard_at = now;
+    }
+
+    /// A look was answered. A count that stopped at its bound is no gauge.
+    pub fn note_look(&self, config: &str, look: &Look, now: Duration) {
+        let mut state = self.state();
+        state.heard_at = now;
+        let Some(known) = state.known.get_mut(config) else { return };
+        known.looked_at = Some(now);
+        if look.is_exact() {
+            known.ready = Some((i64::try_from(look.ready()).unwrap_or(i64::MAX), now));
+        }
+        known.oldest_age = look.oldest_age.or(known.oldest_age.map(|_| Duration::ZERO));
+    }
+
+    /// The totals of a queue were read, and are read again after `interval`.
+    pub fn note_totals(&self, config: &str, counts: Vec<(&'static str, i64)>, now: Duration, interval: Duration) {
+        let until = now.saturating_add(interval).saturating_add(LATE_MAX);
+        if let Some(known) = self.state().known.get_mut(config) {
+            known.totals = Some(Totals { counts, until });
+        }
+    }
+
+    /// The families of the page as of `now`.
+    ///
+    /// # Errors
+    /// If a name were invalid.
+    pub fn families(&self, now: Duration) -> prometheus::Result<Vec<MetricFamily>> {
+        let messages = IntGaugeVec::new(
+            Opts::new("queue_messages", "Messages of the queue by state.").namespace("job_chief"),
+            &["job_config", "queue", "state"],
+        )?;
+        let oldest = GaugeVec::new(
+            Opts::new(
+                "queue_oldest_ready_age_seconds",
+                "How long the message has waited that could be fetched first; 0 where there is none.",
+            )
+            .namespace("job_chief"),
+            &["job_config", "queue"],
+        )?;
+        let state = self.state();
+        if now <= state.heard_at.saturating_add(SILENT_MAX) {
+            for (config, known) in &state.known {
+                for (word, count) in known.counts(now) {
+                    messages.with_label_values(&[config, &known.queue, word]).set(count);
+                }
+                if let Some(age) = known.oldest_age.filter(|_| known.is_fresh(known.looked_at, now)) {
+                    oldest.with_label_values(&[config, &known.queue]).set(age.as_secs_f64());
+                }
+            }
+        }
+        let families = messages.collect().into_iter().chain(oldest.collect());
+        Ok(families.filter(|family| !family.get_metric().is_empty()).collect())
+    }
+
+    /// What a panic has left is whole: each entry is written in one piece.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn is_fresh(&self, read_at: Option<Duration>, now: Duration) -> bool {
+        read_at.is_some_and(|at| now <= at.saturating_add(self.fresh_for))
+    }
+
+    /// The counts by state. A state without messages has no series, but for `ready`.
+    fn counts(&self, now: Duration) -> Vec<(&'static str, i64)> {
+        let totals = self.totals.as_ref().filter(|totals| now <= totals.until);
+        let mut counts: Vec<_> = totals.iter().flat_map(|totals| totals.counts.clone()).collect();
+        let counted = self.ready.filter(|(_, at)| self.is_fresh(Some(*at), now));
+        if let Some((ready, _)) = counted {
+            counts.retain(|(word, _)| *word != "ready");
+            counts.push(("ready", ready));
+        }
+        counts.retain(|(word, count)| *count != 0 || *word == "ready");
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn look(ready: u64, limit: u64, age: Option<u64>) -> Look {
+        Look { old: ready, limit, oldest_age: age.map(secs), ..Look::default() }
+    }
+
+    /// Every series with its value.
+    fn shown(gauges: &QueueGauges, now: u64) -> Vec<(String, f64)> {
+        gauges.note_heard(secs(now));
+        series(gauges, now)
+    }
+
+    fn series(gauges: &QueueGauges, now: u64) -> Vec<(String, f64)> {
+        let mut all = vec![];
+        for family in gauges.families(secs(now)).expect("valid names") {
+            for metric in family.get_metric() {
+                let state = metric.get_label().iter().find(|label| label.name() == "state");
+                let name = state.map_or_else(|| "age".to_owned(), |label| label.value().to_owned());
+                all.push((name, metric.get_gauge().get_value()));
+            }
+        }
+        all
+    }
+
+    fn begun() -> QueueGauges {
+        let gauges = QueueGauges::default();
+        gauges.begin("mail", "Mail/1", secs(30));
+        gauges.note_look("mail", &look(3, 10, Some(7)), secs(100));
+        gauges
+    }
+
+    #[test]
+    fn what_was_read_is_shown_until_it_is_too_old() {
+        let gauges = begun();
+        let both = [("ready".to_owned(), 3.0), ("age".to_owned(), 7.0)];
+        assert_eq!(shown(&gauges, 100), both);
+        assert_eq!(shown(&gauges, 145), both);
+        assert_eq!(shown(&gauges, 146), []);
+    }
+
+    #[test]
+    fn nothing_is_shown_while_postgres_is_silent() {
+        let gauges = begun();
+        assert_eq!(series(&gauges, 120).len(), 2);
+        assert_eq!(series(&gauges, 121), []);
+        gauges.note_heard(secs(122));
+        assert_eq!(series(&gauges, 122).len(), 2, "it was read not so long ago");
+    }
+
+    #[test]
+    fn beyond_a_look_s_bound_the_last_total_counts() {
+        let gauges = begun();
+        gauges.note_totals("mail", vec![("ready", 5000), ("active", 2), ("failed", 0)], secs(110), secs(30));
+        let all = shown(&gauges, 111);
+        assert!(all.contains(&("active".to_owned(), 2.0)) && all.len() == 3, "{all:?}");
+        assert!(all.contains(&("ready".to_owned(), 3.0)), "a look has counted to the end");
+        gauges.note_look("mail", &look(10, 10, Some(9)), secs(140));
+        assert!(shown(&gauges, 146).contains(&("ready".to_owned(), 5000.0)));
+        assert_eq!(shown(&gauges, 156), [("age".to_owned(), 9.0)], "the total is too old, too");
+    }
+
+    #[test]
+    fn a_queue_that_was_forgotten_comes_not_back_with_a_late_answer() {
+        let gauges = begun();
+        gauges.forget("mail");
+        gauges.note_look("mail", &look(3, 10, Some(7)), secs(101));
+        gauges.note_totals("mail", vec![("active", 2)], secs(101), secs(30));
+        assert_eq!(shown(&gauges, 101), []);
+    }
+
+    #[test]
+    fn another_queue_begins_anew_and_the_age_falls_to_zero_when_none_waits() {
+        let gauges = begun();
+        gauges.note_look("mail", &look(0, 10, None), secs(101));
+        assert_eq!(shown(&gauges, 101), [("ready".to_owned(), 0.0), ("age".to_owned(), 0.0)]);
+        gauges.begin("mail", "Mail/1", secs(60));
+        assert_eq!(shown(&gauges, 101).len(), 2, "the same queue in another interval");
+        gauges.begin("mail", "Mail/2", secs(60));
+        assert_eq!(shown(&gauges, 101), []);
+    }
+}

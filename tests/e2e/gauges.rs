@@ -1,0 +1,61 @@
+//! The gauges of queues: current while nothing is created, and gone when nobody knows better any more.
+
+use serde_json::{Value, json};
+
+use crate::{
+    outages::behind_wire,
+    stage::{Stage, eventually, script, with},
+};
+
+/// The value of a series of `/metrics`; `None` where it is not shown.
+async fn gauge(stage: &Stage, series: &str) -> Option<f64> {
+    let page = stage.get("/metrics").await?.1;
+    page.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+}
+
+const READY: &str = "job_chief_queue_messages{job_config=\"work\",queue=\"work\",state=\"ready\"} ";
+const AGE: &str = "job_chief_queue_oldest_ready_age_seconds{job_config=\"work\",queue=\"work\"} ";
+
+async fn ready_is(stage: &Stage, ready: f64) {
+    let found = || async { gauge(stage, READY).await.filter(|found| *found == ready) };
+    eventually(&format!("{ready} messages to be ready"), found).await;
+}
+
+/// One Job that runs on and takes nothing.
+fn long() -> Value {
+    with(script("work", "sleep 600"), json!({"maxConcurrentJobs": 1, "fetchGrace": "1h"}))
+}
+
+#[tokio::test]
+async fn they_are_current_while_a_queue_is_full_and_while_it_is_paused() {
+    let mut stage = Stage::set("gauges-full").await;
+    stage.run(json!([long()])).await;
+    stage.send("work", 2).await;
+    stage.running(1).await;
+    stage.send("work", 2).await;
+    ready_is(&stage, 4.0).await;
+    let before = gauge(&stage, AGE).await.unwrap();
+    eventually("the oldest message to be older", || async { gauge(&stage, AGE).await.filter(|age| *age > before) })
+        .await;
+    stage.write_jobs(&json!([with(long(), json!({"paused": true}))]).to_string());
+    eventually("it to be paused", || async { (stage.json("/jobs/work").await?["paused"] == true).then_some(()) }).await;
+    stage.send("work", 1).await;
+    ready_is(&stage, 5.0).await;
+    assert_eq!(stage.jobs().await.len(), 1, "a look for the gauges creates nothing");
+    stage.write_jobs("[]");
+    eventually("the gauges to go with the entry", || async { gauge(&stage, READY).await.is_none().then_some(()) })
+        .await;
+}
+
+#[tokio::test]
+async fn they_go_while_postgres_is_away_and_come_back_with_it() {
+    let (mut stage, wire) = behind_wire("gauges-away").await;
+    stage.run(json!([with(script("work", "true"), json!({"paused": true}))])).await;
+    stage.send("work", 3).await;
+    ready_is(&stage, 3.0).await;
+    wire.cut();
+    eventually("the gauges to go", || async { gauge(&stage, READY).await.is_none().then_some(()) }).await;
+    assert_eq!(gauge(&stage, AGE).await, None);
+    wire.mend();
+    ready_is(&stage, 3.0).await;
+}
