@@ -80,7 +80,7 @@ enum Command {
         asking: Asking,
     },
     /// Tell why the last Jobs of a JobConfig were started or were not, and how they ended, a line each.
-    DecisionReason {
+    Why {
         /// The name of the JobConfig.
         name: String,
         #[command(flatten)]
@@ -239,7 +239,7 @@ impl Cli {
             Command::Validate => self.validate(),
             Command::Render { name } => self.render(name),
             Command::Status { name, asking } => runtime()?.block_on(status(name.as_deref(), asking)),
-            Command::DecisionReason { name, asking } => runtime()?.block_on(why(name, asking)),
+            Command::Why { name, asking } => runtime()?.block_on(why(name, asking)),
             Command::Pause { whom, telling } => runtime()?.block_on(telling.pause(whom, true)),
             Command::Resume { whom, telling } => runtime()?.block_on(telling.pause(whom, false)),
             Command::Drain { whom, telling, timeout } => runtime()?.block_on(telling.drain(whom, *timeout)),

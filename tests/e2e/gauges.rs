@@ -42,7 +42,7 @@ async fn they_are_current_while_a_queue_is_full_and_while_it_is_paused() {
     stage.send("work", 1).await;
     ready_is(&stage, 5.0).await;
     assert_eq!(stage.jobs().await.len(), 1, "a look for the gauges creates nothing");
-    stage.write_jobs("[]");
+    stage.write_jobs(&json!([script("other", "true")]).to_string());
     eventually("the gauges to go with the entry", || async { gauge(&stage, READY).await.is_none().then_some(()) })
         .await;
 }
