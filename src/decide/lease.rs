@@ -1,7 +1,7 @@
 //! Who leads: one process of an Instance at a time, by a row in Postgres that its holder renews.
 //!
 //! The lease is judged by its counter of renewals, each process by its own clock, and no two clocks are compared. The
-//! holder believes in its lease for [`LEASE`] from the moment it *sent* the last renewal that was answered; another
+//! holder believes in its lease for [`LEASE`](crate::decide::lease::LEASE) from the moment it *sent* the last renewal that was answered; another
 //! takes it over only when it has seen one and the same counter for longer than that, from the moment its first
 //! answer *came*. So the one has ended before the other begins, as long as no clock runs a twentieth faster than
 //! another.
