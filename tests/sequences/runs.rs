@@ -195,3 +195,22 @@ fn another_uid_is_a_job_that_has_not_ended() {
 fn a_name_is_told_as_it_is() {
     assert_eq!(JobName("a-b".into()).to_string(), "a-b");
 }
+
+/// The Job controller says first that a Job will end, and `Complete` or `Failed` only when its pods are gone.
+#[test]
+fn a_slot_cools_from_complete_or_failed_and_not_from_the_sign_before() {
+    for (outcome, reason) in [(Outcome::Succeeded, Reason::Completed), (Outcome::Failed, Reason::ExitCode)] {
+        let keys = json!({
+            "maxConcurrentJobs": 1, "waitTimeAfterSuccessfulRun": "7s", "waitTimeAfterFailedRun": "7s", "queueCheckInterval": "1s",
+        });
+        let mut script = Script::begin(keys);
+        assert_eq!(script.look(1, 0), 1);
+        let Phase::Ended { end, explained, age, .. } = ended(outcome, reason) else { unreachable!("an end is an end") };
+        script.all(&Phase::Ended { end, terminal: false, explained, age });
+        assert_eq!(script.ends.len(), 1, "it is on record by then");
+        script.wait(5 * SECOND);
+        script.all(&ended(outcome, reason));
+        script.wait(Duration::from_millis(6_900));
+        assert!(script.looks_within(SECOND), "{outcome:?}");
+    }
+}

@@ -64,6 +64,30 @@ fn the_waits_grow_and_ten_minutes_of_being_up_end_them() {
 }
 
 #[test]
+fn a_wait_counts_from_failed_and_not_from_the_sign_before_and_a_start_ends_it() {
+    let sign = Phase::Ended {
+        end: End::new(Outcome::Failed, Reason::ExitCode),
+        terminal: false,
+        explained: true,
+        age: Duration::ZERO,
+    };
+    for told_to_start in [false, true] {
+        let mut it = Service::begin(&json!({}));
+        it.all_run();
+        it.all_become(&sign, None);
+        it.pass(8 * SECOND);
+        if told_to_start {
+            it.order(DesiredState { starts: 1, enabled: true, ..DesiredState::default() });
+        }
+        it.all_end(Outcome::Failed, Reason::ExitCode);
+        it.pass(9 * SECOND);
+        assert_eq!(it.live().len(), usize::from(told_to_start), "waitTimeAfterFailedRun");
+        it.pass(3 * SECOND);
+        assert_eq!(it.live().len(), 1);
+    }
+}
+
+#[test]
 fn a_bad_start_is_failed_while_it_waits_and_says_why() {
     let mut it = Service::begin(&json!({"startTimeout": "20s"}));
     it.all_become(&Phase::Running { age: Duration::ZERO }, None);

@@ -146,7 +146,7 @@ const ALONE: &str = "alone::";
 fn tests(state: Option<&State>, test: &str, how: &[&str]) -> anyhow::Result<()> {
     let state = state.context("the servers are not up")?;
     let mut command = dies_with_us(&cargo());
-    command.args(["test", "--package", "job-chief", "--locked", "--features", FEATURE, "--test", test]);
+    command.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", test]);
     command.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
     command.env("JOB_CHIEF_TEST_DATABASE", state.database_url("postgres"));
     // A run that is killed takes its cases with it.

@@ -42,7 +42,7 @@ impl Lifecycle {
             room = tighter(room, (0, DecisionReason::ClusterFull));
         }
         if self.backoff.is_active() {
-            let trial = self.runs.by_name.values().any(|run| run.trial);
+            let trial = self.runs.by_name.values().any(|run| run.purpose.is_trial());
             room = tighter(room, (u64::from(!trial), DecisionReason::BackingOff));
         }
         room
@@ -108,9 +108,11 @@ impl Lifecycle {
 
     /// A success is one only if it took something, which the next look tells.
     pub(super) fn note_success(&mut self, run: &Run) {
-        let took = run.tally.map_or(Some(true), |tally| self.claims.tally.took_since(&tally).filter(|took| *took));
-        match (took, run.tally) {
-            (None, Some(tally)) => self.unjudged.push(Unjudged { name: run.name.clone(), tally, trial: run.trial }),
+        match run.purpose.tally() {
+            Some(tally) if self.claims.tally.took_since(&tally) != Some(true) => {
+                let (name, trial) = (run.name.clone(), run.purpose.is_trial());
+                self.unjudged.push(Unjudged { name, tally, trial });
+            }
             _ => self.backoff.note_success(),
         }
     }

@@ -185,7 +185,7 @@ impl Lifecycle {
                 self.milestones.extend(took.map(|took| Milestone::Started { took }));
             }
             News::Ended(run) => {
-                if let Some(end) = &run.end {
+                if let Some(end) = run.end() {
                     self.milestones.push(Milestone::Ended { outcome: end.outcome, reason: end.reason });
                     self.follow(now, &run, end.outcome, end.reason);
                 }
@@ -196,21 +196,21 @@ impl Lifecycle {
     /// The waits that follow an end.
     fn follow(&mut self, now: Duration, run: &Run, outcome: Outcome, reason: Reason) {
         let jitter = self.runs.jitter();
-        let grows = !self.backoff.is_active() || run.trial;
+        let grows = !self.backoff.is_active() || run.purpose.is_trial();
         let full = reason == Reason::Unschedulable && self.runs.by_name.values().any(Run::is_running);
         let policy = &self.policy;
         match outcome {
             Outcome::Succeeded => {
-                self.cool(run, policy.wait_after_success);
+                self.runs.cool(&run.name, policy.wait_after_success);
                 self.note_success(run);
             }
             Outcome::Failed => {
-                self.cool(run, policy.wait_after_failure);
+                self.runs.cool(&run.name, policy.wait_after_failure);
                 if reason != Reason::Disrupted && grows {
                     self.backoff.note_failed_run(now, self.policy.wait_after_failure, &self.policy.backoff, jitter);
                 }
             }
-            Outcome::StartTimedOut if full => self.cool(run, policy.wait_after_timeout),
+            Outcome::StartTimedOut if full => self.runs.cool(&run.name, policy.wait_after_timeout),
             Outcome::StartTimedOut if grows => {
                 self.backoff.note_start_failure(now, policy.wait_after_timeout, &policy.backoff, jitter);
             }
@@ -221,15 +221,11 @@ impl Lifecycle {
         }
     }
 
-    fn cool(&mut self, run: &Run, wait: Duration) {
-        if run.slot < OVERFLOW_SLOT {
-            self.cooling.insert(run.slot, run.ended_at.saturating_add(wait));
-        }
-    }
-
     fn advance(&mut self, now: Duration, effects: &mut Vec<QueueEffect>) {
+        for run in self.runs.settle(now).iter().filter(|run| run.slot < OVERFLOW_SLOT) {
+            self.cooling.insert(run.slot, run.ended_at.saturating_add(run.cooldown));
+        }
         self.cooling.retain(|_, until| *until > now);
-        self.runs.settle(now);
         self.runs.end_services(now);
         self.wish_manual(now);
         self.runs.advance(now, &self.policy.runs, effects);

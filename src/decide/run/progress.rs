@@ -26,6 +26,8 @@ pub enum Progress {
         since: Duration,
         /// What keeps the pods.
         problem: Option<StartProblem>,
+        /// Since when it has been a problem that somebody may mend within `startErrorGrace`.
+        graced_since: Option<Duration>,
     },
     /// A pod has started.
     Running {
@@ -35,10 +37,20 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Since when the start clock runs, and what keeps the pods.
-    pub(in crate::decide) fn starting(&self) -> Option<(Duration, Option<&StartProblem>)> {
+    /// The Job is starting since `since`, kept by this problem.
+    pub(in crate::decide) fn starting(&self, since: Duration, problem: Option<StartProblem>, now: Duration) -> Self {
+        let before = match self {
+            Self::Starting { graced_since, .. } => *graced_since,
+            _ => None,
+        };
+        let graced = problem.as_ref().is_some_and(StartProblem::is_graced);
+        Self::Starting { since, problem, graced_since: graced.then(|| before.unwrap_or(now)) }
+    }
+
+    /// What keeps the pods of a Job that is starting.
+    pub(in crate::decide) fn problem(&self) -> Option<&StartProblem> {
         match self {
-            Self::Starting { since, problem } => Some((*since, problem.as_ref())),
+            Self::Starting { problem, .. } => problem.as_ref(),
             _ => None,
         }
     }

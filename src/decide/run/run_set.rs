@@ -120,7 +120,7 @@ impl RunSet {
         };
         let seeing = self.view != ViewState::NeverSeen;
         // Whoever stops writes no wish any more, so none is due.
-        let due = self.by_name.values().filter(|run| seeing && (run.wished || !self.stopping));
+        let due = self.by_name.values().filter(|run| seeing && (run.is_on_record() || !self.stopping));
         let runs = due.filter_map(|run| run.deadline(policy)).min();
         [load, runs, self.settled.deadline(policy)].into_iter().flatten().min()
     }
@@ -144,7 +144,9 @@ impl RunSet {
             RunEvent::CreateAnswered(name, answer) => self.with_run(&name, |run| run.note_create(answer, now)),
             RunEvent::GetAnswered(name, answer) => {
                 self.with_run(&name, |run| run.note_get(answer, now, policy));
-                effects.extend(self.by_name.get_mut(&name).and_then(Run::take_allowed_delete).map(E::from));
+                effects.extend(
+                    self.by_name.get_mut(&name).and_then(|run| run.take_allowed_delete(now, policy)).map(E::from),
+                );
             }
             RunEvent::DeleteAnswered(name, answer) => self.on_deleted(now, &name, answer),
             RunEvent::EndWritten(name, written) => {
@@ -231,7 +233,7 @@ impl RunSet {
 
     fn on_wish(&mut self, now: Duration, name: &JobName, answer: Option<WishAnswer>) {
         let Some(run) = self.by_name.get_mut(name) else { return };
-        let taken_over = run.created && answer != Some(WishAnswer::SlotTaken);
+        let taken_over = run.is_created() && answer != Some(WishAnswer::SlotTaken);
         if taken_over || matches!(answer, Some(WishAnswer::Written | WishAnswer::Ended)) {
             run.note_wish(answer, now);
             return;
@@ -252,20 +254,24 @@ impl RunSet {
 
     // --- what follows
 
-    /// Moves finished runs to those that are settled.
-    pub(in crate::decide) fn settle(&mut self, now: Duration) {
-        let over: Vec<JobName> =
-            self.by_name.values().filter(|run| run.is_over(now)).map(|run| run.name.clone()).collect();
-        for name in over {
-            self.by_name.remove(&name);
-            self.settled.settle(name, now);
+    /// Moves runs that are over to those that are settled, and returns them.
+    pub(in crate::decide) fn settle(&mut self, now: Duration) -> Vec<Run> {
+        let over: Vec<Run> = self.by_name.extract_if(.., |_, run| run.is_over(now)).map(|(_, run)| run).collect();
+        for run in &over {
+            self.settled.settle(run.name.clone(), now);
         }
+        over
+    }
+
+    /// The slot of this run is not used again for so long after its end.
+    pub(in crate::decide) fn cool(&mut self, name: &JobName, wait: Duration) {
+        self.with_run(name, |run| run.cooldown = wait);
     }
 
     /// A service had this name before: its Jobs would never end by themselves.
     pub(in crate::decide) fn end_services(&mut self, now: Duration) {
         let may = !self.stopping;
-        for run in self.by_name.values_mut().filter(|run| may && run.kind == Some(Kind::Service)) {
+        for run in self.by_name.values_mut().filter(|run| may && run.last_seen.kind == Some(Kind::Service)) {
             run.end_as(End::new(Outcome::Stopped, Reason::Replaced), now);
         }
     }
@@ -286,7 +292,7 @@ impl RunSet {
         }
         let may_wish = !self.stopping;
         let wishes: Vec<Wish> =
-            self.by_name.values_mut().filter(|_| may_wish).filter_map(|run| run.wants_wish(now)).collect();
+            self.by_name.values_mut().filter(|_| may_wish).filter_map(|run| run.next_wish(now, policy)).collect();
         // The first Jobs of a burst are asked for while the wishes of the others are written.
         effects.extend(wishes.chunks(WISHES_AT_ONCE).map(|wishes| RunEffect::WriteWishes(wishes.to_vec()).into()));
         if self.view != ViewState::NeverSeen {

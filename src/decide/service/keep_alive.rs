@@ -151,6 +151,7 @@ impl KeepAlive {
                 if desired.starts > self.desired.starts {
                     // Whoever says start does not want to wait.
                     self.replicas.values_mut().for_each(|replica| (replica.wait_until, replica.steps) = (now, 0));
+                    self.runs.by_name.values_mut().for_each(|run| run.cooldown = Duration::ZERO);
                 }
                 self.desired = desired;
             }
@@ -208,7 +209,7 @@ impl KeepAlive {
 
     /// The wait that follows an end.
     fn follow(&mut self, now: Duration, run: &Run) {
-        let Some(end) = &run.end else { return };
+        let Some(end) = run.end() else { return };
         self.milestones.push(Milestone::Ended { outcome: end.outcome, reason: end.reason });
         let up_since = self.health.get(&run.name).and_then(ReplicaHealth::up_since);
         if run.slot >= OVERFLOW_SLOT {
@@ -229,8 +230,7 @@ impl KeepAlive {
         if by_us || steady {
             (replica.steps, replica.wait_until) = (0, now);
         } else {
-            let wait = jittered(grown_wait(wait, replica.steps, &self.policy.backoff), jitter);
-            replica.wait_until = run.ended_at.saturating_add(wait);
+            self.runs.cool(&run.name, jittered(grown_wait(wait, replica.steps, &self.policy.backoff), jitter));
             // Losing its node is not its fault.
             replica.steps = replica.steps.saturating_add(u32::from(end.reason != Reason::Disrupted));
         }
@@ -243,15 +243,18 @@ impl KeepAlive {
     // --- what follows
 
     fn advance(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
-        self.runs.settle(now);
+        for run in self.runs.settle(now).iter().filter(|run| !run.cooldown.is_zero()) {
+            self.replicas.entry(run.slot).or_default().wait_until = run.ended_at.saturating_add(run.cooldown);
+        }
         self.health.retain(|name, _| self.runs.by_name.contains_key(name));
-        self.force_deletes.retain(|name, _| self.runs.by_name.get(name).is_some_and(|run| run.terminating.is_some()));
+        self.force_deletes
+            .retain(|name, _| self.runs.by_name.get(name).is_some_and(|run| run.last_seen.terminating.is_some()));
         self.end_what_is_not_wanted(now);
         self.watch_over(now, effects);
         for slot in 0..self.policy.replicas {
             if self.may_start(slot) && self.wait_until(slot) <= now {
                 let name = self.runs.next_name(&self.policy.runs);
-                let run = Run::kept_up(name.clone(), slot, self.desired.starts, now);
+                let run = Run::replica(name.clone(), slot, self.desired.starts, now);
                 self.replicas.entry(slot).or_default().started = Some(self.desired.starts);
                 self.runs.by_name.insert(name, run);
             }
@@ -284,7 +287,7 @@ impl KeepAlive {
     /// How a run is to end that is to end; `None` where it is wanted.
     fn end_of(&self, run: &Run) -> Option<End> {
         // Jobs of a queue that had this name run to completion; they are not stopped.
-        if run.kind == Some(Kind::Queue) || run.is_ending() {
+        if run.last_seen.kind == Some(Kind::Queue) || run.is_ending() {
             return None;
         }
         let ended = |reason| Some(End::new(Outcome::Stopped, reason));
@@ -296,10 +299,10 @@ impl KeepAlive {
         if run.slot >= self.policy.replicas {
             return ended(Reason::Unwanted);
         }
-        if run.starts.is_some_and(|starts| starts < self.desired.restart_before) {
+        if run.purpose.starts().is_some_and(|starts| starts < self.desired.restart_before) {
             return ended(Reason::Restarted);
         }
-        if !run.config_hash.is_empty() && run.config_hash != self.policy.generation {
+        if !run.last_seen.config_hash.is_empty() && run.last_seen.config_hash != self.policy.generation {
             return ended(Reason::Replaced);
         }
         None
@@ -371,15 +374,15 @@ impl KeepAlive {
         if ends || empty.iter().any(|slot| last(slot).is_some()) {
             return ServiceState::Restart;
         }
-        if self.runs.by_name.values().any(|run| run.created) { ServiceState::Started } else { ServiceState::NotStarted }
+        if self.runs.by_name.values().any(Run::is_created) { ServiceState::Started } else { ServiceState::NotStarted }
     }
 
     // --- halting
 
     /// When a Job that ends is to be helped: at once if somebody said so, else when its grace is over.
     fn halt_after(&self, run: &Run) -> Option<Duration> {
-        let since = run.terminating.as_ref()?.since;
-        if run.kind == Some(Kind::Queue) || self.force_deletes.contains_key(&run.name) {
+        let since = run.last_seen.terminating.as_ref()?.since;
+        if run.last_seen.kind == Some(Kind::Queue) || self.force_deletes.contains_key(&run.name) {
             return None;
         }
         let grace =

@@ -74,7 +74,7 @@ impl ReplicaHealth {
     pub fn note_checked(&mut self, answer: Result<(), Box<str>>, run: &Run, policy: &ServicePolicy, now: Duration) {
         self.in_flight = false;
         match answer {
-            Ok(()) if run.address.is_some() => self.pass(now, policy),
+            Ok(()) if run.last_seen.address.is_some() => self.pass(now, policy),
             Ok(()) => self.fail(NOT_READY, true, now, policy),
             Err(problem) => self.fail(&shorten(&problem), false, now, policy),
         }
@@ -104,7 +104,7 @@ impl ReplicaHealth {
         if self.up_since.is_none() && late {
             return self.end(Outcome::StartTimedOut, Reason::NotReady);
         }
-        match (&policy.check, &run.address) {
+        match (&policy.check, &run.last_seen.address) {
             (Some(check), Some(address)) if !self.in_flight && now >= self.check_at => {
                 HealthAction::Check(ServiceEffect::CheckHealth {
                     name: run.name.clone(),
@@ -119,7 +119,7 @@ impl ReplicaHealth {
     /// Takes over from the view whether the pod is ready; nothing is sent for that.
     fn refresh_readiness(&mut self, run: &Run, policy: &ServicePolicy, now: Duration) {
         let is_due = now >= self.check_at && !self.in_flight;
-        match (run.address.is_some(), policy.check.is_some()) {
+        match (run.last_seen.address.is_some(), policy.check.is_some()) {
             // Ready is up at once, not only when it is looked at.
             (true, false) if is_due || self.unready || self.up_since.is_none() => self.pass(now, policy),
             // It is ready again, and what it is asked next tells more.
@@ -146,7 +146,7 @@ impl ReplicaHealth {
         let starts = self.up_since.is_none() && self.problem.is_some();
         let timeout = starts.then(|| self.since.saturating_add(policy.runs.start_timeout));
         // Nothing comes of a look at a pod that is ready and is asked nothing, nor at one that never was ready.
-        let asks = if run.address.is_some() { policy.check.is_some() } else { self.up_since.is_some() };
+        let asks = if run.last_seen.address.is_some() { policy.check.is_some() } else { self.up_since.is_some() };
         let check = (asks && !self.in_flight).then_some(self.check_at);
         [timeout, check].into_iter().flatten().min()
     }

@@ -1,138 +1,145 @@
-//! The one request of a run that is due, and when the next one is.
+//! What a run does next, and when: [`Run::next`] alone says so, for whoever waits and for whoever acts.
 
 use std::time::Duration;
 
-use super::{Request, Run};
+use super::{InFlight, LiveLook, Record, Run};
 use crate::decide::{
     decision::Wish,
     run::{
+        ending::Ending,
         event::{Ended, RunEffect},
-        policy::{EXPLAINED_WITHIN, RunPolicy, SEEN_WITHIN},
-        start_deadline::StartDeadline,
+        job_state::{JobState, Sight},
+        policy::{RunPolicy, SEEN_WITHIN},
     },
 };
 
+/// What a run does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Its wish is written.
+    WriteWish,
+    /// Its Job is asked for.
+    Create,
+    /// Its Job is looked at live.
+    Get,
+    /// It is not wanted any more and nobody has asked for its Job: it ends.
+    Abandon,
+    /// The verdict counts as it is.
+    SettleVerdict,
+    /// Its end is written.
+    WriteEnd,
+    /// It is over, and forgotten by whoever keeps it.
+    Leave,
+}
+
 impl Run {
-    /// The outcome is decided once the pods explain it, or had the time to.
-    pub(in crate::decide) fn settle_verdict(&mut self, now: Duration) {
-        let due = self.verdict.as_ref().filter(|(_, seen)| now >= seen.saturating_add(EXPLAINED_WITHIN));
-        if let (Some((end, _)), None) = (due, &self.end) {
-            self.end = Some(end.clone());
-        }
-    }
-
-    /// What it is waited for with; nothing where its end is known.
-    pub(in crate::decide) fn start_deadline(&self) -> StartDeadline<'_> {
-        let ended = self.verdict.is_some() || self.end.is_some();
-        StartDeadline { starting: self.progress.starting().filter(|_| !ended), problem_since: self.problem_since }
-    }
-
-    /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::wants_wish`].
-    pub(in crate::decide) fn next_request(&mut self, now: Duration, policy: &RunPolicy) -> Option<RunEffect> {
-        self.settle_verdict(now);
-        if self.flight.is_some() || now < self.retry_at || !self.wished {
+    /// What is next, if nothing else happens, and when; `None` while a request is in flight or nothing is ahead.
+    fn next(&self, policy: &RunPolicy) -> Option<(Duration, Next)> {
+        if self.requests.in_flight.is_some() {
             return None;
         }
-        if self.end.is_some() && !self.end_written {
+        let (at, next) = match self.record {
+            Record::Nothing => (Duration::ZERO, Next::WriteWish),
             // While a create may be on its way the run stays unfinished: whoever restarts holds its slot, too.
-            return (now >= self.doubt_until).then(|| self.write_end(now));
-        }
-        if !self.created && self.end.is_none() && self.unwanted.is_some() && !self.was_asked_for {
-            self.gone = true;
-            self.end = self.unwanted.clone();
-            self.ended_at = now;
-            return Some(self.write_end(now));
-        }
-        if !self.created && self.end.is_none() && self.unwanted.is_none() {
-            (self.flight, self.asked_at, self.was_asked_for) = (Some(Request::Create), now, true);
-            return Some(RunEffect::CreateJob(self.to_wish()));
-        }
-        if self.needs_check(now, policy) {
-            (self.flight, self.asked_at, self.shown_since_check) = (Some(Request::Get), now, false);
-            return Some(RunEffect::GetJob(self.name.clone()));
-        }
-        None
+            Record::Wish if self.end().is_some() => (self.requests.doubt_until, Next::WriteEnd),
+            Record::Wish => self.next_unfinished(policy)?,
+            Record::End => self.next_recorded()?,
+        };
+        Some((at.max(self.requests.retry_at), next))
     }
 
-    fn needs_check(&mut self, now: Duration, policy: &RunPolicy) -> bool {
-        let unasked = !self.created && self.unwanted.is_none();
-        if unasked || now < self.check_at {
-            return false;
+    /// What is next for a run that is on record and has not ended.
+    fn next_unfinished(&self, policy: &RunPolicy) -> Option<(Duration, Next)> {
+        match (self.job, self.ending.unwanted()) {
+            (JobState::NotAsked, Some(_)) => Some((Duration::ZERO, Next::Abandon)),
+            (JobState::NotAsked | JobState::Asked, None) => Some((Duration::ZERO, Next::Create)),
+            _ => {
+                let settles = self.ending.settles_at().map(|at| (at, Next::SettleVerdict));
+                let looks = self.next_look(policy).map(|at| (at.max(self.requests.check_at), Next::Get));
+                settles.into_iter().chain(looks).min_by_key(|(at, _)| *at)
+            }
         }
-        if self.doubted || self.is_finished() {
-            return self.doubted;
-        }
-        if self.end_written {
-            return !self.in_view || (self.is_unwanted() && self.terminating.is_none());
-        }
-        self.giving_up = self.give_up_reason(now, policy);
-        let lost_sight = !self.in_view && (self.seen || now >= self.confirmed_at.saturating_add(SEEN_WITHIN));
-        self.giving_up.is_some() || lost_sight
     }
 
-    fn write_end(&mut self, now: Duration) -> RunEffect {
-        self.flight = Some(Request::End);
-        RunEffect::WriteEnd(Ended {
-            name: self.name.clone(),
-            uid: self.uid.clone(),
-            end: self.end.clone().expect("only an end is written"),
-            age: now.saturating_sub(self.ended_at),
-            started_age: self.ran_at.map(|at| now.saturating_sub(at)),
-        })
+    /// When its Job is looked at live: because the views contradict the API server or lack it, or before it is given up.
+    fn next_look(&self, policy: &RunPolicy) -> Option<Duration> {
+        let unseen = match self.sight {
+            Sight::Contradicted { .. } => return Some(Duration::ZERO),
+            Sight::InView => None,
+            Sight::Lost => Some(Duration::ZERO),
+            Sight::Awaited { since } => Some(since.saturating_add(SEEN_WITHIN)),
+        };
+        [unseen, self.give_up_at(policy)].into_iter().flatten().min().filter(|_| !self.is_finished())
     }
 
-    /// The wish is to be written now; the caller sends it with the others'.
-    pub(in crate::decide) fn wants_wish(&mut self, now: Duration) -> Option<Wish> {
-        if self.wished || self.flight.is_some() || now < self.retry_at {
-            return None;
+    /// What is next for a run whose end is on record.
+    fn next_recorded(&self) -> Option<(Duration, Next)> {
+        if self.sight.is_contradicted() {
+            return Some((self.requests.check_at, Next::Get));
         }
-        self.flight = Some(Request::Wish);
-        Some(self.to_wish())
-    }
-
-    fn to_wish(&self) -> Wish {
-        let adopted = self.uid.clone().filter(|_| self.created);
-        Wish {
-            name: self.name.clone(),
-            slot: self.slot,
-            decision: self.decision,
-            adopted,
-            serves: self.serves,
-            starts: self.starts,
+        if self.is_finished() {
+            return Some((self.requests.doubt_until, Next::Leave));
         }
+        let is_to_be_deleted = self.has_outlived_its_run() && self.last_seen.terminating.is_none();
+        (self.sight != Sight::InView || is_to_be_deleted).then_some((self.requests.check_at, Next::Get))
     }
 
     /// When something is due that no event brings.
     pub(in crate::decide) fn deadline(&self, policy: &RunPolicy) -> Option<Duration> {
-        if self.flight.is_some() {
-            return None;
+        self.next(policy).map(|(at, _)| at)
+    }
+
+    /// Its wish, if that is to be written now; the caller sends it with the others'.
+    pub(in crate::decide) fn next_wish(&mut self, now: Duration, policy: &RunPolicy) -> Option<Wish> {
+        self.next(policy).filter(|(at, next)| *at <= now && *next == Next::WriteWish)?;
+        self.requests.in_flight = Some(InFlight::Wish);
+        Some(self.to_wish())
+    }
+
+    /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::next_wish`].
+    pub(in crate::decide) fn next_request(&mut self, now: Duration, policy: &RunPolicy) -> Option<RunEffect> {
+        self.ending.settle_verdict(now);
+        let (_, next) = self.next(policy).filter(|(at, _)| *at <= now)?;
+        match next {
+            Next::Create => {
+                self.job = JobState::Asked;
+                self.requests.in_flight = Some(InFlight::Create { sent_at: now });
+                Some(RunEffect::CreateJob(self.to_wish()))
+            }
+            Next::Get => {
+                self.requests.in_flight = Some(InFlight::Get(LiveLook { sent_at: now, shown_since: false }));
+                Some(RunEffect::GetJob(self.name.clone()))
+            }
+            Next::Abandon => {
+                self.job = JobState::Gone;
+                self.close(now, Ending::finish_gone);
+                self.write_end(now)
+            }
+            Next::WriteEnd => self.write_end(now),
+            Next::WriteWish | Next::SettleVerdict | Next::Leave => None,
         }
-        if self.end_written && self.is_finished() {
-            return Some(if self.doubted { self.retry_at.max(self.check_at) } else { self.doubt_until });
+    }
+
+    fn write_end(&mut self, now: Duration) -> Option<RunEffect> {
+        let end = self.end()?.clone();
+        self.requests.in_flight = Some(InFlight::End);
+        Some(RunEffect::WriteEnd(Ended {
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            end,
+            age: now.saturating_sub(self.ended_at),
+            started_age: self.last_seen.ran_at.map(|at| now.saturating_sub(at)),
+        }))
+    }
+
+    fn to_wish(&self) -> Wish {
+        Wish {
+            name: self.name.clone(),
+            slot: self.slot,
+            decision: self.purpose.decision(),
+            adopted: self.uid.clone(),
+            serves: self.purpose.manual_number(),
+            starts: self.purpose.starts(),
         }
-        if self.wished && self.end.is_some() && !self.end_written {
-            return Some(self.retry_at.max(self.doubt_until));
-        }
-        if !self.wished || !self.created {
-            return Some(if self.unwanted.is_some() { self.retry_at.max(self.check_at) } else { self.retry_at });
-        }
-        if self.end_written {
-            let due = self.retry_at.max(self.check_at);
-            return Some(due).filter(|_| !self.in_view || (self.is_unwanted() && self.terminating.is_none()));
-        }
-        let explained = self.verdict.as_ref().map(|(_, seen)| seen.saturating_add(EXPLAINED_WITHIN));
-        let unseen = (!self.in_view)
-            .then(|| if self.seen { Duration::ZERO } else { self.confirmed_at.saturating_add(SEEN_WITHIN) });
-        let unwanted = self.unwanted.as_ref().filter(|_| self.end.is_none() && self.verdict.is_none());
-        if self.doubted {
-            return Some(self.retry_at.max(self.check_at));
-        }
-        let check = [unseen, self.start_deadline().give_up_at(policy), unwanted.map(|_| Duration::ZERO)]
-            .into_iter()
-            .flatten()
-            .min()
-            .filter(|_| !self.is_finished());
-        let due = [explained, check.map(|at| at.max(self.check_at))].into_iter().flatten().min()?;
-        Some(due.max(self.retry_at))
     }
 }
