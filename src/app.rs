@@ -25,9 +25,9 @@ use crate::{
     config::{entry::Entry, jobs_file, problems::Problem, settings::Settings},
     decide::{lease::LEASE, pod::manifest::Instance},
     health::Health,
-    http::{desk::Desk, routes::router, token::Tokens},
+    http::{routes::router, state::AppState, token::Tokens},
     metrics::Metrics,
-    queue::{
+    pgboss::{
         connect,
         depth::DepthReader,
         listen::{Hints, Listener},
@@ -106,7 +106,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let told = watch::Sender::new(Totals::new());
-    let desk = Desk {
+    let state = AppState {
         me: me.clone(),
         standing: leader.standing(),
         roster: roster.clone(),
@@ -114,7 +114,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         tokens: Tokens(settings.server.token_file.clone()),
         shared: shared.clone(),
     };
-    serve(&settings, desk, &shutdown, &tasks).await?;
+    serve(&settings, state, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
     let monitor = Monitor { roster, depth, pool: pool.clone(), interval, health: health.clone(), clock, metrics, told };
     tasks.spawn(monitor.run());
@@ -164,8 +164,8 @@ fn member_name() -> String {
 
 /// Begins to read and to listen, for all queues at once.
 fn read_queues(settings: &Settings, depth: &DepthReader, own: &str, tasks: &TaskTracker) -> (Looks, Hints) {
-    let (looks, desk) = Looks::new(depth.clone());
-    tasks.spawn(desk.run(draw_seed()));
+    let (looks, state) = Looks::new(depth.clone());
+    tasks.spawn(state.run(draw_seed()));
     let hints = Hints::default();
     let own = own.to_owned();
     tasks.spawn(Listener::new(connect::options(&settings.db), &settings.db.schema, own, hints.clone()).run());
@@ -187,7 +187,7 @@ fn tell_warnings(settings: &Settings, jobs: &[Entry], warnings: &[Problem]) {
 
 async fn serve(
     settings: &Settings,
-    desk: Desk,
+    state: AppState,
     shutdown: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
@@ -198,6 +198,6 @@ async fn serve(
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs, /services");
     let ended = shutdown.clone().cancelled_owned();
-    tasks.spawn(async move { axum::serve(listener, router(desk)).with_graceful_shutdown(ended).await });
+    tasks.spawn(async move { axum::serve(listener, router(state)).with_graceful_shutdown(ended).await });
     Ok(())
 }

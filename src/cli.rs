@@ -34,7 +34,7 @@ use crate::{
         },
     },
     http::client::{ask, tell},
-    queue::connect,
+    pgboss::connect,
     sql::quoted,
     store::migrate::migrate,
     tables, telemetry,

@@ -29,7 +29,7 @@ pub mod health;
 pub mod metrics;
 
 /// pg-boss's tables, read only.
-pub mod queue;
+pub mod pgboss;
 
 /// Our own tables.
 pub mod store;

@@ -1,17 +1,31 @@
 //! Our own tables: what must be known after a restart.
 
+/// Why a statement gives no result.
+pub mod error;
+
+/// The schema, brought up to date.
 pub mod migrate;
 
+/// Where the tables are, and whose rows in them are ours.
 pub mod place;
 
+/// What is written.
+pub mod rows;
+
+/// Each Job from wish to end.
 pub mod runs;
 
+/// What was decided, and why.
 pub mod decisions;
 
-pub mod writer;
-
+/// Who leads, and who is there.
 pub mod leadership;
 
+/// What people have said.
 pub mod switches;
 
+/// All of the tables.
 pub mod stored;
+
+/// The one task that writes runs and decisions.
+pub mod writer;

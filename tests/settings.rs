@@ -8,7 +8,7 @@ use job_chief::{
     cluster::connect::Access,
     config::{jobs_file::lay_over, schema::schema_of, settings::Settings},
     decide::pod::manifest::Instance,
-    queue::connect,
+    pgboss::connect,
     sql::quoted,
 };
 use keys::{at, entry, paths, rendered, settings};

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use job_chief::{
     decide::queue::event::DepthRequest,
-    queue::{
+    pgboss::{
         depth::{DepthReader, statement},
         shape::Shape,
     },

@@ -9,8 +9,9 @@ use crate::{
     decide::backoff::doubled,
     health::{Health, Part},
     store::{
+        error::StoreError,
         migrate::{SchemaError, migrate},
-        runs::{DAYS_KEPT, StoreError},
+        runs::DAYS_KEPT,
         stored::Stored,
     },
     telemetry::with_causes,

@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, sleep},
     health::{Health, Part},
     metrics::Metrics,
-    queue::{
+    pgboss::{
         depth::DepthReader,
         totals::{States, totals},
     },

@@ -21,10 +21,11 @@ use crate::{
     },
     health::{Health, Part},
     metrics::Metrics,
-    queue::{listen::Hints, looks::Looks},
+    pgboss::{listen::Hints, looks::Looks},
     store::{
+        rows::{EndRow, WishRow},
         stored::Stored,
-        writer::{EndRow, WishRow, Writer},
+        writer::Writer,
     },
 };
 

@@ -34,7 +34,7 @@ use crate::{
         service::start_order::{Peers, missing},
     },
     health::Part,
-    store::writer::NoteRow,
+    store::rows::NoteRow,
 };
 
 /// Between two publications of the status.

@@ -25,15 +25,14 @@ use crate::{
         switches::{Asked, Said},
     },
     http::{
-        desk::{Desk, Refused, answered},
-        services, writes,
+        refusal::{Refused, answered},
+        services,
+        state::AppState,
+        writes,
     },
     tables,
     telemetry::with_causes,
 };
-
-/// Runs that `/jobs/{name}` shows.
-const RUNS_SHOWN: i64 = 20;
 
 /// Decisions that `/jobs/{name}` shows.
 const DECISIONS_SHOWN: i64 = 20;
@@ -79,7 +78,7 @@ struct DecisionView {
 }
 
 /// All routes.
-pub fn router(desk: Desk) -> Router {
+pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/liveness", get(liveness))
@@ -91,26 +90,26 @@ pub fn router(desk: Desk) -> Router {
         .route("/members", get(members))
         .merge(writes::router())
         .merge(services::router())
-        .with_state(desk)
+        .with_state(state)
 }
 
-async fn metrics(State(desk): State<Desk>) -> Response {
-    match desk.shared.metrics.page(desk.shared.clock.now()) {
+async fn metrics(State(state): State<AppState>) -> Response {
+    match state.shared.metrics.page(state.shared.clock.now()) {
         Ok(page) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 /// Fails when a watch has been stuck for so long that only a restart helps.
-async fn liveness(State(desk): State<Desk>) -> Response {
-    let age = desk.shared.health.view_age();
+async fn liveness(State(state): State<AppState>) -> Response {
+    let age = state.shared.health.view_age();
     let code = if age > STUCK_AFTER { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(json!({"viewAgeSeconds": age.as_secs()}))).into_response()
 }
 
 /// 200 when every part works; else 503, and which does not.
-async fn readiness(State(desk): State<Desk>) -> Response {
-    let parts = desk.shared.health.parts();
+async fn readiness(State(state): State<AppState>) -> Response {
+    let parts = state.shared.health.parts();
     let code = if parts.values().all(Result::is_ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told: serde_json::Map<String, serde_json::Value> = parts
         .into_iter()
@@ -123,49 +122,41 @@ async fn readiness(State(desk): State<Desk>) -> Response {
 }
 
 /// The original's shape: per queue the messages of each state.
-async fn states(State(desk): State<Desk>) -> Response {
-    Json(desk.totals.borrow().clone()).into_response()
+async fn states(State(state): State<AppState>) -> Response {
+    Json(state.totals.borrow().clone()).into_response()
 }
 
-async fn jobs(State(desk): State<Desk>) -> Response {
-    let roster = desk.roster.borrow().clone();
-    let views: Vec<_> = roster.values().filter_map(|handle| view(handle, &desk)).collect();
+async fn jobs(State(state): State<AppState>) -> Response {
+    let roster = state.roster.borrow().clone();
+    let views: Vec<_> = roster.values().filter_map(|handle| view(handle, &state)).collect();
     Json(json!(views)).into_response()
 }
 
-async fn job(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    answered(details(&desk, &name).await.map(|told| (StatusCode::OK, told)))
+async fn job(State(state): State<AppState>, Path(name): Path<String>) -> Response {
+    answered(details(&state, &name).await.map(|told| (StatusCode::OK, told)))
 }
 
 /// The last decisions and ends, a readable line each.
-async fn why(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+async fn why(State(state): State<AppState>, Path(name): Path<String>) -> Response {
     let lines = |told| (StatusCode::OK, json!({ "name": name, "lines": tables::why(&told) }));
-    answered(details(&desk, &name).await.map(lines))
+    answered(details(&state, &name).await.map(lines))
 }
 
 /// Everything that is known of one JobConfig.
-async fn details(desk: &Desk, name: &str) -> Result<Value, Refused> {
-    let mut told = json!(view(&desk.handle(Kind::Queue, name)?, desk));
-    add_runs(&mut told, name, desk).await;
-    match desk.shared.stored.decisions.recent(name, DECISIONS_SHOWN).await {
+async fn details(state: &AppState, name: &str) -> Result<Value, Refused> {
+    let mut told = json!(view(&state.handle(Kind::Queue, name)?, state));
+    state.add_runs(&mut told, name).await;
+    match state.shared.stored.decisions.recent(name, DECISIONS_SHOWN).await {
         Ok(decisions) => told["decisions"] = json!(decisions),
         Err(error) => told["runsError"] = json!(with_causes(&error)),
     }
     Ok(told)
 }
 
-/// The newest runs, or why they can't be read.
-pub(super) async fn add_runs(told: &mut Value, name: &str, desk: &Desk) {
-    match desk.shared.stored.runs.recent(name, RUNS_SHOWN).await {
-        Ok(runs) => told["runs"] = json!(runs),
-        Err(error) => told["runsError"] = json!(with_causes(&error)),
-    }
-}
-
 /// The processes of this Instance, and which of them answers.
-async fn members(State(desk): State<Desk>) -> Response {
-    let mut told = json!({ "me": &*desk.me, "leads": desk.leads() });
-    match desk.shared.stored.leadership.members().await {
+async fn members(State(state): State<AppState>) -> Response {
+    let mut told = json!({ "me": &*state.me, "leads": state.leads() });
+    match state.shared.stored.leadership.members().await {
         Ok(members) => told["members"] = json!(members),
         Err(error) => told["membersError"] = json!(with_causes(&error)),
     }
@@ -173,11 +164,11 @@ async fn members(State(desk): State<Desk>) -> Response {
 }
 
 /// A queue as it is shown; nothing of a service.
-fn view(handle: &Handle, desk: &Desk) -> Option<JobView> {
+fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let Told::Queue(told) = &handle.told else { return None };
-    let now = desk.shared.clock.now();
+    let now = state.shared.clock.now();
     // Who does not lead tells what the watches show.
-    let status = match (desk.leads(), &handle.views.borrow().observed) {
+    let status = match (state.leads(), &handle.views.borrow().observed) {
         (false, Some(observed)) => Status::of_view(observed),
         _ => told.borrow().clone(),
     };
@@ -201,6 +192,8 @@ fn view(handle: &Handle, desk: &Desk) -> Option<JobView> {
             .decided
             .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
         depends_on: config.depends_on.clone(),
-        waits_for: missing(&config.depends_on, &desk.shared.peers.borrow()).filter(|_| desk.leads()).map(str::to_owned),
+        waits_for: missing(&config.depends_on, &state.shared.peers.borrow())
+            .filter(|_| state.leads())
+            .map(str::to_owned),
     })
 }

@@ -27,8 +27,8 @@ use crate::{
         switches::Verb,
     },
     http::{
-        desk::{Desk, Refused, answered},
-        routes::add_runs,
+        refusal::{Refused, answered},
+        state::AppState,
         writes::{Words, unwritten, words},
     },
     store::switches::ServiceVerb,
@@ -66,36 +66,37 @@ struct ServiceView {
 }
 
 /// All routes.
-pub(super) fn router() -> Router<Desk> {
+pub(super) fn router() -> Router<AppState> {
     let verbs = ServiceVerb::ALL.into_iter().fold(Router::new(), |router, verb| {
-        let route = post(async move |desk, whom, headers, body| answered(tell(desk, whom, headers, body, verb).await));
+        let route =
+            post(async move |state, whom, headers, body| answered(tell(state, whom, headers, body, verb).await));
         let word = verb.as_str();
         router.route(&format!("/services/{{name}}/{word}"), route.clone()).route(&format!("/{word}"), route)
     });
     verbs.route("/services", get(services)).route("/services/{name}", get(service))
 }
 
-async fn services(State(desk): State<Desk>) -> Response {
-    let roster = desk.roster.borrow().clone();
-    let mut views: Vec<ServiceView> = roster.values().filter_map(|handle| view(handle, &desk)).collect();
+async fn services(State(state): State<AppState>) -> Response {
+    let roster = state.roster.borrow().clone();
+    let mut views: Vec<ServiceView> = roster.values().filter_map(|handle| view(handle, &state)).collect();
     views.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     Json(json!(views)).into_response()
 }
 
-async fn service(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+async fn service(State(state): State<AppState>, Path(name): Path<String>) -> Response {
     let details = async {
-        let mut told = json!(view(&desk.handle(Kind::Service, &name)?, &desk));
-        add_runs(&mut told, &name, &desk).await;
+        let mut told = json!(view(&state.handle(Kind::Service, &name)?, &state));
+        state.add_runs(&mut told, &name).await;
         Ok((StatusCode::OK, told))
     };
     answered(details.await)
 }
 
-fn view(handle: &Handle, desk: &Desk) -> Option<ServiceView> {
+fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let Told::Service(told) = &handle.told else { return None };
     let Orders { entry, left, ordered: Ordered { orders, last }, .. } = handle.orders.borrow().clone();
     let config = entry.service()?;
-    let leads = desk.leads();
+    let leads = state.leads();
     // Who does not lead tells what the watches show.
     let status = match (leads, &handle.views.borrow().observed) {
         (false, Some(observed)) => ServiceStatus {
@@ -104,7 +105,7 @@ fn view(handle: &Handle, desk: &Desk) -> Option<ServiceView> {
         },
         _ => told.borrow().clone(),
     };
-    let now = desk.shared.clock.now();
+    let now = state.shared.clock.now();
     Some(ServiceView {
         name: config.name.clone(),
         state: if leads || orders.enabled { status.state } else { ServiceState::Disabled },
@@ -129,17 +130,17 @@ fn view(handle: &Handle, desk: &Desk) -> Option<ServiceView> {
 
 /// One service, or all of them, and those that go with them: all or none.
 async fn tell(
-    State(desk): State<Desk>,
+    State(state): State<AppState>,
     whom: Option<Path<String>>,
     headers: HeaderMap,
     body: Body,
     verb: ServiceVerb,
 ) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why, deps } = words(&desk, &headers, body, true).await?;
-    let configs = configs(&desk);
+    let Words { who, why, deps } = words(&state, &headers, body, true).await?;
+    let configs = configs(&state);
     let named = match whom {
         Some(Path(name)) => {
-            desk.handle(Kind::Service, &name)?;
+            state.handle(Kind::Service, &name)?;
             vec![name]
         }
         None => configs.keys().cloned().collect(),
@@ -164,10 +165,10 @@ async fn tell(
     }
     let told: Vec<(String, bool)> =
         names.iter().filter_map(|name| Some((name.clone(), configs.get(name)?.file_enabled))).collect();
-    let stored = &desk.shared.stored.switches;
+    let stored = &state.shared.stored.switches;
     stored.tell_services(&told, verb, (&who, &why)).await.map_err(|error| unwritten(&error))?;
     tracing::info!(services = ?names, who, why, "somebody said {}", verb.as_str());
-    desk.shared.hints.own().notify_one();
+    state.shared.hints.own().notify_one();
     Ok((StatusCode::OK, json!({ "verb": verb.as_str(), "services": names })))
 }
 
@@ -178,7 +179,7 @@ struct Known {
     file_enabled: bool,
 }
 
-fn configs(desk: &Desk) -> std::collections::BTreeMap<String, Known> {
+fn configs(state: &AppState) -> std::collections::BTreeMap<String, Known> {
     let known = |(name, handle): (&String, &Handle)| {
         let orders = handle.orders.borrow();
         let config = orders.entry.service().filter(|_| !orders.left)?;
@@ -186,5 +187,5 @@ fn configs(desk: &Desk) -> std::collections::BTreeMap<String, Known> {
             PeerStatus { priority: config.priority, depends_on: config.depends_on.clone(), ..PeerStatus::default() };
         Some((name.clone(), Known { peer, enabled: orders.ordered.orders.enabled, file_enabled: config.enabled }))
     };
-    desk.roster.borrow().iter().filter_map(known).collect()
+    state.roster.borrow().iter().filter_map(known).collect()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use axum::http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
 
-use crate::http::desk::Refused;
+use crate::http::refusal::Refused;
 
 /// Bytes of the file: some hundred tokens.
 const FILE_MAX: u64 = 64 << 10;

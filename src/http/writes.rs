@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 
 use crate::{
     config::entry::Kind,
-    http::desk::{Desk, Refused, answered},
+    http::{
+        refusal::{Refused, answered},
+        state::AppState,
+    },
     store::{
-        runs::StoreError,
+        error::StoreError,
         switches::{RUNS_ASKED_MAX, Saying},
     },
     telemetry::with_causes,
@@ -41,11 +44,12 @@ pub(super) struct Words {
 type Whom = Option<Path<String>>;
 
 /// The routes that change something, each for one JobConfig and for all.
-pub fn router() -> Router<Desk> {
-    let pauses =
-        |paused| post(async move |desk, whom, headers, body| answered(pause(desk, whom, headers, body, paused).await));
-    let runs = || post(async |desk, whom, headers, body| answered(run(desk, whom, headers, body).await));
-    let both = |router: Router<Desk>, action, route: MethodRouter<Desk>| {
+pub fn router() -> Router<AppState> {
+    let pauses = |paused| {
+        post(async move |state, whom, headers, body| answered(pause(state, whom, headers, body, paused).await))
+    };
+    let runs = || post(async |state, whom, headers, body| answered(run(state, whom, headers, body).await));
+    let both = |router: Router<AppState>, action, route: MethodRouter<AppState>| {
         router.route(&format!("/{action}"), route.clone()).route(&format!("/jobs/{{name}}/{action}"), route)
     };
     let routes = [("pause", pauses(true)), ("resume", pauses(false)), ("run", runs())];
@@ -53,46 +57,51 @@ pub fn router() -> Router<Desk> {
 }
 
 async fn pause(
-    State(desk): State<Desk>,
+    State(state): State<AppState>,
     whom: Whom,
     headers: HeaderMap,
     body: Body,
     paused: bool,
 ) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why, .. } = &words(&desk, &headers, body, false).await?;
+    let Words { who, why, .. } = &words(&state, &headers, body, false).await?;
     let name = whom.as_ref().map(|Path(name)| name.as_str());
-    let file_paused = name.map_or(Ok(false), |name| in_file(&desk, name))?;
+    let file_paused = name.map_or(Ok(false), |name| in_file(&state, name))?;
     let saying = Saying { paused, file_paused, who, why };
-    desk.shared.stored.switches.say(name, saying).await.map_err(|error| unwritten(&error))?;
+    state.shared.stored.switches.say(name, saying).await.map_err(|error| unwritten(&error))?;
     tracing::info!(job_config = name.unwrap_or("all"), who, why, "{}", if paused { "paused" } else { "resumed" });
-    desk.shared.hints.own().notify_one();
+    state.shared.hints.own().notify_one();
     Ok((StatusCode::OK, json!({ "name": name, "paused": paused, "who": who, "why": why })))
 }
 
 async fn run(
-    State(desk): State<Desk>,
+    State(state): State<AppState>,
     whom: Whom,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why, .. } = &words(&desk, &headers, body, false).await?;
+    let Words { who, why, .. } = &words(&state, &headers, body, false).await?;
     let names: Vec<String> = match whom {
-        Some(Path(name)) => in_file(&desk, &name).map(|_| vec![name])?,
-        None => desk.roster.borrow().keys().filter(|name| in_file(&desk, name).is_ok()).cloned().collect(),
+        Some(Path(name)) => in_file(&state, &name).map(|_| vec![name])?,
+        None => state.roster.borrow().keys().filter(|name| in_file(&state, name).is_ok()).cloned().collect(),
     };
-    let asked = desk.shared.stored.switches.ask_runs(&names, (who, why)).await.map_err(|error| unwritten(&error))?;
+    let asked = state.shared.stored.switches.ask_runs(&names, (who, why)).await.map_err(|error| unwritten(&error))?;
     if asked == 0 {
         let text = format!("{RUNS_ASKED_MAX} Jobs were asked for by hand and wait for room already");
         return Err((StatusCode::TOO_MANY_REQUESTS, text));
     }
     tracing::info!(job_configs = ?names, who, why, "a Job was asked for by hand");
-    desk.shared.hints.own().notify_one();
+    state.shared.hints.own().notify_one();
     Ok((StatusCode::ACCEPTED, json!({ "asked": asked })))
 }
 
 /// Admits whoever asks, then reads what they say: nobody else's body is read.
-pub(super) async fn words(desk: &Desk, headers: &HeaderMap, body: Body, of_service: bool) -> Result<Words, Refused> {
-    desk.tokens.admit(headers).await?;
+pub(super) async fn words(
+    state: &AppState,
+    headers: &HeaderMap,
+    body: Body,
+    of_service: bool,
+) -> Result<Words, Refused> {
+    state.tokens.admit(headers).await?;
     let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, format!("the body may have {BODY_MAX} bytes at the most"));
     let bytes = to_bytes(body, BODY_MAX).await.map_err(|_| too_large())?;
     let wrong =
@@ -113,8 +122,8 @@ pub(super) async fn words(desk: &Desk, headers: &HeaderMap, body: Body, of_servi
 }
 
 /// Whether jobs.json, which has to have it, has the JobConfig paused.
-fn in_file(desk: &Desk, name: &str) -> Result<bool, Refused> {
-    let handle = desk.handle(Kind::Queue, name)?;
+fn in_file(state: &AppState, name: &str) -> Result<bool, Refused> {
+    let handle = state.handle(Kind::Queue, name)?;
     if handle.orders.borrow().left {
         return Err((StatusCode::CONFLICT, format!("\"{name}\" has left jobs.json and only drains")));
     }

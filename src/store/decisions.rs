@@ -6,9 +6,9 @@ use sqlx::Row;
 use crate::{
     decide::queue::event::LogEntry,
     store::{
+        error::{StoreError, bounded},
         place::Place,
-        runs::{StoreError, bounded},
-        writer::NoteRow,
+        rows::NoteRow,
     },
 };
 

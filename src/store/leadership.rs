@@ -8,8 +8,8 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     decide::lease::{Answer, Ask, Record},
     store::{
+        error::{StoreError, bounded},
         place::Place,
-        runs::{StoreError, bounded},
     },
 };
 

@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
-use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -14,13 +13,11 @@ use crate::{
         run::event::{LoadedRun, LoadedRuns, WishAnswer},
     },
     store::{
+        error::{StoreError, bounded},
         place::Place,
-        writer::{EndRow, WishRow},
+        rows::{EndRow, WishRow},
     },
 };
-
-/// How long a statement may take. Past it the connection is closed, for nothing is known of its state.
-pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ended runs that are kept of a JobConfig.
 const RUNS_KEPT: i64 = 1000;
@@ -30,30 +27,6 @@ pub const DAYS_KEPT: i64 = 14;
 
 /// Failed runs that are looked back on after a restart: as many as any `backoff.after`.
 const FAILED_MAX: i64 = 1000;
-
-/// Why a statement gave no result; nothing is known of whether it was carried out.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// Postgres refused it or was not reached.
-    #[error("a statement on our own tables failed: `job-chief grants ROLE` prints what the role needs")]
-    Statement(#[source] sqlx::Error),
-    /// No answer within [`STATEMENT_TIMEOUT`], or the second that a lease waits.
-    #[error("a statement on our own tables was not answered in time")]
-    Timeout,
-    /// Another process leads.
-    #[error("the term is over: another process leads")]
-    TermOver,
-    /// The process is about to end.
-    #[error("the writer of our tables has ended")]
-    WriterGone,
-}
-
-impl StoreError {
-    /// Postgres has read the statement and does not want it as it is.
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Statement(sqlx::Error::Database(_)))
-    }
-}
 
 /// The runs of one Instance.
 #[derive(Clone, Debug)]
@@ -275,14 +248,6 @@ impl Runs {
 /// Postgres has no unsigned numbers; none of ours comes near the bound.
 fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A statement with its time limit.
-pub(super) async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
-        Ok(result) => result.map_err(StoreError::Statement),
-        Err(_) => Err(StoreError::Timeout),
-    }
 }
 
 fn loaded_run(row: &PgRow) -> LoadedRun {

@@ -7,8 +7,8 @@ use crate::{
     decide::switches::{Asked, Said, ServiceSwitch, Switch, Switches, Verb},
     sql::Statement,
     store::{
+        error::{StoreError, bounded},
         place::Place,
-        runs::{StoreError, bounded},
     },
 };
 

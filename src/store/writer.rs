@@ -3,19 +3,17 @@
 //! Under load a statement carries the wishes or the ends of many JobConfigs; idle, nothing is written. Wishes go
 //! first, for Jobs wait for them; notes go last, for nobody does.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    config::entry::Kind,
-    decide::{
-        decision::Wish,
-        outcome::JobName,
-        queue::event::LogEntry,
-        run::event::{Ended, WishAnswer},
+    decide::{outcome::JobName, run::event::WishAnswer},
+    store::{
+        error::StoreError,
+        rows::{EndRow, NoteRow, WishRow},
+        stored::Stored,
     },
-    store::{runs::StoreError, stored::Stored},
 };
 
 /// Orders of one kind that wait; who brings more waits.
@@ -26,41 +24,6 @@ const ORDERS_AT_ONCE: usize = 64;
 
 /// Rows of one statement, but for an order that has more.
 const ROWS_AT_ONCE: usize = 128;
-
-/// A wish with what it belongs to.
-#[derive(Clone, Debug)]
-pub struct WishRow {
-    /// The type of its JobConfig.
-    pub kind: Kind,
-    /// Its name.
-    pub config: Arc<str>,
-    /// The hash of what its Job is rendered from.
-    pub config_hash: Arc<str>,
-    /// The term it was decided in; the wish of another than the current one is not written.
-    pub term: u64,
-    /// The wish.
-    pub wish: Wish,
-}
-
-/// An end with the term in which it was seen: who leads no longer records nothing.
-#[derive(Clone, Debug)]
-pub struct EndRow {
-    /// The term.
-    pub term: u64,
-    /// The end.
-    pub ended: Ended,
-}
-
-/// A note with what it belongs to.
-#[derive(Clone, Debug)]
-pub struct NoteRow {
-    /// The name of its JobConfig.
-    pub config: Arc<str>,
-    /// How long ago it was made.
-    pub age: Duration,
-    /// The note.
-    pub note: LogEntry,
-}
 
 /// Rows to be written together, and who waits for it.
 struct Order<R: Written> {
@@ -112,7 +75,7 @@ impl Written for NoteRow {
 }
 
 /// The task behind [`Writer`].
-pub struct Desk {
+pub struct WriterTask {
     tables: Stored,
     wishes: mpsc::Receiver<Order<WishRow>>,
     ends: mpsc::Receiver<Order<EndRow>>,
@@ -121,12 +84,12 @@ pub struct Desk {
 
 impl Writer {
     /// A writer, and the task that it needs to be run.
-    pub fn new(tables: Stored) -> (Self, Desk) {
+    pub fn new(tables: Stored) -> (Self, WriterTask) {
         let (wishes, wishes_behind) = mpsc::channel(ORDERS_MAX);
         let (ends, ends_behind) = mpsc::channel(ORDERS_MAX);
         let (notes, notes_behind) = mpsc::channel(ORDERS_MAX);
-        let desk = Desk { tables, wishes: wishes_behind, ends: ends_behind, notes: notes_behind };
-        (Self { wishes, ends, notes }, desk)
+        let task = WriterTask { tables, wishes: wishes_behind, ends: ends_behind, notes: notes_behind };
+        (Self { wishes, ends, notes }, task)
     }
 
     /// Writes wishes, and tells of each what became of it; the answer may tell of others, too.
@@ -161,7 +124,7 @@ async fn ordered<R: Written>(orders: &mpsc::Sender<Order<R>>, rows: Vec<R>) -> A
     answered.await.map_err(|_| gone(()))?
 }
 
-impl Desk {
+impl WriterTask {
     /// Writes until every [`Writer`] is gone.
     pub async fn run(mut self) {
         let (mut wishes, mut ends, mut notes) = (vec![], vec![], vec![]);

@@ -7,10 +7,11 @@ use job_chief::{
         outcome::{JobName, Outcome, Reason},
     },
     store::{
+        error::StoreError,
         leadership::Leadership,
         migrate::migrate,
         place::Place,
-        runs::{Runs, StoreError},
+        runs::Runs,
         switches::{RUNS_ASKED_MAX, Saying, SwitchTable},
     },
 };

@@ -5,7 +5,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
-use job_chief::queue::depth::DepthReader;
+use job_chief::pgboss::depth::DepthReader;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 

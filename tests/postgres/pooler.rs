@@ -8,14 +8,8 @@ use job_chief::{
         decision::{Decision, Wish},
         outcome::JobName,
     },
-    queue::{connect, depth::DepthReader, looks::Looks},
-    store::{
-        migrate::migrate,
-        place::Place,
-        runs::Runs,
-        stored::Stored,
-        writer::{WishRow, Writer},
-    },
+    pgboss::{connect, depth::DepthReader, looks::Looks},
+    store::{migrate::migrate, place::Place, rows::WishRow, runs::Runs, stored::Stored, writer::Writer},
 };
 use sqlx::{Connection, PgConnection};
 
@@ -56,9 +50,9 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
     migrate(&mut connected(&settings).await, "chief").await.unwrap();
     crate::store::lead(&pool, "i").await;
     let runs = Runs::new(Place::new(&pool, "chief", "i"));
-    let (writer, desk) = Writer::new(Stored::new(Place::new(&pool, "chief", "i")));
+    let (writer, task) = Writer::new(Stored::new(Place::new(&pool, "chief", "i")));
     let (looks, reading) = Looks::new(DepthReader::new(pool, "pgboss"));
-    let tasks = [tokio::spawn(desk.run()), tokio::spawn(reading.run(1))];
+    let tasks = [tokio::spawn(task.run()), tokio::spawn(reading.run(1))];
     // Several at once, so that statements of one connection go to different ones of the server.
     let all_at_once = (0..40).map(|number| {
         let (looks, writer) = (looks.clone(), writer.clone());

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use job_chief::{
     decide::queue::{event::DepthRequest, scale::Look},
-    queue::{
-        depth::{DepthReader, QueueError},
-        totals::totals,
-    },
+    pgboss::{depth::DepthReader, error::QueueError, totals::totals},
 };
 
 use sqlx::AssertSqlSafe;

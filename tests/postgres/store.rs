@@ -17,9 +17,10 @@ use job_chief::{
         leadership::Leadership,
         migrate::{SchemaError, migrate},
         place::Place,
+        rows::{EndRow, NoteRow, WishRow},
         runs::Runs,
         stored::Stored,
-        writer::{EndRow, NoteRow, WishRow, Writer},
+        writer::Writer,
     },
 };
 use sqlx::{PgPool, Row};
@@ -149,7 +150,7 @@ fn note(note: LogEntry) -> NoteRow {
 async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
     let (pool, _) = runs("store_writer").await;
     let decisions = Decisions::new(Place::new(&pool, "chief", "aaaaaa"));
-    let (writer, desk) = Writer::new(Stored::new(Place::new(&pool, "chief", "aaaaaa")));
+    let (writer, task) = Writer::new(Stored::new(Place::new(&pool, "chief", "aaaaaa")));
     sqlx::raw_sql(
         "create table chief.statements (n int); create function chief.count() returns trigger language plpgsql as
             $$ begin insert into chief.statements values (1); return null; end $$;
@@ -159,7 +160,7 @@ async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
     .await
     .unwrap();
     let behind = TaskTracker::new();
-    behind.spawn(desk.run());
+    behind.spawn(task.run());
     behind.close();
     let wishes = (0..50).map(|at| writer.wishes(vec![row(wish(&format!("run-{at}"), at))]));
     for (at, answers) in futures::future::join_all(wishes).await.into_iter().enumerate() {
@@ -183,9 +184,9 @@ async fn what_comes_while_a_statement_is_under_way_goes_into_the_next_one() {
 #[tokio::test]
 async fn a_row_that_postgres_refuses_spoils_no_other() {
     let (pool, _) = runs("store_refused").await;
-    let (writer, desk) = Writer::new(Stored::new(Place::new(&pool, "chief", "aaaaaa")));
+    let (writer, task) = Writer::new(Stored::new(Place::new(&pool, "chief", "aaaaaa")));
     let behind = TaskTracker::new();
-    behind.spawn(desk.run());
+    behind.spawn(task.run());
     behind.close();
     // Longer than an index takes, and of a kind that nothing makes shorter.
     let long: String = (0..2_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();

@@ -6,9 +6,9 @@ use clap::Args;
 use crate::{
     build::cargo,
     cluster,
+    folders::{folder, root},
     plane::kubectl,
     processes::{dies_with_us, show},
-    state::{folder, root},
 };
 
 /// What is measured.

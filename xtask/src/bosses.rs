@@ -6,9 +6,10 @@ use anyhow::Context;
 
 use crate::{
     build::told,
+    folders::{root, subfolder},
     processes::succeed,
     programs::need,
-    state::{State, root, subfolder},
+    state::State,
 };
 
 /// The version that the demo sends with.

@@ -10,9 +10,9 @@ use std::{
 use anyhow::Context;
 
 use crate::{
+    folders::{root, subfolder},
     processes::{show, succeed},
     programs::need,
-    state::{root, subfolder},
 };
 
 /// The version of the scale node, known to the Go module proxy.

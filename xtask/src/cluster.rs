@@ -8,11 +8,12 @@ use clap::Subcommand;
 use crate::{
     bosses,
     build::{self, told},
+    folders::folder,
     net::{add_address, free_network, free_port},
     node, plane, postgres,
     processes::{Process, until},
     programs,
-    state::{State, folder},
+    state::State,
     sweep,
 };
 

@@ -17,12 +17,13 @@ use serde_json::Value;
 use crate::{
     bosses::{self, boss},
     build, cluster,
+    folders::{folder, root},
     image::{WORKER, worker_sources},
     net::free_port,
     plane::kubectl,
     postgres::sql,
     processes::{dies_with_us, until},
-    state::{CONTEXT, State, folder, root},
+    state::{CONTEXT, State},
 };
 
 /// What the demo is asked for.

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     build::{go_program, image_root},
+    folders::{root, subfolder},
     programs::need,
-    state::{root, subfolder},
 };
 
 /// The image of the example worker.

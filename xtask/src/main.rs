@@ -5,6 +5,7 @@ mod bosses;
 mod build;
 mod cluster;
 mod demo;
+mod folders;
 mod image;
 mod mutants;
 mod net;

@@ -13,8 +13,8 @@ use clap::Args;
 
 use crate::{
     build::told,
+    folders::root,
     processes::{show, succeed},
-    state::root,
 };
 
 /// Mutation tests of `src/decide`; an hour or so. Not part of the test run.

@@ -6,12 +6,14 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 
 use crate::{
-    build, image,
+    build,
+    folders::{folder, root, subfolder},
+    image,
     net::free_port,
     plane::{NODE, kubectl, part},
     processes::{succeed, until},
     programs::{find, need},
-    state::{State, folder, root, subfolder},
+    state::State,
 };
 
 /// How long the node may take to be ready.
@@ -40,7 +42,7 @@ pub(crate) fn start_real(state: &mut State) -> anyhow::Result<()> {
     let mut kubelet = part("kubelet");
     kubelet.args([
         format!("--config={}", folder.join("kubelet.json").display()),
-        format!("--kubeconfig={}", crate::state::folder().join("pki/node.kubeconfig").display()),
+        format!("--kubeconfig={}", crate::folders::folder().join("pki/node.kubeconfig").display()),
         format!("--root-dir={}", folder.join("kubelet").display()),
         format!("--cert-dir={}", folder.join("kubelet-pki").display()),
         format!("--hostname-override={NODE}"),
@@ -165,7 +167,7 @@ fn kubelet_config(state: &State) -> anyhow::Result<serde_json::Value> {
         "authentication": {
             "anonymous": {"enabled": false},
             "webhook": {"enabled": false},
-            "x509": {"clientCAFile": crate::state::folder().join("pki/kubelet-ca.crt")},
+            "x509": {"clientCAFile": crate::folders::folder().join("pki/kubelet-ca.crt")},
         },
         "authorization": {"mode": "AlwaysAllow"},
         "cgroupDriver": "cgroupfs",

@@ -11,10 +11,11 @@ use anyhow::ensure;
 use serde_json::json;
 
 use crate::{
+    folders::{folder, subfolder},
     net::free_port,
     pki,
     processes::{succeed, until},
-    state::{CONTEXT, State, folder, subfolder},
+    state::{CONTEXT, State},
 };
 
 /// The token of whoever runs the tests; it opens a cluster that only this machine reaches.

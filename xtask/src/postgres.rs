@@ -5,9 +5,10 @@ use std::{fs, os::unix::fs::chown, path::PathBuf, process::Command, time::Durati
 use anyhow::{Context, ensure};
 
 use crate::{
+    folders::{folder, subfolder},
     processes::{Process, succeed, until},
     programs::{is_root, need},
-    state::{State, folder, subfolder},
+    state::State,
 };
 
 /// How long Postgres may take to answer.

@@ -16,7 +16,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::state::subfolder;
+use crate::folders::subfolder;
 
 /// How long a process may take to end after SIGTERM.
 const TERM_MAX: Duration = Duration::from_secs(10);

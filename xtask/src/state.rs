@@ -1,15 +1,11 @@
 //! What the cluster consists of, written down as it is made: who comes after a kill finds everything.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::processes::Process;
+use crate::{folders::folder, processes::Process};
 
 /// The cluster's state file, for xtask itself and for the tests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -41,23 +37,6 @@ pub(crate) struct State {
 
 /// The name of the context, cluster and user in our kubeconfig.
 pub(crate) const CONTEXT: &str = "job-chief-test";
-
-/// The repository's root.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
-}
-
-/// The folder of everything that belongs to the cluster.
-pub(crate) fn folder() -> PathBuf {
-    root().join("target/cluster")
-}
-
-/// A folder in the cluster's, made if need be.
-pub(crate) fn subfolder(name: &str) -> anyhow::Result<PathBuf> {
-    let path = folder().join(name);
-    fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
-    Ok(path)
-}
 
 impl State {
     fn path() -> PathBuf {

@@ -9,10 +9,11 @@ use nix::{
 };
 
 use crate::{
+    folders::folder,
     net::remove_address,
     node::hierarchies,
     processes::{succeed, until},
-    state::{State, folder},
+    state::State,
 };
 
 /// How long killed processes may take to be gone.

@@ -7,11 +7,13 @@ use clap::Args;
 
 use crate::{
     build::{self, cargo},
-    cluster, image, node,
+    cluster,
+    folders::{folder, root},
+    image, node,
     plane::kubectl,
     processes::{dies_with_us, show},
     programs::need,
-    state::{State, folder, root},
+    state::State,
     tidy,
 };
 

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use syn::{spanned::Spanned, visit::Visit};
 use walkdir::WalkDir;
 
-use crate::state::root;
+use crate::folders::root;
 
 /// Lines of one function.
 const FUNCTION_MAX: usize = 70;
@@ -28,18 +28,18 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("telemetry", &["config"]),
     ("health", &[]),
     ("metrics", &["decide"]),
-    ("queue", &["clock", "config", "decide", "sql"]),
+    ("pgboss", &["clock", "config", "decide", "sql"]),
     ("store", &["config", "decide", "sql"]),
     ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
-    ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "queue", "store", "telemetry"]),
+    ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "pgboss", "store", "telemetry"]),
     ("http", &["actors", "clock", "cluster", "config", "decide", "health", "metrics", "store", "tables", "telemetry"]),
     ("tables", &[]),
     ("shutdown", &[]),
     (
         "app",
-        &["actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "queue", "shutdown", "store"],
+        &["actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "pgboss", "shutdown", "store"],
     ),
-    ("cli", &["app", "clock", "cluster", "config", "decide", "http", "queue", "sql", "store", "tables", "telemetry"]),
+    ("cli", &["app", "clock", "cluster", "config", "decide", "http", "pgboss", "sql", "store", "tables", "telemetry"]),
     ("lib", &[]),
 ];
 

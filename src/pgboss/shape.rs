@@ -3,7 +3,7 @@
 use sqlx::{PgPool, Row};
 
 use crate::{
-    queue::depth::{QueueError, bounded},
+    pgboss::error::{QueueError, bounded},
     sql::{Statement, quoted},
 };
 

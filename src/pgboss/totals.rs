@@ -6,8 +6,9 @@ use serde::Serialize;
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use crate::{
-    queue::{
-        depth::{DepthReader, QueueError, bounded},
+    pgboss::{
+        depth::DepthReader,
+        error::{QueueError, bounded},
         shape::Shape,
     },
     sql::Statement,

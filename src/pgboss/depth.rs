@@ -3,48 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{PgPool, Row, postgres::PgRow};
-use thiserror::Error;
 use tokio::sync::RwLock;
 
 use crate::{
     decide::queue::{event::DepthRequest, scale::Look},
-    queue::shape::Shape,
+    pgboss::{
+        error::{QueueError, bounded},
+        shape::Shape,
+    },
     sql::Statement,
 };
-
-/// How long a look may take. Past it the connection is closed, for nothing is known of its state.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why a queue could not be looked at.
-#[derive(Debug, Error)]
-pub enum QueueError {
-    /// Postgres refused the statement or was not reached.
-    #[error(
-        "the statement on pg-boss's table failed: the role needs USAGE on the schema and SELECT on its tables (`job-chief grants`)"
-    )]
-    Statement(#[source] sqlx::Error),
-    /// No answer in time.
-    #[error("the statement on pg-boss's table took longer than {STATEMENT_TIMEOUT:?}")]
-    Timeout,
-    /// pg-boss has not been here yet, or `db.schema` is wrong.
-    #[error("there is no table \"{schema}\".job: is db.schema right, and has pg-boss been started once?")]
-    NoTable {
-        /// The schema that was looked in.
-        schema: String,
-    },
-    /// Fewer rows than queues.
-    #[error("the statement on pg-boss's table did not answer for every queue")]
-    Incomplete,
-    /// The task that reads has ended.
-    #[error("nobody reads pg-boss's table any more")]
-    ReaderGone,
-    /// Something else than pg-boss.
-    #[error("the table \"{schema}\".job is none of pg-boss 7 to 12: is db.schema right?")]
-    UnknownShape {
-        /// The schema that was looked in.
-        schema: String,
-    },
-}
 
 /// Reads pg-boss's tables.
 #[derive(Clone, Debug)]
@@ -201,13 +169,5 @@ fn look_of(row: &PgRow, limit: u64) -> Look {
         oldest_age: time("oldest_us"),
         oldest_new_age: time("oldest_new_us"),
         unknown: row.get("unknown"),
-    }
-}
-
-/// A statement with its time limit.
-pub(crate) async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, QueueError> {
-    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
-        Ok(result) => result.map_err(QueueError::Statement),
-        Err(_) => Err(QueueError::Timeout),
     }
 }

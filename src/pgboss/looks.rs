@@ -13,7 +13,7 @@ use crate::{
         backoff::doubled,
         queue::{event::DepthRequest, scale::Look},
     },
-    queue::depth::{DepthReader, QueueError},
+    pgboss::{depth::DepthReader, error::QueueError},
 };
 
 /// Looks that wait; who asks for more waits.
@@ -50,16 +50,16 @@ pub struct Looks {
 }
 
 /// The task behind [`Looks`].
-pub struct LookDesk {
+pub struct LookTask {
     reader: DepthReader,
     orders: mpsc::Receiver<Order>,
 }
 
 impl Looks {
     /// Where looks are asked for, and the task that needs to be run.
-    pub fn new(reader: DepthReader) -> (Self, LookDesk) {
+    pub fn new(reader: DepthReader) -> (Self, LookTask) {
         let (orders, behind) = mpsc::channel(ORDERS_MAX);
-        (Self { orders }, LookDesk { reader, orders: behind })
+        (Self { orders }, LookTask { reader, orders: behind })
     }
 
     /// One look at one queue.
@@ -77,7 +77,7 @@ impl Looks {
     }
 }
 
-impl LookDesk {
+impl LookTask {
     /// Reads until every [`Looks`] is gone. `salt` makes its waits its own.
     pub async fn run(mut self, salt: u64) {
         let mut failures: u32 = 0;

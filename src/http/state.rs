@@ -1,12 +1,8 @@
-//! What the routes answer from, and how they refuse.
+//! What the routes answer from.
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
-    response::{IntoResponse, Response},
-};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -18,15 +14,16 @@ use crate::{
         supervisor::{Handle, Roster},
     },
     config::{entry::Kind, problems::nearest},
-    http::token::Tokens,
+    http::{refusal::Refused, token::Tokens},
+    telemetry::with_causes,
 };
 
-/// Why somebody gets no answer: the code, and what to do about it.
-pub type Refused = (StatusCode, String);
+/// Runs that a page of one JobConfig shows.
+const RUNS_SHOWN: i64 = 20;
 
 /// What the routes answer from.
 #[derive(Clone)]
-pub struct Desk {
+pub struct AppState {
     /// This process among those of its Instance.
     pub me: Arc<str>,
     /// Whether it leads.
@@ -41,7 +38,7 @@ pub struct Desk {
     pub shared: Arc<Shared>,
 }
 
-impl Desk {
+impl AppState {
     /// This process leads.
     pub fn leads(&self) -> bool {
         self.standing.borrow().term.is_some()
@@ -64,18 +61,12 @@ impl Desk {
             (StatusCode::NOT_FOUND, format!("there is no {what} \"{name}\"{hint}"))
         })
     }
-}
 
-/// An answer, or why there is none.
-pub fn answered(result: Result<(StatusCode, Value), Refused>) -> Response {
-    match result {
-        Ok((code, told)) => (code, Json(told)).into_response(),
-        Err((code, error)) => {
-            let mut response = (code, Json(json!({ "error": error }))).into_response();
-            if code == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
+    /// Adds the newest runs of a JobConfig to a page, or why they can't be read.
+    pub async fn add_runs(&self, page: &mut Value, name: &str) {
+        match self.shared.stored.runs.recent(name, RUNS_SHOWN).await {
+            Ok(runs) => page["runs"] = json!(runs),
+            Err(error) => page["runsError"] = json!(with_causes(&error)),
         }
     }
 }

@@ -1,0 +1,24 @@
+//! pg-boss's tables, read only.
+//!
+//! Another queue in Postgres would be a sibling of this room: what decides knows of depths and looks alone.
+
+/// Connections, and TLS.
+pub mod connect;
+
+/// Why the tables can't be read.
+pub mod error;
+
+/// What the tables look like, in whichever version.
+pub mod shape;
+
+/// How many messages could be fetched now.
+pub mod depth;
+
+/// The looks of all JobConfigs, gathered into few statements.
+pub mod looks;
+
+/// pg-boss's notifications.
+pub mod listen;
+
+/// How many messages there are in each state.
+pub mod totals;
