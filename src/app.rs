@@ -23,7 +23,7 @@ use crate::{
         requests::Cluster,
     },
     config::{entry::Entry, jobs_file, problems::Problem, settings::Settings},
-    decide::{lease::LEASE, pod::manifest::Instance},
+    decide::{lease::LEASE, pod::inputs::Instance},
     health::Health,
     http::{routes::router, state::AppState, token::Tokens},
     metrics::Metrics,

@@ -1,5 +1,7 @@
 //! The commands.
 
+mod queue;
+mod server;
 mod service;
 
 use std::{
@@ -10,34 +12,31 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use clap::{Parser, Subcommand};
 use sqlx::Connection;
 
-use self::service::ServiceCommand;
 use crate::{
     app::{self, Plan},
-    clock::sleep,
+    cli::{
+        server::{Asking, print},
+        service::ServiceCommand,
+    },
     cluster::connect::Access,
     config::{
         changes::Changes,
         entry::Entry,
-        jobs_file::{self, lay_over},
+        jobs_file,
         problems::{Problems, nearest},
         schema::jobs_json_schema,
     },
     decide::{
         decision::{Decision, Wish},
-        pod::{
-            manifest::{Instance, Template},
-            names::job_name,
-        },
+        pod::{inputs::Instance, manifest::Template, names::job_name},
     },
-    http::client::{ask, tell},
     pgboss::connect,
     sql::quoted,
     store::migrate::migrate,
-    tables, telemetry,
+    telemetry,
 };
 
 /// Starts Kubernetes Jobs for the messages of pg-boss queues, and keeps services up.
@@ -87,36 +86,19 @@ enum Command {
         asking: Asking,
     },
     /// Create nothing until resumed; running Jobs go on.
-    Pause {
-        #[command(flatten)]
-        whom: Whom,
-        #[command(flatten)]
-        telling: Telling,
-    },
+    Pause(queue::Order),
     /// Create again.
-    Resume {
-        #[command(flatten)]
-        whom: Whom,
-        #[command(flatten)]
-        telling: Telling,
-    },
+    Resume(queue::Order),
     /// Pause, and wait until no Job lives any more.
     Drain {
         #[command(flatten)]
-        whom: Whom,
-        #[command(flatten)]
-        telling: Telling,
+        order: queue::Order,
         /// How long to wait.
         #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "DURATION")]
         timeout: Duration,
     },
     /// Create one Job now, whatever the queue holds, as soon as `maxConcurrentJobs` leaves room.
-    RunNow {
-        #[command(flatten)]
-        whom: Whom,
-        #[command(flatten)]
-        telling: Telling,
-    },
+    RunNow(queue::Order),
     /// Start, stop and show services.
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -136,62 +118,6 @@ enum Command {
     },
     /// Print the Role that the service needs, as YAML.
     Rbac,
-}
-
-/// Whom to ask or tell.
-#[derive(Debug, Args)]
-struct Server {
-    /// Where job-chief listens.
-    #[arg(long, env = "JOB_CHIEF_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    url: String,
-}
-
-/// Whom to ask, and how to tell.
-#[derive(Debug, Args)]
-struct Asking {
-    #[command(flatten)]
-    server: Server,
-    /// How the answer is printed.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    output: Output,
-}
-
-/// Which JobConfigs are meant.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Whom {
-    /// The name of the JobConfig.
-    name: Option<String>,
-    /// All of them.
-    #[arg(long)]
-    all: bool,
-}
-
-/// Whom to tell, and who says it.
-#[derive(Debug, Args)]
-struct Telling {
-    #[command(flatten)]
-    server: Server,
-    /// A file whose first line is the token.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// The token, where there is no file.
-    #[arg(long, env = "JOB_CHIEF_TOKEN", hide_env_values = true, hide = true, default_value = "")]
-    token: String,
-    /// Why; kept and shown.
-    #[arg(long, default_value = "", value_name = "TEXT")]
-    why: String,
-    /// Who; kept and shown.
-    #[arg(long, env = "USER", default_value = "", value_name = "NAME")]
-    who: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
 }
 
 /// The exit code for a configuration that nothing can be started with.
@@ -219,37 +145,32 @@ impl Cli {
     }
 
     fn dispatch(self) -> anyhow::Result<ExitCode> {
-        if let Command::Service(command) = &self.command {
-            return runtime()?.block_on(command.run());
-        }
-        self.carry_out().map(|()| ExitCode::SUCCESS)
-    }
-
-    fn carry_out(self) -> anyhow::Result<()> {
-        match &self.command {
-            Command::Service(_) => unreachable!("has an exit code of its own"),
+        let config = self.config.as_deref();
+        let done = match &self.command {
+            Command::Service(command) => return runtime()?.block_on(command.run(config)),
             Command::Run => {
                 let plan = self.plan()?;
                 let in_cluster = plan.settings.kubernetes.load_config_from_cluster;
-                let access = Access::of(in_cluster, self.kubeconfig, self.context)
+                let access = Access::of(in_cluster, self.kubeconfig.clone(), self.context.clone())
                     .map_err(|error| BadConfiguration(error.to_string()))?;
                 telemetry::start(&plan.settings.telemetry.logger);
                 runtime()?.block_on(app::run(plan, access))
             }
             Command::Validate => self.validate(),
             Command::Render { name } => self.render(name),
-            Command::Status { name, asking } => runtime()?.block_on(status(name.as_deref(), asking)),
-            Command::Why { name, asking } => runtime()?.block_on(why(name, asking)),
-            Command::Pause { whom, telling } => runtime()?.block_on(telling.pause(whom, true)),
-            Command::Resume { whom, telling } => runtime()?.block_on(telling.pause(whom, false)),
-            Command::Drain { whom, telling, timeout } => runtime()?.block_on(telling.drain(whom, *timeout)),
-            Command::RunNow { whom, telling } => runtime()?.block_on(telling.run_now(whom)),
+            Command::Status { name, asking } => runtime()?.block_on(queue::status(config, name.as_deref(), asking)),
+            Command::Why { name, asking } => runtime()?.block_on(queue::why(config, name, asking)),
+            Command::Pause(order) => runtime()?.block_on(order.pause(config, true)),
+            Command::Resume(order) => runtime()?.block_on(order.pause(config, false)),
+            Command::Drain { order, timeout } => runtime()?.block_on(order.drain(config, *timeout)),
+            Command::RunNow(order) => runtime()?.block_on(order.run_now(config)),
             Command::Plan { file } => self.show_changes(file),
             Command::Schema => print(&serde_json::to_string_pretty(&jobs_json_schema())?),
             Command::Migrate => runtime()?.block_on(self.migrate()),
             Command::Grants { role } => self.grants(role),
             Command::Rbac => print(include_str!("../deploy/role.yaml").trim_end()),
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 
     fn validate(&self) -> anyhow::Result<()> {
@@ -322,108 +243,6 @@ impl Cli {
 #[error("{0}")]
 struct BadConfiguration(String);
 
-async fn status(name: Option<&str>, asking: &Asking) -> anyhow::Result<()> {
-    let path: Vec<&str> = std::iter::once("jobs").chain(name).collect();
-    let told = ask(&asking.server.url, &path).await?;
-    print(
-        match (asking.output, name) {
-            (Output::Json, _) => serde_json::to_string_pretty(&told)?,
-            (Output::Table, Some(_)) => tables::details(&told),
-            (Output::Table, None) => tables::overview(&told, &ask(&asking.server.url, &["members"]).await?),
-        }
-        .trim_end(),
-    )
-}
-
-async fn why(name: &str, asking: &Asking) -> anyhow::Result<()> {
-    let told = ask(&asking.server.url, &["jobs", name, "why"]).await?;
-    match asking.output {
-        Output::Json => print(&serde_json::to_string_pretty(&told)?),
-        Output::Table => {
-            let lines = told["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
-            lines.iter().filter_map(|line| line.as_str()).try_for_each(print)
-        }
-    }
-}
-
-/// Between two questions how many Jobs still live.
-const DRAIN_ASKED_EVERY: Duration = Duration::from_secs(1);
-
-impl Whom {
-    /// The path of an action on them.
-    fn path<'a>(&'a self, action: &'a str) -> Vec<&'a str> {
-        self.name.as_deref().map_or_else(|| vec![action], |name| vec!["jobs", name, action])
-    }
-
-    fn told(&self) -> &str {
-        self.name.as_deref().unwrap_or("all JobConfigs")
-    }
-}
-
-impl Telling {
-    async fn tell(&self, path: &[&str]) -> anyhow::Result<Value> {
-        self.tell_with(path, &json!({})).await
-    }
-
-    /// With more than who and why.
-    async fn tell_with(&self, path: &[&str], more: &Value) -> anyhow::Result<Value> {
-        let token = match &self.token_file {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("the token can't be read from {}", path.display()))?,
-            None => self.token.clone(),
-        };
-        let token = token.lines().next().unwrap_or_default().trim().to_owned();
-        anyhow::ensure!(!token.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
-        let mut words = json!({ "who": self.who, "why": self.why });
-        lay_over(&mut words, more.clone());
-        Ok(tell(&self.server.url, path, &token, &words).await?)
-    }
-
-    async fn pause(&self, whom: &Whom, paused: bool) -> anyhow::Result<()> {
-        let (action, done) = if paused { ("pause", "paused") } else { ("resume", "resumed") };
-        self.tell(&whom.path(action)).await?;
-        print(&format!("{} {done}", whom.told()))
-    }
-
-    async fn run_now(&self, whom: &Whom) -> anyhow::Result<()> {
-        let told = self.tell(&whom.path("run")).await?;
-        print(&format!("{}: {} asked for; it is created as soon as there is room", whom.told(), told["asked"]))
-    }
-
-    async fn drain(&self, whom: &Whom, timeout: Duration) -> anyhow::Result<()> {
-        self.pause(whom, true).await?;
-        let path: Vec<&str> = std::iter::once("jobs").chain(whom.name.as_deref()).collect();
-        let waiting = async {
-            let mut before = None;
-            loop {
-                let told = ask(&self.server.url, &path).await?;
-                let live = told.as_array().map_or_else(|| live_jobs(&told), |all| all.iter().map(live_jobs).sum());
-                if before.replace(live) != Some(live) {
-                    print(&format!("{live} live"))?;
-                }
-                if live == 0 {
-                    return anyhow::Ok(());
-                }
-                sleep(DRAIN_ASKED_EVERY).await;
-            }
-        };
-        tokio::time::timeout(timeout, waiting).await.with_context(|| {
-            format!("Jobs still live after {}; {} stays paused", humantime::format_duration(timeout), whom.told())
-        })?
-    }
-}
-
-fn live_jobs(job: &Value) -> usize {
-    job["live"].as_array().map_or(0, Vec::len)
-}
-
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-#[expect(clippy::unnecessary_wraps, reason = "reads as the last step of a command")]
-fn print(text: &str) -> anyhow::Result<()> {
-    println!("{text}");
-    Ok(())
 }

@@ -150,6 +150,31 @@ fn logs_and_the_server_are_as_the_settings_say() {
 }
 
 #[test]
+fn commands_ask_where_the_settings_have_the_service_listen() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("settings.toml");
+    fs::write(&file, "[server]\nport = 2\nhost = \"127.0.0.2\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    for (words, environment, address) in [
+        (&["status"][..], &[("SERVER_PORT", "1")][..], "127.0.0.1:1/jobs"),
+        (&["status", "--config", file], &[], "127.0.0.2:2/jobs"),
+        (&["service", "status", "--config", file], &[("SERVER_HOST", "::")], "[::1]:2/services"),
+        (&["why", "mail"], &[("JOB_CHIEF_URL", "http://127.0.0.1:3"), ("SERVER_PORT", "1")], "127.0.0.1:3/jobs/mail"),
+    ] {
+        let told = job_chief(GOOD, words, environment);
+        assert_eq!((told.code, told.err.contains(address)), (1, true), "{words:?}: {}", told.err);
+    }
+    let told = job_chief(GOOD, &["status"], &[("SERVER_PORT", "0")]);
+    assert_eq!((told.code, told.err.contains("--url")), (1, true), "{}", told.err);
+}
+
+#[test]
+fn the_originals_environment_sets_the_label() {
+    let told = job_chief(GOOD, &["render", "mail"], &[("NODE_ENV", "staging")]);
+    assert_eq!(told.out.matches("environment: staging").count(), 2, "on the Job and on its pods: {}", told.out);
+}
+
+#[test]
 fn status_says_where_it_asked_in_vain() {
     let told = job_chief(GOOD, &["status", "--url", "http://127.0.0.1:1"], &[]);
     assert_eq!((told.code, told.err.contains("127.0.0.1:1/jobs does not answer")), (1, true), "{}", told.err);

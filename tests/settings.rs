@@ -7,7 +7,7 @@ mod keys;
 use job_chief::{
     cluster::connect::Access,
     config::{jobs_file::lay_over, schema::schema_of, settings::Settings},
-    decide::pod::manifest::Instance,
+    decide::pod::inputs::Instance,
     pgboss::connect,
     sql::quoted,
 };

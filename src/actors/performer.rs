@@ -15,7 +15,7 @@ use crate::{
     decide::{
         decision::Wish,
         outcome::Outcome,
-        pod::manifest::{Instance, Template},
+        pod::{inputs::Instance, manifest::Template},
         run::event::{CreateAnswer, Ended, RunEffect, RunEvent},
         service::start_order::Peers,
     },

@@ -1,12 +1,15 @@
 //! The commands about services.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Asking, Output, Telling, print};
-use crate::{http::client::ask, store::switches::ServiceVerb, tables};
+use crate::{
+    cli::server::{Asking, Output, Telling, print},
+    store::switches::ServiceVerb,
+    tables,
+};
 
 /// What to do about services.
 #[derive(Debug, Subcommand)]
@@ -52,22 +55,23 @@ pub(super) struct Order {
 }
 
 impl ServiceCommand {
-    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+    /// Does it.
+    pub(super) async fn run(&self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Status { name, asking } => status(name.as_deref(), asking).await,
-            Self::Start(order) => order.tell(ServiceVerb::Start).await,
-            Self::Stop(order) => order.tell(ServiceVerb::Stop).await,
-            Self::Restart(order) => order.tell(ServiceVerb::Restart).await,
-            Self::Halt(order) => order.tell(ServiceVerb::Halt).await,
-            Self::Enable(order) => order.tell(ServiceVerb::Enable).await,
-            Self::Disable(order) => order.tell(ServiceVerb::Disable).await,
+            Self::Status { name, asking } => status(config, name.as_deref(), asking).await,
+            Self::Start(order) => order.tell(config, ServiceVerb::Start).await,
+            Self::Stop(order) => order.tell(config, ServiceVerb::Stop).await,
+            Self::Restart(order) => order.tell(config, ServiceVerb::Restart).await,
+            Self::Halt(order) => order.tell(config, ServiceVerb::Halt).await,
+            Self::Enable(order) => order.tell(config, ServiceVerb::Enable).await,
+            Self::Disable(order) => order.tell(config, ServiceVerb::Disable).await,
         }
     }
 }
 
-async fn status(name: Option<&str>, asking: &Asking) -> anyhow::Result<ExitCode> {
+async fn status(config: Option<&Path>, name: Option<&str>, asking: &Asking) -> anyhow::Result<ExitCode> {
     let path: Vec<&str> = std::iter::once("services").chain(name).collect();
-    let told = ask(&asking.server.url, &path).await?;
+    let told = asking.server.ask(config, &path).await?;
     let text = match (asking.output, name) {
         (Output::Json, _) => serde_json::to_string_pretty(&told)?,
         (Output::Table, Some(_)) => tables::service(&told),
@@ -81,7 +85,7 @@ async fn status(name: Option<&str>, asking: &Asking) -> anyhow::Result<ExitCode>
 
 impl Order {
     /// A failure of one does not stop the rest.
-    async fn tell(&self, verb: ServiceVerb) -> anyhow::Result<ExitCode> {
+    async fn tell(&self, config: Option<&Path>, verb: ServiceVerb) -> anyhow::Result<ExitCode> {
         let deps = if self.deps {
             json!(true)
         } else if self.no_deps {
@@ -97,7 +101,7 @@ impl Order {
         };
         let mut failed = false;
         for path in paths {
-            match self.telling.tell_with(&path, &json!({ "deps": deps })).await {
+            match self.telling.tell_with(config, &path, &json!({ "deps": deps })).await {
                 Ok(told) => {
                     let names = told["services"].as_array().map(Vec::as_slice).unwrap_or_default();
                     let names: Vec<&str> = names.iter().filter_map(|name| name.as_str()).collect();

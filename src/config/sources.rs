@@ -23,7 +23,7 @@ pub struct Loaded {
 }
 
 /// The environment names, what they set, and what kind of value they hold.
-const ENVIRONMENT: [(&str, &str, Kind); 26] = [
+const ENVIRONMENT: [(&str, &str, Kind); 28] = [
     ("DB_HOST", "db.host", Kind::Text),
     ("DB_PORT", "db.port", Kind::Number),
     ("DB_USERNAME", "db.user", Kind::Text),
@@ -39,11 +39,13 @@ const ENVIRONMENT: [(&str, &str, Kind); 26] = [
     ("DB_CERT_SECRET_NAME", "db.certSecretName", Kind::Text),
     ("DB_DELETE_JOBS_AFTER_HOURS", "db.deleteAfterHours", Kind::Number),
     ("APP_INSTANCE_UID", "app.instanceUid", Kind::Text),
+    ("NODE_ENV", "app.environment", Kind::Text),
     ("APP_JOBS_CONFIG_PATH", "app.jobsConfigPath", Kind::Text),
     ("K8S_NAMESPACE", "kubernetes.namespace", Kind::Text),
     ("K8S_PULL_SECRET", "kubernetes.pullSecret", Kind::Text),
     ("K8S_LOAD_CONFIG_FROM_CLUSTER", "kubernetes.loadConfigFromCluster", Kind::Flag),
     ("SERVER_PORT", "server.port", Kind::Number),
+    ("SERVER_HOST", "server.host", Kind::Text),
     ("SERVER_TOKEN_FILE", "server.tokenFile", Kind::Text),
     ("LOG_LEVEL", "telemetry.logger.level", Kind::Text),
     ("LOG_PRETTY_PRINT_ENABLED", "telemetry.logger.prettyPrint", Kind::Flag),

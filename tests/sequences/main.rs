@@ -4,6 +4,7 @@
 mod edges;
 mod effects;
 mod gauges;
+mod generations;
 mod keys;
 mod objects;
 mod runs;

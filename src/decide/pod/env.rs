@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector, SecretVolumeSource, Volume, VolumeMount};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
 use crate::config::{
     pod_config::InjectPgConfig,
@@ -40,6 +41,19 @@ impl PgAccess {
             schema: db.schema.clone(),
             ssl: db.enable_ssl_auth.then(|| (db.ssl_paths.clone(), db.cert_secret_name.clone())),
         }
+    }
+
+    /// What the settings say of it.
+    pub(super) fn written(&self) -> Value {
+        let password = match &self.password_secret {
+            Some(PasswordSecret { name, key }) => json!({ "secret": name, "key": key }),
+            None => json!(self.password.expose_secret()),
+        };
+        let ssl = self.ssl.as_ref().map(|(SslPaths { ca, cert, key }, secret)| json!([ca, cert, key, secret]));
+        let Self { host, port, user, database, schema, .. } = self;
+        json!({
+            "host": host, "port": port, "user": user, "password": password, "database": database, "schema": schema, "ssl": ssl,
+        })
     }
 
     /// The variables, in the original's order.

@@ -1,9 +1,6 @@
 //! The Job that a JobConfig asks for.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     DeepMerge,
@@ -19,126 +16,28 @@ use k8s_openapi::{
 
 use crate::{
     config::{
-        entry::{Entry, Kind},
-        job_config::{JobConfig, JobTemplate},
         pod_config::{Liveness, PodConfig},
-        service_config::{ServiceConfig, Step},
-        settings::Settings,
+        service_config::Step,
     },
     decide::{
         decision::{Decision, DecisionReason, Wish},
         pod::{
-            env::{PgAccess, literal},
+            env::literal,
+            generation::generation,
+            inputs::{Instance, Parts},
             names::{
                 ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, LABEL_CONFIG_HASH,
-                LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value, short_hash,
+                LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value,
             },
         },
     },
 };
 
-/// Characters of the hash in [`LABEL_CONFIG_HASH`].
-const CONFIG_HASH_LEN: usize = 12;
-
-/// What every Job of this installation has in common.
-#[derive(Clone, Debug)]
-pub struct Instance {
-    /// `app.instanceUid`.
-    pub uid: String,
-    /// Where Jobs are created.
-    pub namespace: String,
-    environment: String,
-    pull_secret: String,
-    ttl_seconds: i32,
-    pg: PgAccess,
-}
-
-impl Instance {
-    /// What the settings say.
-    pub fn of(settings: &Settings) -> Self {
-        let ttl = settings.kubernetes.job_max_age_for_deletion.as_secs();
-        Self {
-            uid: settings.app.instance_uid.clone(),
-            namespace: settings.kubernetes.namespace.clone(),
-            environment: settings.app.environment.clone(),
-            pull_secret: settings.kubernetes.pull_secret.clone(),
-            ttl_seconds: i32::try_from(ttl).unwrap_or(i32::MAX),
-            pg: PgAccess::of(&settings.db),
-        }
-    }
-
-    /// What the watches of this Instance select by.
-    pub fn selector(&self) -> String {
-        format!("{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_OWNER}={}", self.uid)
-    }
-}
-
-/// What of an entry of jobs.json its Jobs are made from.
-#[derive(Clone, Debug)]
-pub struct Parts<'a> {
-    kind: Kind,
-    name: &'a str,
-    queue: Option<&'a str>,
-    pod: &'a PodConfig,
-    job_template: Option<&'a JobTemplate>,
-    ttl_seconds: Option<u32>,
-    grace: Option<Duration>,
-    ports: &'a [u16],
-    readiness: Option<&'a Probe>,
-    /// Init containers by name.
-    steps: Vec<(&'static str, &'a Step)>,
-}
-
-impl<'a> From<&'a JobConfig> for Parts<'a> {
-    fn from(config: &'a JobConfig) -> Self {
-        Self {
-            kind: Kind::Queue,
-            name: &config.name,
-            queue: Some(&config.queue_name),
-            pod: &config.pod_config,
-            job_template: config.job_template.as_ref(),
-            ttl_seconds: config.ttl_seconds_after_finished,
-            grace: None,
-            ports: &[],
-            readiness: None,
-            steps: vec![],
-        }
-    }
-}
-
-impl<'a> From<&'a ServiceConfig> for Parts<'a> {
-    fn from(config: &'a ServiceConfig) -> Self {
-        let step = |name, step: &'a Option<Step>| step.as_ref().map(|step| (name, step));
-        let steps = [step("prepare", &config.prepare), step("configure", &config.configure)];
-        Self {
-            kind: Kind::Service,
-            name: &config.name,
-            queue: None,
-            pod: &config.pod_config,
-            job_template: config.job_template.as_ref(),
-            ttl_seconds: config.ttl_seconds_after_finished,
-            grace: Some(config.stop_timeout),
-            ports: &config.ports,
-            readiness: config.readiness.as_ref(),
-            steps: steps.into_iter().flatten().collect(),
-        }
-    }
-}
-
-impl<'a> From<&'a Entry> for Parts<'a> {
-    fn from(entry: &'a Entry) -> Self {
-        match entry {
-            Entry::Queue(queue) => Self::from(&**queue),
-            Entry::Service(service) => Self::from(&**service),
-        }
-    }
-}
-
 /// A JobConfig rendered once; each run's Job differs only in its name and its annotations.
 #[derive(Clone, Debug)]
 pub struct Template {
     job: Job,
-    /// Tells whether two Jobs were made from the same configuration.
+    /// The generation: whether two Jobs were made from what is the same to their user.
     pub config_hash: String,
 }
 
@@ -162,8 +61,7 @@ impl Template {
             spec.merge_from(template.0.spec.clone().unwrap_or_default());
         }
         let mut job = Job { metadata, spec: Some(spec), status: None };
-        let rendered = serde_json::to_vec(&job).expect("a Job is JSON");
-        let config_hash = short_hash(&rendered, CONFIG_HASH_LEN);
+        let config_hash = generation(&parts, instance);
         job.metadata.labels.get_or_insert_default().insert(LABEL_CONFIG_HASH.into(), config_hash.clone());
         Self { job, config_hash }
     }

@@ -13,6 +13,7 @@ use crate::{
     decide::{
         backoff::{RETRY_MAX, grown_wait, jittered},
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
+        pod::generation::are_comparable,
         run::{
             milestone::Milestone,
             run_set::{News, RunSet},
@@ -39,6 +40,8 @@ const HALT_AFTER: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeepAlive {
     pub(super) policy: ServicePolicy,
+    /// The generation that Jobs count as whose own says nothing: what was wanted when we began to look after them.
+    began_with: Box<str>,
     pub(super) runs: RunSet,
     pub(super) desired: DesiredState,
     pub(super) waits_for: WaitsFor,
@@ -81,6 +84,7 @@ impl KeepAlive {
     pub fn new(policy: ServicePolicy, seed: u64, now: Duration) -> Self {
         Self {
             desired: DesiredState { enabled: policy.enabled, ..DesiredState::default() },
+            began_with: policy.generation.clone(),
             policy,
             runs: RunSet::begin(seed, now),
             waits_for: WaitsFor::default(),
@@ -302,10 +306,17 @@ impl KeepAlive {
         if run.purpose.starts().is_some_and(|starts| starts < self.desired.restart_before) {
             return ended(Reason::Restarted);
         }
-        if !run.last_seen.config_hash.is_empty() && run.last_seen.config_hash != self.policy.generation {
+        if self.generation_of(run).is_some_and(|generation| *generation != *self.policy.generation) {
             return ended(Reason::Replaced);
         }
         None
+    }
+
+    /// The generation of a run's Job; `None` while that was not seen.
+    fn generation_of<'a>(&'a self, run: &'a Run) -> Option<&'a str> {
+        run.last_seen.kind?;
+        let own = &*run.last_seen.config_hash;
+        Some(if are_comparable(own, &self.policy.generation) { own } else { &self.began_with })
     }
 
     fn end_what_is_not_wanted(&mut self, now: Duration) {
