@@ -1,5 +1,7 @@
 //! The commands.
 
+mod import;
+
 mod service;
 
 use std::{
@@ -125,6 +127,12 @@ enum Command {
         /// The other jobs.json.
         file: PathBuf,
     },
+    /// Print a jobs.json for KEDA's ScaledJobs, for plain Jobs, or for the TypeScript job-chief's files.
+    Import {
+        /// YAML or JSON of Kubernetes, the original's jobs.json, its environment file.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// Print the JSON Schema of jobs.json.
     Schema,
     /// Create or update our own schema in Postgres, as a role that may.
@@ -222,12 +230,15 @@ impl Cli {
         if let Command::Service(command) = &self.command {
             return runtime()?.block_on(command.run());
         }
+        if let Command::Import { files } = &self.command {
+            return import::run(files);
+        }
         self.carry_out().map(|()| ExitCode::SUCCESS)
     }
 
     fn carry_out(self) -> anyhow::Result<()> {
         match &self.command {
-            Command::Service(_) => unreachable!("has an exit code of its own"),
+            Command::Service(_) | Command::Import { .. } => unreachable!("has an exit code of its own"),
             Command::Run => {
                 let plan = self.plan()?;
                 let in_cluster = plan.settings.kubernetes.load_config_from_cluster;

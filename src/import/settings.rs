@@ -1,0 +1,93 @@
+//! Variables of job-chief's own environment that the files speak of.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::import::remark::{Remark, printable};
+
+/// Variables that are never shown.
+const SECRET: [&str; 2] = ["DB_PASSWORD", "DATABASE_URL"];
+
+/// Where the value of a variable comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// It was there.
+    Literal(String),
+    /// The key of a Secret.
+    Secret {
+        /// The Secret.
+        name: String,
+        /// Its key.
+        key: String,
+    },
+    /// The key of a ConfigMap.
+    ConfigMap {
+        /// The ConfigMap.
+        name: String,
+        /// Its key.
+        key: String,
+    },
+}
+
+/// A variable, and who says so.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) name: String,
+    pub(super) given: Given,
+    pub(super) origin: String,
+}
+
+/// All variables; one value each.
+#[derive(Debug, Default)]
+pub struct Settings(BTreeMap<String, (Given, String)>);
+
+impl Settings {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those whose values are known, as the loader of the settings takes them.
+    pub fn literals(&self) -> BTreeMap<String, String> {
+        let literal = |(name, (given, _)): (&String, &(Given, String))| match given {
+            Given::Literal(value) => Some((name.clone(), value.clone())),
+            _ => None,
+        };
+        self.0.iter().filter_map(literal).collect()
+    }
+
+    /// Takes more; where two documents differ the first one stands.
+    pub(super) fn extend(&mut self, more: Vec<Setting>, remarks: &mut Vec<Remark>) {
+        for Setting { name, given, origin } in more {
+            let (first, by) = self.0.entry(name.clone()).or_insert_with(|| (given.clone(), origin.clone()));
+            if *first != given {
+                let text = format!(
+                    "differs from what {by} says, which stands: one job-chief reads one database in one namespace, \
+                     so run another with another APP_INSTANCE_UID for this one"
+                );
+                remarks.push(Remark { place: origin, path: name, text });
+            }
+        }
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, (given, _)) in &self.0 {
+            match given {
+                Given::Literal(_) if SECRET.contains(&name.as_str()) => writeln!(f, "  {name}=(not shown)")?,
+                Given::Literal(value) => writeln!(f, "  {name}={}", printable(value))?,
+                Given::Secret { name: secret, key } => {
+                    writeln!(f, "  {name} from the Secret {}, key {}", printable(secret), printable(key))?;
+                }
+                Given::ConfigMap { name: map, key } => {
+                    writeln!(f, "  {name} from the ConfigMap {}, key {}", printable(map), printable(key))?;
+                }
+            }
+            if let ("DB_PASSWORD", Given::Secret { name, key }) = (name.as_str(), given) {
+                let (name, key) = (printable(name), printable(key));
+                writeln!(f, "  db.passwordSecret={{\"name\": {name:?}, \"key\": {key:?}}}, so that no Job holds it")?;
+            }
+        }
+        Ok(())
+    }
+}
