@@ -95,13 +95,13 @@ pub(super) fn read(
     let pod = template.below("spec", notes);
     let mut parts = pod::read(pod, main, notes);
     let mut fragment = Map::new();
-    meta(metadata, &["metadata"], &mut fragment, notes);
-    let pod_meta = template.below("metadata", notes);
+    let [labels, annotations] = meta(metadata, notes);
+    place(&mut fragment, &["metadata", "labels"], labels.into());
+    place(&mut fragment, &["metadata", "annotations"], annotations.into());
+    let [labels, annotations] = meta(template.below("metadata", notes), notes);
+    place(&mut fragment, &["spec", "template", "metadata", "labels"], labels.into());
+    place(&mut parts.config, &["annotations"], annotations.into());
     template.refuse_rest(notes);
-    meta(pod_meta, &["spec", "template", "metadata"], &mut fragment, notes);
-    if let Some(annotations) = take(&mut fragment, &["spec", "template", "metadata"], "annotations") {
-        place(&mut parts.config, &["annotations"], annotations);
-    }
     numbers(&mut job, &mut parts.config, entry, notes);
     refuse(&mut job, notes);
     for (key, value) in job.rest() {
@@ -111,12 +111,6 @@ pub(super) fn read(
     place(entry, &["podConfig"], parts.config.into());
     place(entry, &["jobTemplate"], fragment.into());
     Ok(())
-}
-
-fn take(object: &mut Map<String, Value>, path: &[&str], key: &str) -> Option<Value> {
-    let (first, below) = path.split_first()?;
-    let holder = below.iter().try_fold(object.get_mut(*first)?, |value, key| value.get_mut(*key))?;
-    holder.as_object_mut()?.remove(key)
 }
 
 /// What jobs.json has keys for.
@@ -150,28 +144,24 @@ fn refuse(job: &mut Fields, notes: &mut Notes) {
     match job.take("backoffLimit") {
         Some(limit) if limit == 0 => {}
         Some(limit) => notes.found(&job.path("backoffLimit"), &limit, tries),
-        None => notes.say(&job.path("backoffLimit"), format!("not set, which means 6 pods: {tries}")),
+        None => notes.say(&job.path("backoffLimit"), format!("not set, which means six more tries; {tries}")),
     }
 }
 
-/// Labels and annotations into the fragment.
-fn meta(mut metadata: Fields, at: &[&str], fragment: &mut Map<String, Value>, notes: &mut Notes) {
+/// Labels and annotations that are people's own.
+fn meta(mut metadata: Fields, notes: &mut Notes) -> [Map<String, Value>; 2] {
     WRITTEN.iter().for_each(|key| drop(metadata.take(key)));
-    for key in ["labels", "annotations"] {
+    let own = ["labels", "annotations"].map(|key| {
         let path = metadata.path(key);
-        for (name, value) in metadata.below(key, notes).rest() {
-            if CONTROLLER_LABELS.contains(&name.as_str())
-                || WRITTEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-            {
-                continue;
-            }
-            if key == "labels" && is_our_label(&name) {
-                notes.found(&format!("{path}[{name:?}]"), &value, "left out: that label is job-chief's own");
-                continue;
-            }
-            place(fragment, &[at, &[key, &name]].concat(), value);
+        let mut own = metadata.below(key, notes).rest();
+        own.retain(|name, _| !is_written(name));
+        let ours = own.iter().filter(|(name, _)| key == "labels" && is_our_label(name));
+        for (name, value) in ours {
+            notes.found(&format!("{path}[{name:?}]"), value, "left out: that label is job-chief's own");
         }
-    }
+        own.retain(|name, _| key != "labels" || !is_our_label(name));
+        own
+    });
     if let Some(Value::String(namespace)) = metadata.take("namespace") {
         notes.set("K8S_NAMESPACE", Given::Literal(namespace));
     }
@@ -179,4 +169,10 @@ fn meta(mut metadata: Fields, at: &[&str], fragment: &mut Map<String, Value>, no
     metadata.leave("finalizers", &[], "left out: the Jobs are job-chief's", notes);
     metadata.leave("ownerReferences", &[], "left out: the Jobs are job-chief's", notes);
     metadata.refuse_rest(notes);
+    own
+}
+
+/// Whether a tool or a controller wrote a label or an annotation.
+fn is_written(name: &str) -> bool {
+    CONTROLLER_LABELS.contains(&name) || WRITTEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -248,10 +248,7 @@ mod tests {
                 "SELECT COALESCE(COUNT(id), 0) FROM \"boss\".\"job\" AS j WHERE (j.name = 'it''s'::text) AND (state < 'active'::pgboss.job_state)",
                 "boss/it's plain=true active=false []",
             ),
-            (
-                "select count(*) from job where state <= 'active' and name in ('a')",
-                "/a plain=true active=true []",
-            ),
+            ("select count(*) from job where state <= 'active' and name in ('a')", "/a plain=true active=true []"),
             ("select count(*) from pgboss.job where name = 'a' -- all of them", "pgboss/a plain=true active=true []"),
             (
                 "select ceil(count(*)::decimal / 16) from pgboss.job where name='a' and state < 'completed' and start_after <= now()",

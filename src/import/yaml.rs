@@ -62,6 +62,11 @@ impl<'de> Visitor<'de> for Budgeted<'_> {
         self.scalar(Value::Null)
     }
 
+    /// An empty text.
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        self.scalar(Value::Null)
+    }
+
     fn visit_bool<E: Error>(self, flag: bool) -> Result<Value, E> {
         self.scalar(flag)
     }
