@@ -204,12 +204,14 @@ fn compared(rest: &[Token]) -> (String, Vec<String>) {
 fn written(tokens: &[Token]) -> String {
     let mut text = String::new();
     for (at, token) in tokens.iter().enumerate() {
-        let glued = match (at.checked_sub(1).map(|before| &tokens[before]), token) {
-            (None | Some(Sign('(' | '.' | ':')), _) | (_, Sign('.' | ',' | ')' | ':')) => true,
-            (Some(Word(_)), Sign('(')) => true,
-            (Some(Sign('<' | '>' | '!')), Sign('=' | '>')) => true,
-            _ => false,
-        };
+        let before = at.checked_sub(1).map(|before| &tokens[before]);
+        let glued = matches!(
+            (before, token),
+            (None | Some(Sign('(' | '.' | ':')), _)
+                | (_, Sign('.' | ',' | ')' | ':'))
+                | (Some(Word(_)), Sign('('))
+                | (Some(Sign('<' | '>' | '!')), Sign('=' | '>'))
+        );
         text.push_str(if glued { "" } else { " " });
         match token {
             Word(word) => text.push_str(word),
