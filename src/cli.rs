@@ -1,5 +1,6 @@
 //! The commands.
 
+mod import;
 mod queue;
 mod server;
 mod service;
@@ -107,6 +108,12 @@ enum Command {
         /// The other jobs.json.
         file: PathBuf,
     },
+    /// Print a jobs.json for KEDA's ScaledJobs, for plain Jobs, or for the TypeScript job-chief's files.
+    Import {
+        /// YAML or JSON of Kubernetes, the original's jobs.json, its environment file.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// Print the JSON Schema of jobs.json.
     Schema,
     /// Create or update our own schema in Postgres, as a role that may.
@@ -148,6 +155,7 @@ impl Cli {
         let config = self.config.as_deref();
         let done = match &self.command {
             Command::Service(command) => return runtime()?.block_on(command.run(config)),
+            Command::Import { files } => return import::run(files),
             Command::Run => {
                 let plan = self.plan()?;
                 let in_cluster = plan.settings.kubernetes.load_config_from_cluster;

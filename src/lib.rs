@@ -7,6 +7,9 @@
 /// What people write: jobs.json and the settings, checked whole.
 pub mod config;
 
+/// What other tools were told, as entries of jobs.json: pure code.
+pub mod import;
+
 /// Everything that is decided: pure code.
 pub mod decide;
 

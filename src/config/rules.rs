@@ -214,7 +214,10 @@ const NAMES: &str = "names are given by job-chief, one a run: remove it";
 const LABELS: &str = "labels of job-chief can't be changed (app, owner-id, queue-name, environment, app.kubernetes.io/…, job-chief/…): remove them";
 
 fn has_our_label(labels: Option<&std::collections::BTreeMap<String, String>>) -> bool {
-    labels.is_some_and(|labels| {
-        labels.keys().any(|key| OUR_LABELS.contains(&key.as_str()) || key.starts_with("job-chief/"))
-    })
+    labels.is_some_and(|labels| labels.keys().any(|key| is_our_label(key)))
+}
+
+/// Whether a label is one that a template may not change.
+pub fn is_our_label(key: &str) -> bool {
+    OUR_LABELS.contains(&key) || key.starts_with("job-chief/")
 }

@@ -61,6 +61,11 @@ enum Kind {
     Flag,
 }
 
+/// Whether job-chief reads a variable of its environment.
+pub fn is_variable(name: &str) -> bool {
+    name == "DATABASE_URL" || ENVIRONMENT.iter().any(|(known, ..)| *known == name)
+}
+
 /// Keys of the original that no longer mean anything, as JSON pointers, with what is so instead.
 const MEANINGLESS: [(&str, &str); 9] = [
     ("/db/deleteAfterHours", "pg-boss itself deletes its messages"),

@@ -11,8 +11,9 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 27] = [
+pub(super) const ROOMS: [(&str, &[&str]); 28] = [
     ("config", &[]),
+    ("import", &["config"]),
     ("decide/outcome", &[]),
     ("decide/decision", &["decide/outcome"]),
     ("decide/backoff", &[]),
@@ -39,7 +40,23 @@ pub(super) const ROOMS: [(&str, &[&str]); 27] = [
         "app",
         &["actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "pgboss", "shutdown", "store"],
     ),
-    ("cli", &["app", "clock", "cluster", "config", "decide", "http", "pgboss", "sql", "store", "tables", "telemetry"]),
+    (
+        "cli",
+        &[
+            "app",
+            "clock",
+            "cluster",
+            "config",
+            "decide",
+            "http",
+            "import",
+            "pgboss",
+            "sql",
+            "store",
+            "tables",
+            "telemetry",
+        ],
+    ),
     ("lib", &[]),
     ("main", &[]),
 ];

@@ -1,0 +1,67 @@
+//! Variables of job-chief's own environment that the files speak of.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::import::{
+    given::{Given, Setting},
+    remark::{Remark, printable},
+};
+
+/// Variables that are never shown.
+const SECRET: [&str; 2] = ["DB_PASSWORD", "DATABASE_URL"];
+
+/// All variables; one value each.
+#[derive(Debug, Default)]
+pub struct Settings(BTreeMap<String, (Given, String)>);
+
+impl Settings {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those whose values are known, as the loader of the settings takes them.
+    pub fn literals(&self) -> BTreeMap<String, String> {
+        let literal = |(name, (given, _)): (&String, &(Given, String))| match given {
+            Given::Literal(value) => Some((name.clone(), value.clone())),
+            _ => None,
+        };
+        self.0.iter().filter_map(literal).collect()
+    }
+
+    /// Takes more; where two documents differ the first one stands.
+    pub(super) fn extend(&mut self, more: Vec<Setting>, remarks: &mut Vec<Remark>) {
+        for Setting { name, given, origin } in more {
+            let (first, by) = self.0.entry(name.clone()).or_insert_with(|| (given.clone(), origin.clone()));
+            if *first != given {
+                let text = format!(
+                    "differs from what {by} says, which stands: one job-chief reads one database in one namespace, \
+                     so run another with another APP_INSTANCE_UID for this one"
+                );
+                remarks.push(Remark { place: origin, path: name, text });
+            }
+        }
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, (given, _)) in &self.0 {
+            match given {
+                Given::Literal(_) if SECRET.contains(&name.as_str()) => writeln!(f, "  {name}=(not shown)")?,
+                Given::Literal(value) => writeln!(f, "  {name}={}", printable(value))?,
+                Given::Secret { name: secret, key } => {
+                    writeln!(f, "  {name} from the Secret {}, key {}", printable(secret), printable(key))?;
+                }
+                Given::ConfigMap { name: map, key } => {
+                    writeln!(f, "  {name} from the ConfigMap {}, key {}", printable(map), printable(key))?;
+                }
+            }
+            if let ("DB_PASSWORD", Given::Secret { name, key }) = (name.as_str(), given) {
+                let (name, key) = (printable(name), printable(key));
+                writeln!(f, "  db.passwordSecret={{\"name\": {name:?}, \"key\": {key:?}}}, so that no Job holds it")?;
+            }
+        }
+        Ok(())
+    }
+}
