@@ -86,21 +86,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Test binaries that need no server.
+const SERVERLESS: [&str; 6] = ["simulation", "sequences", "documents", "commands", "settings", "import"];
+
 fn units() -> anyhow::Result<()> {
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--locked", "--features", FEATURE, "--lib", "--bins"]);
-    show(tests.args([
-        "--test",
-        "simulation",
-        "--test",
-        "sequences",
-        "--test",
-        "documents",
-        "--test",
-        "commands",
-        "--test",
-        "settings",
-    ]))
+    show(tests.args(SERVERLESS.iter().flat_map(|test| ["--test", test])))
 }
 
 fn go_vet() -> anyhow::Result<()> {
