@@ -2,7 +2,7 @@
 
 pub mod orders;
 
-pub mod in_flight;
+pub mod inbox;
 
 pub mod performer;
 

@@ -8,12 +8,11 @@ use tracing::Instrument;
 
 use crate::{
     actors::{
-        in_flight::InFlight,
+        inbox::{Inbox, reached},
         leader::Term,
         orders::{Orders, view_event},
         performer::{RunPerformer, Shared},
     },
-    clock::sleep_until,
     cluster::index::View,
     config::service_config::ServiceConfig,
     decide::{
@@ -37,9 +36,7 @@ pub struct Keeper {
     orders: watch::Receiver<Orders>,
     views: watch::Receiver<View>,
     peers: watch::Receiver<Arc<Peers>>,
-    in_flight: InFlight<ServiceEvent>,
-    shutdown: CancellationToken,
-    stopping: bool,
+    inbox: Inbox<ServiceEvent>,
     status: watch::Sender<ServiceStatus>,
 }
 
@@ -65,9 +62,7 @@ impl Keeper {
             orders,
             views,
             peers: shared.peers.subscribe(),
-            in_flight: InFlight::default(),
-            shutdown,
-            stopping: false,
+            inbox: Inbox::new(shutdown),
             status,
         }
     }
@@ -77,15 +72,12 @@ impl Keeper {
         let span = tracing::info_span!("keeper", service = %self.config.name);
         async {
             let orders = self.orders.borrow_and_update().clone();
-            let waiting = self.waiting();
-            self.step(vec![
-                orders.desired(),
-                waiting,
-                if orders.left { RunEvent::Drain.into() } else { ServiceEvent::DeadlineReached },
-            ]);
+            let mut events = vec![orders.desired(), self.waiting()];
+            events.extend(orders.left.then(|| RunEvent::Drain.into()));
+            self.step(events);
             while !self.keep_alive.is_done() {
                 let first = self.next_event().await;
-                let events = self.in_flight.with_ready(first);
+                let events = self.inbox.with_ready(first);
                 self.step(events);
             }
         }
@@ -95,29 +87,22 @@ impl Keeper {
 
     fn step(&mut self, events: Vec<ServiceEvent>) {
         for effect in self.keep_alive.step(self.performer.shared.clock.now(), events) {
-            self.in_flight.begin(perform(self.performer.clone(), effect));
+            self.inbox.begin(perform(self.performer.clone(), effect));
         }
         self.publish();
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> ServiceEvent {
-        if let Some(event) = self.in_flight.pop() {
-            return event;
-        }
         let deadline = self.keep_alive.deadline();
         let clock = self.performer.shared.clock;
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled(), if !self.stopping => {
-                self.stopping = true;
-                RunEvent::Stop.into()
-            }
-            event = self.in_flight.answer() => event,
+            event = self.inbox.next() => event,
             Ok(()) = self.orders.changed() => self.take_orders(),
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             Ok(()) = self.peers.changed() => self.waiting(),
-            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => ServiceEvent::DeadlineReached,
+            () = reached(clock, deadline) => ServiceEvent::DeadlineReached,
         }
     }
 
@@ -128,17 +113,17 @@ impl Keeper {
     fn take_orders(&mut self) -> ServiceEvent {
         let orders = self.orders.borrow_and_update().clone();
         if orders.left {
-            self.in_flight.push(RunEvent::Drain.into());
+            self.inbox.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.service()
             && (!Arc::ptr_eq(config, &self.config) || self.keep_alive.is_draining())
         {
             self.config = config.clone();
             self.performer = Arc::new(self.performer.with(orders.entry.clone()));
             let policy = ServicePolicy::of(config, &self.performer.shared.instance.uid, self.performer.config_hash());
-            self.in_flight.push(ServiceEvent::Configured(Box::new(policy)));
+            self.inbox.push(ServiceEvent::Configured(Box::new(policy)));
         }
         // Whoever is told to stop has to know who else is.
-        self.in_flight.push(orders.desired());
+        self.inbox.push(orders.desired());
         self.waiting()
     }
 

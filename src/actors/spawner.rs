@@ -14,12 +14,11 @@ use tracing::{Instrument, warn};
 
 use crate::{
     actors::{
-        in_flight::InFlight,
+        inbox::{Inbox, reached},
         leader::Term,
         orders::{Orders, view_event},
         performer::{RunPerformer, Shared},
     },
-    clock::sleep_until,
     cluster::index::View,
     config::job_config::JobConfig,
     decide::{
@@ -59,9 +58,7 @@ pub struct Spawner {
     notified: Arc<Notify>,
     /// The services, where it depends on any.
     peers: Option<watch::Receiver<Arc<Peers>>>,
-    in_flight: InFlight<QueueEvent>,
-    shutdown: CancellationToken,
-    stopping: bool,
+    inbox: Inbox<QueueEvent>,
     status: watch::Sender<Status>,
     /// The state has changed since it was told, and is told again at this time.
     unpublished: bool,
@@ -90,9 +87,7 @@ impl Spawner {
             performer: Arc::new(performer),
             orders,
             views,
-            in_flight: InFlight::default(),
-            shutdown,
-            stopping: false,
+            inbox: Inbox::new(shutdown),
             status,
             unpublished: false,
             publish_at: Duration::ZERO,
@@ -104,18 +99,16 @@ impl Spawner {
         let span = tracing::info_span!("spawner", job_config = %self.performer.config.name, queue = %self.performer.config.queue_name);
         async {
             let orders = self.orders.borrow_and_update().clone();
-            let blocked = self.blocked();
-            if !orders.left {
+            let mut events = vec![orders.switched(), self.blocked()];
+            if orders.left {
+                events.push(RunEvent::Drain.into());
+            } else {
                 self.performer.begin_gauges();
             }
-            self.step(vec![
-                orders.switched(),
-                blocked,
-                if orders.left { RunEvent::Drain.into() } else { QueueEvent::DeadlineReached },
-            ]);
+            self.step(events);
             while !self.lifecycle.is_done() {
                 let first = self.next_event().await;
-                let events = self.in_flight.with_ready(first);
+                let events = self.inbox.with_ready(first);
                 self.step(events);
                 self.publish_in_time();
             }
@@ -127,30 +120,23 @@ impl Spawner {
 
     fn step(&mut self, events: Vec<QueueEvent>) {
         for effect in self.lifecycle.step(self.performer.runs.shared.clock.now(), events) {
-            self.in_flight.begin(QueuePerformer::perform(self.performer.clone(), effect));
+            self.inbox.begin(QueuePerformer::perform(self.performer.clone(), effect));
         }
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> QueueEvent {
-        if let Some(event) = self.in_flight.pop() {
-            return event;
-        }
-        let deadline = self.lifecycle.deadline();
+        let publication = self.unpublished.then_some(self.publish_at);
+        let deadline = [self.lifecycle.deadline(), publication].into_iter().flatten().min();
         let clock = self.performer.runs.shared.clock;
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled(), if !self.stopping => {
-                self.stopping = true;
-                RunEvent::Stop.into()
-            }
-            event = self.in_flight.answer() => event,
+            event = self.inbox.next() => event,
             Ok(()) = self.orders.changed() => self.take_orders(),
             () = self.notified.notified() => QueueEvent::Notified,
             () = async { drop(self.peers.as_mut().expect("asked for").changed().await) }, if self.peers.is_some() => self.blocked(),
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
-            () = sleep_until(clock, deadline.unwrap_or_default()), if deadline.is_some() => QueueEvent::DeadlineReached,
-            () = sleep_until(clock, self.publish_at), if self.unpublished => QueueEvent::DeadlineReached,
+            () = reached(clock, deadline) => QueueEvent::DeadlineReached,
         }
     }
 
@@ -159,7 +145,7 @@ impl Spawner {
         let orders = self.orders.borrow_and_update().clone();
         if orders.left {
             self.performer.runs.shared.metrics.queues.gauges.forget(&self.performer.config.name);
-            self.in_flight.push(RunEvent::Drain.into());
+            self.inbox.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.queue()
             && (!Arc::ptr_eq(config, &self.performer.config) || self.lifecycle.is_draining())
         {
@@ -174,8 +160,8 @@ impl Spawner {
             self.performer.begin_gauges();
             self.peers = self.performer.peers();
             let blocked = self.blocked();
-            self.in_flight.push(blocked);
-            self.in_flight.push(QueueEvent::Configured { policy, other_queue });
+            self.inbox.push(blocked);
+            self.inbox.push(QueueEvent::Configured { policy, other_queue });
         }
         orders.switched()
     }

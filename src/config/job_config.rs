@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::batch::v1::JobTemplateSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
 use crate::config::{defaults, pod_config::PodConfig};
@@ -33,28 +33,22 @@ pub struct JobConfig {
     #[schemars(with = "Option<std::collections::BTreeMap<String, Value>>")]
     pub job_template: Option<JobTemplate>,
     /// Time between looks at an empty queue. Default: 10s.
-    #[serde(default = "defaults::ten_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::ten_seconds", with = "HumanDuration")]
     pub queue_check_interval: Duration,
     /// Until the first pod has started; the clock runs from the Job's start time or its first pod. Default: 1m.
-    #[serde(default = "defaults::one_minute", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::one_minute", with = "HumanDuration")]
     pub job_start_timeout: Duration,
     /// Before the slot of a succeeded Job is used again. Default: 5s.
-    #[serde(default = "defaults::five_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::five_seconds", with = "HumanDuration")]
     pub wait_time_after_successful_run: Duration,
     /// Before the slot of a failed Job is used again. Default: 10s.
-    #[serde(default = "defaults::ten_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::ten_seconds", with = "HumanDuration")]
     pub wait_time_after_failed_run: Duration,
     /// Before the JobConfig creates again after a start timeout. Default: 5s.
-    #[serde(default = "defaults::five_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::five_seconds", with = "HumanDuration")]
     pub wait_time_after_timeout: Duration,
     /// Before the JobConfig creates again after a start error. Default: 15s.
-    #[serde(default = "defaults::fifteen_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::fifteen_seconds", with = "HumanDuration")]
     pub wait_time_after_error: Duration,
     /// The growth of the waits.
     #[serde(default)]
@@ -68,12 +62,10 @@ pub struct JobConfig {
     #[schemars(range(min = 1, max = 100_000))]
     pub messages_per_job: Option<u32>,
     /// How long a running pod may need at most before it has taken its first message. Default: 60s.
-    #[serde(default = "defaults::one_minute", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::one_minute", with = "HumanDuration")]
     pub fetch_grace: Duration,
     /// A message younger than this is left to Jobs that already run. Default: 0s.
-    #[serde(default, with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default, with = "HumanDuration")]
     pub handover: Duration,
     /// Succeeded Jobs that are kept, newest first by finish time. Default: 1.
     #[serde(default = "defaults::one")]
@@ -89,8 +81,7 @@ pub struct JobConfig {
     #[schemars(range(min = TTL_SECONDS_MIN, max = 31_536_000))]
     pub ttl_seconds_after_finished: Option<u32>,
     /// How long a pull back-off or a missing ConfigMap may last before it counts as a start error. Default: 30s.
-    #[serde(default = "defaults::thirty_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::thirty_seconds", with = "HumanDuration")]
     pub start_error_grace: Duration,
     /// Nothing is created while this is set; running Jobs go on. Default: false.
     #[serde(default)]
@@ -141,8 +132,7 @@ pub struct BackoffConfig {
     #[schemars(range(min = 1.0, max = 100.0))]
     pub factor: f64,
     /// The longest wait. Default: 5m.
-    #[serde(default = "defaults::five_minutes", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::five_minutes", with = "HumanDuration")]
     pub max: Duration,
     /// Failed runs in a row that begin a back-off. Default: 3.
     #[serde(default = "defaults::three")]
@@ -175,13 +165,31 @@ impl<'de> Deserialize<'de> for JobTemplate {
 }
 
 impl Serialize for JobTemplate {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-/// Stands for a duration in the schema: a string that `humantime` reads.
+/// How a duration is written, and stands in the schema: a string that `humantime` reads.
 pub struct HumanDuration;
+
+impl HumanDuration {
+    /// Writes one.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        humantime_serde::serialize(duration, serializer)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        humantime_serde::deserialize(deserializer)
+    }
+}
 
 /// Numbers with units, as `humantime` reads them.
 const DURATION_PATTERN: &str = "^\\s*([0-9]+\\s*(nsec|ns|usec|us|msec|ms|seconds|second|sec|s|minutes|minute|min|m|hours|hour|hr|h|days|day|d|weeks|week|w)\\s*)+$";

@@ -6,6 +6,8 @@ use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::config::defaults;
+
 /// The pods of a Job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -14,7 +16,7 @@ pub struct PodConfig {
     #[schemars(length(min = 1))]
     pub image: String,
     /// Pods of one Job, 1 to 30. Default: 1.
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     #[schemars(range(min = 1, max = 30))]
     pub parallelism: u32,
     /// Replaces the image's entry point.
@@ -47,10 +49,6 @@ pub struct PodConfig {
     /// When the node pulls the image. Default: Kubernetes' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// When the node pulls the image.

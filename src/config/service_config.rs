@@ -52,20 +52,16 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
     /// Between two checks of a replica that is up; at least 5s. Default: 10s.
-    #[serde(default = "defaults::ten_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::ten_seconds", with = "HumanDuration")]
     pub check_interval: Duration,
     /// Until a replica is up: first until its pod runs, then until it is ready and its check passes. Default: 4m.
-    #[serde(default = "defaults::four_minutes", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::four_minutes", with = "HumanDuration")]
     pub start_timeout: Duration,
     /// The grace that a pod has to end before it is killed. Default: 30s.
-    #[serde(default = "defaults::thirty_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::thirty_seconds", with = "HumanDuration")]
     pub stop_timeout: Duration,
     /// How long a pull back-off or a missing ConfigMap may last before it counts as a start error. Default: 30s.
-    #[serde(default = "defaults::thirty_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::thirty_seconds", with = "HumanDuration")]
     pub start_error_grace: Duration,
     /// A readiness probe of the pod, as Kubernetes has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,20 +84,16 @@ pub struct ServiceConfig {
     #[schemars(inner(range(min = 1)))]
     pub ports: Vec<u16>,
     /// Before a replica that ended with exit code 0 is started again. Default: 5s.
-    #[serde(default = "defaults::five_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::five_seconds", with = "HumanDuration")]
     pub wait_time_after_successful_run: Duration,
     /// Before a replica that failed is started again. Default: 10s.
-    #[serde(default = "defaults::ten_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::ten_seconds", with = "HumanDuration")]
     pub wait_time_after_failed_run: Duration,
     /// Before a replica is started again that was not up in time. Default: 5s.
-    #[serde(default = "defaults::five_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::five_seconds", with = "HumanDuration")]
     pub wait_time_after_timeout: Duration,
     /// Before a replica is started again that could not start. Default: 15s.
-    #[serde(default = "defaults::fifteen_seconds", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::fifteen_seconds", with = "HumanDuration")]
     pub wait_time_after_error: Duration,
     /// The growth of the waits.
     #[serde(default)]
@@ -180,8 +172,7 @@ pub struct ServiceBackoff {
     #[schemars(range(min = 1.0, max = 100.0))]
     pub factor: f64,
     /// The longest wait. Default: 5m.
-    #[serde(default = "defaults::five_minutes", with = "humantime_serde")]
-    #[schemars(with = "HumanDuration")]
+    #[serde(default = "defaults::five_minutes", with = "HumanDuration")]
     pub max: Duration,
 }
 

@@ -137,8 +137,7 @@ pub struct KubernetesSettings {
     /// The pull secret of every Job; empty for none.
     pub pull_secret: String,
     /// The default of `ttlSecondsAfterFinished`. Default: 30m.
-    #[serde(with = "humantime_serde")]
-    #[schemars(with = "crate::config::job_config::HumanDuration")]
+    #[serde(with = "crate::config::job_config::HumanDuration")]
     pub job_max_age_for_deletion: std::time::Duration,
 }
 

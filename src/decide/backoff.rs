@@ -13,6 +13,13 @@ pub struct BackoffPolicy {
     pub after: u32,
 }
 
+impl BackoffPolicy {
+    /// The policy of a factor as jobs.json has it.
+    pub fn of(factor: f64, wait_max: Duration, after: u32) -> Self {
+        Self { factor_milli: factor_milli(factor), wait_max, after }
+    }
+}
+
 /// What a JobConfig backs off from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
@@ -103,7 +110,7 @@ pub(in crate::decide) fn jittered(wait: Duration, jitter: u32) -> Duration {
 
 /// The schema bounds the factor to 1..100, so thousandths fit.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1.0 to 100.0 by the schema")]
-pub(in crate::decide) fn factor_milli(factor: f64) -> u32 {
+fn factor_milli(factor: f64) -> u32 {
     (factor * 1000.0).round() as u32
 }
 

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use crate::{
     config::job_config::JobConfig,
-    decide::{
-        backoff::{BackoffPolicy, factor_milli},
-        run::policy::RunPolicy,
-    },
+    decide::{backoff::BackoffPolicy, run::policy::RunPolicy},
 };
 
 /// What a [`crate::decide::queue::lifecycle::Lifecycle`] needs of its JobConfig. Every key is described there.
@@ -52,11 +49,7 @@ impl QueuePolicy {
             wait_after_failure: job.wait_time_after_failed_run,
             wait_after_timeout: job.wait_time_after_timeout,
             wait_after_error: job.wait_time_after_error,
-            backoff: BackoffPolicy {
-                factor_milli: factor_milli(job.backoff.factor),
-                wait_max: job.backoff.max,
-                after: job.backoff.after,
-            },
+            backoff: BackoffPolicy::of(job.backoff.factor, job.backoff.max, job.backoff.after),
             paused: job.paused,
         }
     }

@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::service_config::{HttpCheck, ServiceConfig},
-    decide::{
-        backoff::{BackoffPolicy, factor_milli},
-        run::policy::RunPolicy,
-    },
+    decide::{backoff::BackoffPolicy, run::policy::RunPolicy},
 };
 
 /// Finished Jobs of a service that are kept: the last that ended well, and the last three that did not, as for a queue.
@@ -76,11 +73,7 @@ impl ServicePolicy {
             wait_after_failure: config.wait_time_after_failed_run,
             wait_after_timeout: config.wait_time_after_timeout,
             wait_after_error: config.wait_time_after_error,
-            backoff: BackoffPolicy {
-                factor_milli: factor_milli(config.backoff.factor),
-                wait_max: config.backoff.max,
-                after: 1,
-            },
+            backoff: BackoffPolicy::of(config.backoff.factor, config.backoff.max, 1),
         }
     }
 }
