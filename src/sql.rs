@@ -31,6 +31,8 @@ pub fn channel(prefix: &str, text: &str) -> String {
 /// A statement whose `$1`, `$2` … stand for values.
 #[derive(Clone, Debug)]
 pub struct Statement {
+    /// What is set for the text that follows it, in the same message.
+    setting: &'static str,
     text: String,
     values: Vec<String>,
 }
@@ -38,7 +40,7 @@ pub struct Statement {
 impl Statement {
     /// A statement without its values. `text` holds nothing that came from outside but names that were [`quoted`].
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), values: vec![] }
+        Self { setting: "", text: text.into(), values: vec![] }
     }
 
     /// Not compiled by Postgres before it is run, however dear the planner believes it to be: compiling takes longer than
@@ -46,7 +48,21 @@ impl Statement {
     /// ends with that; so it holds behind a pooler, too, and is nobody else's.
     #[must_use]
     pub fn without_jit(mut self) -> Self {
-        self.text.insert_str(0, "set local jit = off; ");
+        self.setting = "set local jit = off; ";
+        self
+    }
+
+    /// Its plan as JSON, with what it took, instead of its rows.
+    #[must_use]
+    pub fn explained(mut self) -> Self {
+        self.text.insert_str(0, "explain (analyze, format json) ");
+        self
+    }
+
+    /// As it would be if the planner compiled it: what [`Self::without_jit`] is measured against.
+    #[must_use]
+    pub fn with_jit(mut self) -> Self {
+        self.setting = "";
         self
     }
 
@@ -59,7 +75,7 @@ impl Statement {
 
     /// The text with every value in its place. What stands in double quotes is a name, also where it holds a `$`.
     fn filled(&self) -> AssertSqlSafe<String> {
-        let mut filled = String::new();
+        let mut filled = self.setting.to_owned();
         for (part, is_name) in self.text.split('"').zip([false, true].into_iter().cycle()) {
             match is_name {
                 true => filled.extend(["\"", part, "\""]),

@@ -1,19 +1,25 @@
 //! The statement that reads a queue, in a table of three million rows, against a plain count.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use job_chief::{
-    decide::queue::event::DepthRequest,
+    decide::queue::event::{DepthRequest, LookPurpose},
     pgboss::{
-        depth::{DepthReader, statement},
+        depth::{DepthReader, question},
         shape::Shape,
     },
+    sql::Statement,
 };
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::{
+    bouncer::Bouncer,
     figures::{Figures, median},
-    stage::Stage,
+    stage::{Stage, eventually},
 };
 
 /// Messages that a decision for ten Jobs asks for.
@@ -47,19 +53,38 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     stage.execute("vacuum analyze pgboss.job_common").await;
     let shape = Shape::detect(&pool, "pgboss").await.unwrap();
     let reader = DepthReader::new(pool.clone(), "pgboss");
+    let bouncer = Bouncer::start(&stage.site.database_url(&stage.database()), "");
+    let through = DepthReader::new(connected(&bouncer, &stage.database()).await, "pgboss");
+    let names: Vec<String> = (0..1_000).map(|n| format!("small-{n}")).collect();
+    let thousand: Vec<&str> = names.iter().map(String::as_str).collect();
     for _ in 0..runs {
         let count = executed(&pool, COUNT, "deep").await;
-        let deep = read(&pool, &shape, &["deep"]).await;
-        let done = read(&pool, &shape, &["done"]).await;
+        let deep = read(&pool, question(&shape, &asked(&["deep"]), false)).await;
+        let done = read(&pool, question(&shape, &asked(&["done"]), false)).await;
         figures.add("the original's count, 1,000,000 waiting", "ms", None, count);
         figures.add("our statement, 1,000,000 waiting", "ms", None, deep);
         figures.add("how many times cheaper", "", Some("≥ 500"), count / deep);
         figures.add("our statement, 5 waiting and 1,000,000 completed", "ms", None, done);
-        let names: Vec<String> = (0..1_000).map(|n| format!("small-{n}")).collect();
-        let thousand: Vec<&str> = names.iter().map(String::as_str).collect();
-        figures.add("our statement, 1,000 queues", "ms", None, read(&pool, &shape, &thousand).await);
-        figures.add("a look from here, 1,000,000 waiting", "ms", None, looked(&reader).await);
+        let wide = question(&shape, &asked(&thousand), false);
+        figures.add("1,000 queues, compiled first (JIT)", "ms", None, read(&pool, wide.clone().with_jit()).await);
+        figures.add("1,000 queues, as we ask", "ms", Some("≤ 20"), read(&pool, wide).await);
+        figures.add("a look from here, 1,000,000 waiting", "ms", None, looked(&reader, &["deep"]).await);
+        figures.add("a look from here at 1,000 queues", "ms", Some("≤ 20"), looked(&reader, &thousand).await);
+        let figure = "a look from here at 1,000 queues, through PgBouncer";
+        figures.add(figure, "ms", Some("≤ 20"), looked(&through, &thousand).await);
     }
+}
+
+/// Through the pooler, once it listens.
+async fn connected(bouncer: &Bouncer, database: &str) -> PgPool {
+    let url = format!("postgres://postgres:any@127.0.0.1:{}/{database}", bouncer.port);
+    eventually("PgBouncer to listen", || async { PgPool::connect(&url).await.ok() }).await
+}
+
+fn asked(queues: &[&str]) -> Vec<(Arc<str>, DepthRequest)> {
+    let purpose = LookPurpose::Routine;
+    let request = DepthRequest { since_us: None, limit: LIMIT, younger_left: Duration::ZERO, purpose };
+    queues.iter().map(|queue| ((*queue).into(), request)).collect()
 }
 
 /// The time that Postgres says the execution took.
@@ -77,32 +102,22 @@ async fn executed(pool: &PgPool, sql: &str, queue: &str) -> f64 {
     median(&samples)
 }
 
-async fn read(pool: &PgPool, shape: &Shape, queues: &[&str]) -> f64 {
+async fn read(pool: &PgPool, statement: Statement) -> f64 {
     let mut samples = vec![];
     for _ in 0..TIMES {
-        let sql = AssertSqlSafe(format!("explain (analyze, timing off) {}", statement(shape)));
-        let count = queues.len();
-        let plan = sqlx::query(sql)
-            .bind(queues.iter().map(|queue| (*queue).to_owned()).collect::<Vec<String>>())
-            .bind(vec![None::<i64>; count])
-            .bind(vec![0i64; count])
-            .bind(vec![i64::try_from(LIMIT).unwrap(); count])
-            .fetch_all(pool)
-            .await
-            .unwrap();
-        samples.push(execution(&plan));
+        let plan = statement.clone().explained().fetch_all(pool).await.unwrap();
+        samples.push(plan[0].get::<Value, _>(0)[0]["Execution Time"].as_f64().unwrap());
     }
     median(&samples)
 }
 
 /// As an actor asks: over the network, planned anew.
-async fn looked(reader: &DepthReader) -> f64 {
-    let request =
-        DepthRequest { since_us: None, limit: LIMIT, younger_left: std::time::Duration::ZERO, routine: false };
+async fn looked(reader: &DepthReader, queues: &[&str]) -> f64 {
+    let asked = asked(queues);
     let mut samples = vec![];
     for _ in 0..TIMES {
         let begun = Instant::now();
-        reader.look(&[("deep".into(), request)]).await.unwrap();
+        reader.look(&asked).await.unwrap();
         samples.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
     median(&samples)

@@ -1,6 +1,6 @@
 //! How many messages could be fetched now: bounded counts, as far as a decision needs them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sqlx::{PgPool, Row, postgres::PgRow};
 use tokio::sync::RwLock;
@@ -20,12 +20,14 @@ pub struct DepthReader {
     pool: PgPool,
     schema: Arc<str>,
     shape: Arc<RwLock<Option<Shape>>>,
+    /// Queues that were seen to have a policy that counts by key.
+    keyed: Arc<RwLock<HashSet<Arc<str>>>>,
 }
 
 impl DepthReader {
     /// A reader that has read nothing yet.
     pub fn new(pool: PgPool, schema: &str) -> Self {
-        Self { pool, schema: schema.into(), shape: Arc::default() }
+        Self { pool, schema: schema.into(), shape: Arc::default(), keyed: Arc::default() }
     }
 
     /// The shape of the table, read once and again after a statement failed.
@@ -56,20 +58,42 @@ impl DepthReader {
     }
 
     async fn read(&self, shape: &Shape, asked: &[(Arc<str>, DepthRequest)]) -> Result<Vec<Look>, QueueError> {
-        let requests = asked.iter().map(|(_, request)| request);
-        let number = |value: u128| i64::try_from(value).unwrap_or(i64::MAX);
-        let query = Statement::new(statement(shape))
-            .without_jit()
-            .bind(asked.iter().map(|(queue, _)| queue.to_string()).collect::<Vec<String>>())
-            .bind(requests.clone().map(|request| request.since_us).collect::<Vec<Option<i64>>>())
-            .bind(requests.clone().map(|request| number(request.younger_left.as_micros())).collect::<Vec<i64>>())
-            .bind(requests.clone().map(|request| number(request.limit.into())).collect::<Vec<i64>>());
-        let rows = bounded(query.fetch_all(&self.pool)).await?;
-        if rows.len() != asked.len() {
-            return Err(QueueError::Incomplete);
+        let by_key = {
+            let keyed = self.keyed.read().await;
+            asked.iter().any(|(queue, _)| keyed.contains(queue))
+        };
+        let mut rows = self.rows(shape, asked, by_key).await?;
+        let found: Vec<_> =
+            rows.iter().zip(asked).filter(|(row, _)| row.get("keyed")).map(|(_, (queue, _))| queue.clone()).collect();
+        if !by_key && !found.is_empty() {
+            // Once for each queue that is new to us: what was counted by name is too much.
+            rows = self.rows(shape, asked, true).await?;
+            self.keyed.write().await.extend(found);
         }
-        Ok(rows.iter().zip(requests).map(|(row, request)| look_of(row, request.limit)).collect())
+        Ok(rows.iter().zip(asked).map(|(row, (_, request))| look_of(row, request.limit)).collect())
     }
+
+    async fn rows(
+        &self,
+        shape: &Shape,
+        asked: &[(Arc<str>, DepthRequest)],
+        by_key: bool,
+    ) -> Result<Vec<PgRow>, QueueError> {
+        let rows = bounded(question(shape, asked, by_key).fetch_all(&self.pool)).await?;
+        if rows.len() == asked.len() { Ok(rows) } else { Err(QueueError::Incomplete) }
+    }
+}
+
+/// The statement that looks at these queues, with its values; see [`statement`].
+pub fn question(shape: &Shape, asked: &[(Arc<str>, DepthRequest)], by_key: bool) -> Statement {
+    let requests = asked.iter().map(|(_, request)| request);
+    let number = |value: u128| i64::try_from(value).unwrap_or(i64::MAX);
+    Statement::new(statement(shape, by_key))
+        .without_jit()
+        .bind(asked.iter().map(|(queue, _)| queue.to_string()).collect::<Vec<String>>())
+        .bind(requests.clone().map(|request| request.since_us).collect::<Vec<Option<i64>>>())
+        .bind(requests.clone().map(|request| number(request.younger_left.as_micros())).collect::<Vec<i64>>())
+        .bind(requests.clone().map(|request| number(request.limit.into())).collect::<Vec<i64>>())
 }
 
 /// Policies under which at most one message of a key can be fetched, and none while another of that key is active.
@@ -83,12 +107,15 @@ const KEYED_READ_MIN: u64 = 1_000;
 ///
 /// Younger messages are left out of what is new only: what an earlier look has counted stays counted, or it would
 /// seem to have been taken.
-pub fn statement(shape: &Shape) -> String {
+///
+/// `by_key` says whether queues whose policy counts by key are counted so. Most installations have none, and where
+/// each queue has a table of its own (pg-boss 10), every further mention of the messages is planned for each of them.
+fn statement(shape: &Shape, by_key: bool) -> String {
     let Shape { table, start_after, queues, .. } = shape;
     let fetchable = shape.fetchable();
     let plain = format!(
         "select {start_after} as at, true as free from {table}
-            where name = asked.queue and {fetchable} order by {start_after} limit 2 * asked.most + 1"
+            where name = asked.queue and {fetchable} order by {start_after} limit asked.reads"
     );
     let is_keyed = format!("coalesce(q.policy in ({KEYED}), false)");
     let (join, unknown, is_keyed, messages) = match queues {
@@ -97,22 +124,27 @@ pub fn statement(shape: &Shape) -> String {
             format!("left join {queues} q on q.name = asked.queue"),
             "q.name is null",
             is_keyed.as_str(),
-            format!(
-                "(select * from ({plain}) as p where not {is_keyed})
-                union all
-                (select * from ({}) as k where {is_keyed})",
-                keyed(table, start_after, fetchable)
-            ),
+            if by_key {
+                format!(
+                    "(select * from ({plain}) as p where not {is_keyed})
+                    union all
+                    (select * from ({}) as k where {is_keyed})",
+                    keyed(table, start_after, fetchable)
+                )
+            } else {
+                plain
+            },
         ),
     };
     format!(
         "with asked as (
             select place, queue, most, horizon,
+                case when since_us is null then most else 2 * most end + 1 as reads,
                 coalesce('epoch'::timestamptz + since_us * interval '1 microsecond', horizon) as since
             from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
                 with ordinality as a(queue, since_us, younger_us, most, place),
             lateral (select now() - younger_us * interval '1 microsecond' as horizon) as h)
-        select (extract(epoch from horizon) * 1000000)::bigint as at_us, found.old, found.new, {unknown} as unknown,
+        select (extract(epoch from horizon) * 1000000)::bigint as at_us, found.old, found.new, {unknown} as unknown, {is_keyed} as keyed,
             {is_keyed} and found.read > greatest(2 * most, {KEYED_READ_MIN}) as cut,
             (extract(epoch from next - horizon) * 1000000)::bigint as next_us,
             (extract(epoch from now() - oldest) * 1000000)::bigint as oldest_us,

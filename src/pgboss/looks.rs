@@ -11,7 +11,10 @@ use crate::{
     clock::sleep,
     decide::{
         backoff::doubled,
-        queue::{event::DepthRequest, scale::Look},
+        queue::{
+            event::{DepthRequest, LookPurpose},
+            scale::Look,
+        },
     },
     pgboss::{depth::DepthReader, error::QueueError},
 };
@@ -19,8 +22,12 @@ use crate::{
 /// Looks that wait; who asks for more waits.
 const ORDERS_MAX: usize = 4096;
 
-/// Queues in one statement: a thousand take some 25 ms.
+/// Queues in one statement: a thousand that hold little take some milliseconds.
 const QUEUES_AT_ONCE: usize = 1_000;
+
+/// Messages that one statement counts for gauges alone, however many of its queues are deep: an index gives a million a
+/// second or so, and a look that decides may wait for it.
+const GAUGE_MESSAGES_AT_ONCE: u64 = 20_000;
 
 /// How long a routine look waits for others that are due together with it.
 const GATHERED_WITHIN: Duration = Duration::from_millis(2);
@@ -83,7 +90,7 @@ impl LookTask {
         let mut failures: u32 = 0;
         let mut orders = vec![];
         while self.orders.recv_many(&mut orders, QUEUES_AT_ONCE).await > 0 {
-            if orders.iter().all(|order| order.request.routine) {
+            if orders.iter().all(|order| order.request.purpose != LookPurpose::Decision) {
                 // Whoever was woken by the same beat asks before the statement goes out.
                 sleep(GATHERED_WITHIN).await;
             }
@@ -110,7 +117,7 @@ impl LookTask {
 
     /// Answers all orders by one statement; false if that failed.
     async fn answer(&self, orders: &mut Vec<Order>) -> bool {
-        let asked: Vec<_> = orders.iter().map(|order| (order.queue.clone(), order.request)).collect();
+        let asked = shared_out(orders.iter().map(|order| (order.queue.clone(), order.request)).collect());
         let (works, answers) = match self.reader.look(&asked).await {
             Ok(looks) => (true, looks.into_iter().map(Ok).collect::<Vec<Answer>>()),
             Err(error) => {
@@ -124,5 +131,32 @@ impl LookTask {
             }
         }
         works
+    }
+}
+
+/// Looks for the gauges alone share what they may count: nothing is decided by them, and others wait for them.
+fn shared_out(mut asked: Vec<(Arc<str>, DepthRequest)>) -> Vec<(Arc<str>, DepthRequest)> {
+    let is_for_gauges = |(_, request): &&mut (Arc<str>, DepthRequest)| request.purpose == LookPurpose::Gauges;
+    let count = asked.iter_mut().filter(is_for_gauges).count();
+    let share = GAUGE_MESSAGES_AT_ONCE / u64::try_from(count.max(1)).unwrap_or(u64::MAX);
+    asked.iter_mut().filter(is_for_gauges).for_each(|(_, request)| request.limit = request.limit.min(share));
+    asked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_of_many_deep_queues_cost_no_more_than_those_of_a_few_and_decisions_count_as_far_as_they_must() {
+        let request = |purpose| DepthRequest { since_us: None, limit: 10_000, younger_left: Duration::ZERO, purpose };
+        for gauges in [1_usize, 3, 999] {
+            let mut asked = vec![("q".into(), request(LookPurpose::Routine))];
+            asked.extend((0..gauges).map(|_| ("q".into(), request(LookPurpose::Gauges))));
+            let asked = shared_out(asked);
+            assert_eq!(asked[0].1.limit, 10_000);
+            let counted: u64 = asked[1..].iter().map(|(_, request)| request.limit).sum();
+            assert!(counted <= GAUGE_MESSAGES_AT_ONCE && asked[gauges].1.limit >= 20, "{gauges}: {counted}");
+        }
     }
 }

@@ -9,3 +9,4 @@ mod pooler;
 mod queue;
 mod server;
 mod store;
+mod wide;

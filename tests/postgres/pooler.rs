@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What the service's settings say of it.
-fn settings(bouncer: &Bouncer, url: &str, more: &[(&str, String)]) -> DbSettings {
+pub(crate) fn settings(bouncer: &Bouncer, url: &str, more: &[(&str, String)]) -> DbSettings {
     let database = url.rsplit('/').next().unwrap();
     let through = format!("postgres://postgres:any@127.0.0.1:{}/{database}", bouncer.port);
     let mut environment: std::collections::BTreeMap<String, String> = [("DATABASE_URL".to_owned(), through)].into();
@@ -29,7 +29,7 @@ fn settings(bouncer: &Bouncer, url: &str, more: &[(&str, String)]) -> DbSettings
 }
 
 /// Connects once it listens.
-async fn connected(settings: &DbSettings) -> PgConnection {
+pub(crate) async fn connected(settings: &DbSettings) -> PgConnection {
     let end = std::time::Instant::now() + Duration::from_secs(20);
     loop {
         match PgConnection::connect_with(&connect::options(settings)).await {

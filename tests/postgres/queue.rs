@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use job_chief::{
-    decide::queue::{event::DepthRequest, scale::Look},
+    decide::queue::{
+        event::{DepthRequest, LookPurpose},
+        scale::Look,
+    },
     pgboss::{depth::DepthReader, error::QueueError, totals::totals},
 };
 
@@ -12,7 +15,7 @@ use sqlx::AssertSqlSafe;
 use crate::server::{boss, database, pool};
 
 pub(crate) fn all() -> DepthRequest {
-    DepthRequest { since_us: None, limit: 100, younger_left: Duration::ZERO, routine: false }
+    DepthRequest { since_us: None, limit: 100, younger_left: Duration::ZERO, purpose: LookPurpose::Decision }
 }
 
 /// One look at one queue.

@@ -125,5 +125,5 @@ fn a_gauge_look_counts_far_and_knows_no_claims() {
     let mut script = Script::begin(json!({"paused": true}));
     assert!(!script.looks_within(11 * SECOND));
     let asked = script.transcript.iter().find(|line| line.contains("ReadGauges")).unwrap();
-    assert!(asked.contains("since_us: None, limit: 10000, younger_left: 0ns, routine: true"), "{asked}");
+    assert!(asked.contains("since_us: None, limit: 10000, younger_left: 0ns, purpose: Gauges"), "{asked}");
 }

@@ -7,7 +7,7 @@ use crate::decide::{
     decision::{Decision, DecisionReason},
     outcome::{JobName, OVERFLOW_SLOT, Slot},
     queue::{
-        event::{DepthRequest, QueueEffect},
+        event::{DepthRequest, LookPurpose, QueueEffect},
         lifecycle::{Lifecycle, Unjudged},
         policy::BURST_MAX,
         scale::{COUNTED_FAR, Look, jobs_wanted},
@@ -75,7 +75,12 @@ impl Lifecycle {
     pub(super) fn begin_gauges(&mut self) -> QueueEffect {
         self.gauges.note_asked();
         let (since_us, younger_left) = (None, Duration::ZERO);
-        QueueEffect::ReadGauges(DepthRequest { since_us, limit: COUNTED_FAR, younger_left, routine: true })
+        QueueEffect::ReadGauges(DepthRequest {
+            since_us,
+            limit: COUNTED_FAR,
+            younger_left,
+            purpose: LookPurpose::Gauges,
+        })
     }
 
     /// Asks for the depth.
@@ -87,7 +92,7 @@ impl Lifecycle {
             since_us: self.claims.since_us,
             limit: if self.looks.counts_far { enough.max(COUNTED_FAR) } else { enough },
             younger_left: if running { self.policy.handover } else { Duration::ZERO },
-            routine: self.looks.is_routine(),
+            purpose: if self.looks.is_routine() { LookPurpose::Routine } else { LookPurpose::Decision },
         })
     }
 

@@ -78,8 +78,19 @@ pub struct DepthRequest {
     pub limit: u64,
     /// Messages younger than this are not counted.
     pub younger_left: Duration,
-    /// A routine look, which others that are due at the same time may join.
-    pub routine: bool,
+    /// What it is for.
+    pub purpose: LookPurpose,
+}
+
+/// What a look is for, which says how soon it is wanted and how far it must count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LookPurpose {
+    /// A decision, at once.
+    Decision,
+    /// A decision in the queue's interval: others that are due at the same time may join it.
+    Routine,
+    /// The gauges alone: as routine, and where many are read at once each may count less far.
+    Gauges,
 }
 
 /// What is written down for people, besides runs.
