@@ -10,7 +10,9 @@ mod objects;
 mod runs;
 mod script;
 mod service;
+mod service_health;
 mod service_keys;
+mod service_shown;
 mod services;
 
 use std::{
