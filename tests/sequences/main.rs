@@ -186,6 +186,18 @@ fn a_worker_that_succeeds_and_takes_nothing_backs_off_like_one_that_fails() {
 }
 
 #[test]
+fn what_another_worker_took_before_is_no_excuse() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1, "waitTimeAfterSuccessfulRun": "1s"}));
+    assert_eq!(script.look(3, 0), 1);
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(script.look(2, 0), 1, "it took one");
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    script.look(2, 0);
+    let marked = script.notes.iter().filter(|note| matches!(note, LogEntry::TookNothing(_))).count();
+    assert_eq!(marked, 1);
+}
+
+#[test]
 fn a_worker_is_not_blamed_where_more_messages_wait_than_are_counted() {
     let mut script = Script::begin(json!({"maxConcurrentJobs": 1, "backoff": {"after": 1}}));
     for _ in 0..3 {

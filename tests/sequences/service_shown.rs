@@ -1,19 +1,20 @@
 //! What people, metrics and other services see of a service.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_chief::{
     config::entry::Kind,
     decide::{
+        decision::{Decision, DecisionReason},
         outcome::{JobName, Outcome, Reason},
         pod::observation::{Observed, Phase, SeenJob},
         run::{
-            event::{LoadedRun, LoadedRuns, RunEvent},
+            event::{LoadedRun, LoadedRuns, RunEffect, RunEvent},
             milestone::Milestone,
         },
         service::{
             desired::DesiredState,
-            event::ServiceEvent,
+            event::{ServiceEffect, ServiceEvent},
             keep_alive::KeepAlive,
             start_order::{PeerStatus, WaitsFor},
             state::ServiceState,
@@ -186,4 +187,35 @@ fn the_job_of_a_queue_that_had_this_name_is_no_replica() {
     it.feed(turn(Some("redis"), None));
     it.all_run();
     assert_eq!((it.live(), it.state().1), (vec!["old"], 0));
+}
+
+#[test]
+fn the_record_of_a_replica_says_what_it_is_for() {
+    let now = 1_000_000 * SECOND;
+    let mut life = KeepAlive::new(policy(&json!({}), "g1"), 1, now);
+    life.step(now, [ServiceEvent::DeadlineReached]);
+    life.step(now, [ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default())))]);
+    let effects = life.step(now, [ServiceEvent::Run(RunEvent::Observed(Arc::default()))]);
+    let [ServiceEffect::Run(RunEffect::WriteWishes(wishes))] = &effects[..] else { panic!("{effects:?}") };
+    let decision = Decision { why: DecisionReason::KeptUp, jobs: 1, ..Decision::default() };
+    assert_eq!((wishes.len(), wishes[0].decision, wishes[0].starts), (1, decision, Some(0)));
+}
+
+#[test]
+fn a_restart_that_was_said_while_nobody_led_is_carried_out() {
+    let mut it = Service::begin(&json!({}));
+    it.all_run();
+    let mut after = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 2, it.now), it.now);
+    after.jobs.clone_from(&it.jobs);
+    let desired = DesiredState { starts: 1, restart_before: 1, ..DesiredState::default() };
+    after.life.step(after.now, [ServiceEvent::Desired(desired)]);
+    let name = it.jobs.keys().next().unwrap().clone();
+    let unfinished = vec![LoadedRun { name, slot: 0, uid: None, age: 60 * SECOND, starts: Some(0) }];
+    after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
+    after.view();
+    assert!(after.live().is_empty());
+    after.gone();
+    after.pass(20 * SECOND);
+    assert_eq!(after.live().len(), 1);
+    assert!(!it.jobs.contains_key(&JobName(after.live()[0].to_owned())));
 }

@@ -134,7 +134,8 @@ fn try_out(choice: &[String], limit: Option<Duration>, all: bool) -> anyhow::Res
     }
     let mut mutants = command(&tool, &tree, choice);
     mutants.args(["--in-place", "--no-shuffle", "--minimum-test-timeout", TEST_SECONDS_MIN, "--output"]);
-    mutants.arg(root().join("target/mutants")).envs(SIMULATION);
+    // Most tests fail here, and nobody reads where.
+    mutants.arg(root().join("target/mutants")).envs(SIMULATION).env("RUST_BACKTRACE", "0");
     if let Some(limit) = limit {
         // Every n-th of them, so that what there is no time for is spread over the whole change.
         let shards = (chosen.len() as u64 * SECONDS_EACH).div_ceil(limit.as_secs()).max(1);
