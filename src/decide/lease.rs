@@ -253,6 +253,8 @@ mod tests {
         run(&mut row, "a", &mut a, SECOND, SECOND + Duration::from_millis(50));
         let (term, until) = a.term().expect("it leads");
         assert_eq!(term, 1);
+        let next = a.deadline().expect("it renews");
+        assert_eq!(row.turn("a", &mut a, next), Some(Ask::Renew(1)), "without letting go in between");
         run(&mut row, "a", &mut a, SECOND, 20 * SECOND);
         assert!(a.term().expect("it still leads").1 > until + 15 * SECOND);
         assert!(row.0.renewals <= 20, "one statement a second: {}", row.0.renewals);
@@ -356,5 +358,11 @@ mod tests {
         b.answered(row.carry_out("b", &ask), 2 * SECOND);
         assert_eq!(row.turn("b", &mut b, 3 * SECOND), Some(Ask::Release(1)), "what came late is given back");
         assert!(b.has_ended());
+        let (mut row, mut c) = (Row::default(), lease("c", SECOND));
+        run(&mut row, "c", &mut c, SECOND, 2 * SECOND);
+        c.end(3 * SECOND);
+        assert_eq!(c.ask(3 * SECOND), Some(Ask::Release(1)));
+        c.answered(Answer::Unanswered, 4 * SECOND);
+        assert!(c.has_ended(), "the lease ends by itself");
     }
 }

@@ -186,6 +186,23 @@ mod tests {
     }
 
     #[test]
+    fn a_service_is_ordered_by_what_was_said_last_and_enabled_until_the_file_changes_its_mind() {
+        let last = Verb { verb: "disable".into(), who: "ann".into(), why: "deploy".into(), at: String::new() };
+        let (enabled, restart_before) = (Some((false, true)), 2);
+        let service =
+            ServiceSwitch { enabled, stopped: true, halted: true, starts: 3, restart_before, last: Some(last) };
+        let by_config = BTreeMap::from([("api".to_owned(), Switch { service, ..Switch::default() })]);
+        let switches = Switches { all: None, by_config };
+        let (desired, last) = switches.orders("api", true);
+        assert_eq!(desired, DesiredState { enabled: false, stopped: true, halted: true, starts: 3, restart_before });
+        assert_eq!(last.map(|verb| verb.who), Some("ann".into()));
+        assert!(!switches.orders("api", false).0.enabled, "the file says so itself");
+        let of_file = DesiredState { enabled: false, ..DesiredState::default() };
+        assert_eq!(switches.orders("other", false), (of_file, None));
+        assert_eq!(switches.orders("other", true), (DesiredState::default(), None));
+    }
+
+    #[test]
     fn what_the_file_has_overtaken_is_named() {
         let switches = of_mail(said(true, false));
         let queue = |paused| move |_: &str| Some((Kind::Queue, paused));

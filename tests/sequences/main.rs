@@ -10,7 +10,9 @@ mod objects;
 mod runs;
 mod script;
 mod service;
+mod service_health;
 mod service_keys;
+mod service_shown;
 mod services;
 
 use std::{
@@ -181,6 +183,18 @@ fn a_worker_that_succeeds_and_takes_nothing_backs_off_like_one_that_fails() {
     assert_eq!(marked, 2);
     let ends: Vec<Outcome> = script.ends.iter().map(|end| end.outcome).collect();
     assert_eq!(ends, [Outcome::Succeeded; 3], "each stays a success on record");
+}
+
+#[test]
+fn what_another_worker_took_before_is_no_excuse() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1, "waitTimeAfterSuccessfulRun": "1s"}));
+    assert_eq!(script.look(3, 0), 1);
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    assert_eq!(script.look(2, 0), 1, "it took one");
+    script.all(&ended(Outcome::Succeeded, Reason::Completed));
+    script.look(2, 0);
+    let marked = script.notes.iter().filter(|note| matches!(note, LogEntry::TookNothing(_))).count();
+    assert_eq!(marked, 1);
 }
 
 #[test]

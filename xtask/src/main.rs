@@ -41,7 +41,7 @@ enum Task {
     },
     /// Bring everything up, send messages, and show how they become Jobs.
     Demo(demo::Options),
-    /// Format, lints, tidiness, documents, unit tests, simulation, Postgres, and the real cluster.
+    /// Format, lints, tidiness, documents, unit tests, simulation, mutants, Postgres, and the real cluster.
     Test(test::Options),
     /// Measure on the test cluster, and print a table.
     Bench(bench::Options),

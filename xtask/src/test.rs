@@ -9,7 +9,7 @@ use crate::{
     build::{self, cargo},
     cluster,
     folders::{folder, root},
-    image, node,
+    image, mutants, node,
     plane::kubectl,
     processes::{dies_with_us, show},
     programs::need,
@@ -67,8 +67,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             state = Some(cluster::postgres_up(options.yes)?);
             tests(state.as_ref(), "postgres", &SIDE_BY_SIDE)
         })?;
-        eprintln!("\nnot run, as asked with --fast: the tests on the cluster (tests/e2e)");
+        eprintln!("\nnot run, as asked with --fast: the tests on the cluster (tests/e2e), and mutants");
     } else {
+        part("mutants of what was changed", &mut mutants::of_test_run)?;
         part("cluster", &mut || {
             state = Some(bring_up(options)?);
             Ok(())

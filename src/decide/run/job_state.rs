@@ -187,6 +187,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_live_look_has_found_is_missing_from_the_view() {
+        let mut sight = Sight::Awaited { since: SINCE };
+        sight.note_found();
+        assert_eq!(sight, Sight::Lost);
+        sight.note_shown();
+        sight.note_found();
+        assert_eq!(sight, Sight::InView);
+    }
+
+    #[test]
     fn only_a_view_that_showed_it_can_lose_it() {
         let mut sight = Sight::Awaited { since: SINCE };
         assert!(!sight.note_not_shown());

@@ -73,6 +73,7 @@ pub(super) struct Replica {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct ForceDelete {
+    /// When it is due; the first is at once.
     at: Duration,
     in_flight: bool,
     /// It was tried before, and the Job is still there.
@@ -117,8 +118,8 @@ impl KeepAlive {
     pub fn deadline(&self) -> Option<Duration> {
         let start =
             (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot)).min();
-        let health =
-            self.health.iter().filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
+        let watched = self.health.iter().filter(|_| !self.runs.stopping);
+        let health = watched.filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
         let force_deletes = self.force_deletes.values().filter(|it| !it.in_flight).map(|it| it.at).min();
         [self.runs.deadline(&self.policy.runs), start, health.min(), force_deletes, self.halt_at()]
             .into_iter()
@@ -197,7 +198,7 @@ impl KeepAlive {
                     let replica = self.replicas.entry(slot).or_default();
                     replica.started = replica.started.max(Some(starts));
                 }
-                if first && loaded.failed_in_a_row > 0 {
+                if first {
                     for slot in 0..self.policy.replicas {
                         self.replicas.entry(slot).or_default().steps = loaded.failed_in_a_row;
                     }
@@ -290,8 +291,10 @@ impl KeepAlive {
 
     /// How a run is to end that is to end; `None` where it is wanted.
     fn end_of(&self, run: &Run) -> Option<End> {
-        // Jobs of a queue that had this name run to completion; they are not stopped.
-        if run.last_seen.kind == Some(Kind::Queue) || run.is_ending() {
+        // Jobs of a queue that had this name run to completion; they are not stopped. Before a Job is seen its record
+        // tells, for that of a replica says how often its service had been started.
+        let of_queue = run.last_seen.kind.map_or(run.purpose.starts().is_none(), |kind| kind == Kind::Queue);
+        if of_queue || run.is_ending() {
             return None;
         }
         let ended = |reason| Some(End::new(Outcome::Stopped, reason));
@@ -334,11 +337,13 @@ impl KeepAlive {
 
     /// Replicas that run are looked after: ready, checked, or ended.
     fn watch_over(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
+        if self.runs.stopping {
+            return;
+        }
         for run in self.runs.by_name.values_mut().filter(|run| run.is_running() && !run.is_ending()) {
             let it = self.health.entry(run.name.clone()).or_insert_with(|| ReplicaHealth::begin(now));
             match it.watch(run, &self.policy, now) {
                 HealthAction::Nothing => {}
-                HealthAction::Check(effect) if self.runs.stopping => drop(effect),
                 HealthAction::Check(effect) => {
                     it.note_asked();
                     effects.push(effect);
@@ -416,8 +421,7 @@ impl KeepAlive {
             .filter(|run| self.halt_after(run).is_some_and(|at| at <= now))
             .map(|run| run.name.clone())
             .collect();
-        self.force_deletes
-            .extend(due.into_iter().map(|name| (name, ForceDelete { at: now, ..ForceDelete::default() })));
+        self.force_deletes.extend(due.into_iter().map(|name| (name, ForceDelete::default())));
         for (name, force_delete) in self.force_deletes.iter_mut().filter(|(_, it)| !it.in_flight && it.at <= now) {
             if let Some(uid) = self.runs.by_name.get(name).and_then(|run| run.uid.clone()) {
                 force_delete.in_flight = true;

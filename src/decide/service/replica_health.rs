@@ -23,7 +23,7 @@ pub struct ReplicaHealth {
     /// The next check, or the next look at whether it is ready.
     check_at: Duration,
     in_flight: bool,
-    /// What the last check that failed found.
+    /// What the last check that failed found; nothing since one has passed.
     problem: Option<Box<str>>,
     /// Which was that the pod is not ready.
     unready: bool,
@@ -57,7 +57,7 @@ impl ReplicaHealth {
 
     /// What its check found wrong last.
     pub fn problem(&self) -> Option<&str> {
-        self.problem.as_deref().filter(|_| self.failures > 0 || self.up_since.is_none())
+        self.problem.as_deref()
     }
 
     /// Its check waits for an answer.

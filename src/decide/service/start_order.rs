@@ -164,6 +164,13 @@ mod tests {
         assert_eq!((waits_for("a", &all).stop_after, waits_for("b", &all).stop_after), (None, None));
     }
 
+    /// A file with a circle is refused, but what is asked of a Peers never hangs.
+    #[test]
+    fn a_circle_has_an_end() {
+        let all = peers([("a", peer(1, &["b"])), ("b", peer(2, &["a"]))]);
+        assert_eq!((starts("a", &all), starts("b", &all)), (Some("b".into()), Some("a".into())));
+    }
+
     #[test]
     fn closures_are_in_order() {
         let all =

@@ -44,3 +44,15 @@ impl ServiceState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_one_word_everywhere() {
+        for state in SERVICE_STATES {
+            assert_eq!(serde_json::to_value(state).expect("a word"), state.as_str());
+        }
+    }
+}

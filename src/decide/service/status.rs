@@ -71,7 +71,7 @@ impl KeepAlive {
             waits.filter_map(|replica| replica.last.as_ref()).map(|(end, _)| sentence(end)).next()
         };
         let turn = || match (self.is_wanted(), &self.waits_for.start_after, &self.waits_for.stop_after) {
-            (true, Some(other), _) if self.up() < self.policy.replicas => Some(format!("waits for {other}")),
+            (true, Some(other), _) => Some(format!("waits for {other}")),
             (false, _, Some(other)) if !self.runs.by_name.is_empty() => Some(format!("stops after {other}")),
             _ => None,
         };
