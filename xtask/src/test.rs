@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     build::{self, cargo},
-    cluster,
+    chart, cluster,
     folders::{folder, root},
     image, node,
     plane::kubectl,
@@ -61,6 +61,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         show(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     part("unit tests and simulation", &mut units)?;
+    part("chart", &mut || chart::test(FEATURE))?;
     let mut state = None;
     if options.fast {
         part("Postgres", &mut || {
@@ -154,6 +155,7 @@ fn tests(state: Option<&State>, test: &str, how: &[&str]) -> anyhow::Result<()> 
     // A run that is killed takes its cases with it.
     let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
     command.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
+    command.env("JOB_CHIEF_TEST_HELM", chart::helm()?);
     command.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
     show(command.arg("--").args(how))
 }
