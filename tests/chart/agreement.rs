@@ -144,6 +144,20 @@ fn a_changed_jobs_json_leaves_the_pods_alone() {
     assert_ne!(template(&["--set", "settings.kubernetes.jobMaxAgeForDeletion=2h"]), template(&[]));
 }
 
+/// What docs/install.md has people write is enough, also with what it has them add.
+#[test]
+fn the_values_of_the_page_on_installing_render() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/install.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("values.yaml");
+    std::fs::write(&path, blocks.collect::<String>()).unwrap();
+    let found = objects(&["--values", path.to_str().unwrap()]);
+    let kinds =
+        ["Deployment", "Job", "Role", "Service"].map(|kind| found.iter().filter(|it| it["kind"] == kind).count());
+    assert_eq!(kinds, [1, 1, 1, 2]);
+}
+
 /// Neither a password nor a URL stands anywhere but in a Secret.
 #[test]
 fn what_is_secret_stands_in_secrets_alone() {

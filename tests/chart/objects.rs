@@ -80,6 +80,7 @@ fn no_object_names_a_namespace_and_no_pod_is_privileged() {
         assert!(!object["kind"].as_str().unwrap().starts_with("Cluster"), "{object}");
         let pod = &object["spec"]["template"]["spec"];
         if pod.is_object() {
+            assert_eq!(pod["enableServiceLinks"], false, "a Service called db would set DB_PORT");
             assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
             assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
             let limited = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});

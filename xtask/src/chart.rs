@@ -11,6 +11,7 @@ use crate::{
     processes::{show, succeed},
     programs::need,
     state::root,
+    test::FEATURE,
 };
 
 /// What to do with the chart.
@@ -18,6 +19,8 @@ use crate::{
 pub(crate) enum Action {
     /// Write what is made from it: the plain manifests, the kustomize base, the table of values in its README.
     Render,
+    /// Hold it to what is made from it, to Helm's own lints, and to its tests.
+    Test,
 }
 
 /// Helm as the Go module proxy has it.
@@ -45,11 +48,12 @@ const HELMS_OWN: [&str; 4] = ["# Source:", "helm.sh/chart:", "app.kubernetes.io/
 pub(crate) fn run(action: &Action) -> anyhow::Result<()> {
     match action {
         Action::Render => made()?.into_iter().try_for_each(|(path, text)| Ok(fs::write(root().join(path), text)?)),
+        Action::Test => test(),
     }
 }
 
 /// The part of the tests.
-pub(crate) fn test(feature: &str) -> anyhow::Result<()> {
+pub(crate) fn test() -> anyhow::Result<()> {
     let helm = helm()?;
     for (path, text) in made()? {
         let found = fs::read_to_string(root().join(path)).unwrap_or_default();
@@ -60,7 +64,7 @@ pub(crate) fn test(feature: &str) -> anyhow::Result<()> {
         succeed(Command::new(&helm).args(["lint", "--strict", CHART, "--values"]).arg(values).current_dir(root()))?;
     }
     let mut tests = cargo();
-    tests.args(["test", "--package", "job-chief", "--locked", "--features", feature, "--test", "chart"]);
+    tests.args(["test", "--package", "job-chief", "--locked", "--features", FEATURE, "--test", "chart"]);
     show(tests.env("JOB_CHIEF_TEST_HELM", helm))
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Options {
 }
 
 /// Turns the tests on that need servers. It is on for all tests, so that nothing is built twice.
-const FEATURE: &str = "job-chief/test-servers";
+pub(crate) const FEATURE: &str = "job-chief/test-servers";
 
 /// One part of the run, for the summary.
 struct Part {
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         show(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     part("unit tests and simulation", &mut units)?;
-    part("chart", &mut || chart::test(FEATURE))?;
+    part("chart", &mut || chart::test())?;
     let mut state = None;
     if options.fast {
         part("Postgres", &mut || {
