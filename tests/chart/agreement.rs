@@ -21,6 +21,12 @@ fn rules(values: &[&str]) -> Value {
 }
 
 #[test]
+fn the_chart_installs_the_program_of_its_version() {
+    let chart: Value = serde_yaml_ng::from_str(include_str!("../../deploy/helm/job-chief/Chart.yaml")).unwrap();
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
 fn the_role_is_what_the_program_says_it_needs() {
     let told = Command::new(env!("CARGO_BIN_EXE_job-chief")).arg("rbac").output().unwrap().stdout;
     let role: Value = serde_yaml_ng::from_slice(&told).unwrap();

@@ -59,6 +59,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
         let found = fs::read_to_string(root().join(path)).unwrap_or_default();
         ensure!(found == text, "{path} is not what the chart makes: run `cargo xtask chart render`");
     }
+    let [values, schema] = ["values.yaml", "values.schema.json"].map(|name| root().join(CHART).join(name));
+    describes(&serde_json::from_slice(&fs::read(schema)?)?, &fs::read_to_string(values)?)?;
     for values in VALUES {
         let values = root().join(CHART).join(values);
         succeed(Command::new(&helm).args(["lint", "--strict", CHART, "--values"]).arg(values).current_dir(root()))?;
@@ -151,6 +153,15 @@ fn table(values: &str) -> anyhow::Result<String> {
     Ok(format!("| value | default | meaning |\n|---|---|---|\n{}\n", rows.join("\n")))
 }
 
+/// The schema says of each value what values.yaml says, as editors show the one and people read the other.
+fn describes(schema: &serde_json::Value, values: &str) -> anyhow::Result<()> {
+    for (path, text) in comments(values) {
+        let found = path.split('.').fold(schema, |below, key| &below["properties"][key]);
+        ensure!(found["description"] == text, "values.schema.json does not describe {path} as values.yaml does");
+    }
+    Ok(())
+}
+
 /// The path of each value that has a comment, and the comment.
 fn comments(values: &str) -> Vec<(String, String)> {
     let (mut path, mut told, mut found) = (Vec::<&str>::new(), String::new(), vec![]);
@@ -201,6 +212,17 @@ mod tests {
     fn a_value_without_a_comment_is_refused() {
         let told = table(&format!("{VALUES}  d: 1\n")).expect_err("d has none").to_string();
         assert_eq!(told, "values.yaml says nothing of b.d");
+    }
+
+    #[test]
+    fn a_value_that_the_schema_describes_otherwise_is_refused() {
+        let mut schema = serde_json::json!({"properties": {
+            "a": {"description": "One, on two lines."}, "b": {"properties": {"c": {"description": "Two."}}},
+        }});
+        describes(&schema, VALUES).expect("it says the same");
+        schema["properties"]["b"]["properties"]["c"]["description"] = "Another.".into();
+        let told = describes(&schema, VALUES).expect_err("it does not").to_string();
+        assert_eq!(told, "values.schema.json does not describe b.c as values.yaml does");
     }
 
     #[test]
