@@ -7,7 +7,7 @@ use job_chief::{
     decide::{
         decision::{Decision, DecisionReason, Wish},
         outcome::JobName,
-        pod::manifest::{Instance, Template},
+        pod::{inputs::Instance, manifest::Template},
     },
 };
 use secrecy::ExposeSecret;

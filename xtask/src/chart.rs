@@ -7,11 +7,10 @@ use clap::Subcommand;
 use serde_yaml_ng::Value;
 
 use crate::{
-    build::{cargo, told},
+    build::{FEATURE, cargo, told},
+    folders::root,
     processes::{show, succeed},
     programs::need,
-    state::root,
-    test::FEATURE,
 };
 
 /// What to do with the chart.

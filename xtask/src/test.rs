@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::{
-    build::{self, cargo},
+    build::{self, FEATURE, cargo},
     chart, cluster,
     folders::{folder, root},
     image, node,
@@ -30,9 +30,6 @@ pub(crate) struct Options {
     #[arg(long)]
     no_real_node: bool,
 }
-
-/// Turns the tests on that need servers. It is on for all tests, so that nothing is built twice.
-pub(crate) const FEATURE: &str = "job-chief/test-servers";
 
 /// One part of the run, for the summary.
 struct Part {
