@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
 mod alone;
+mod chart;
 mod cut;
 mod database;
 mod ends;

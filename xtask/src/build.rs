@@ -18,6 +18,9 @@ use crate::{
 /// The version of the scale node, known to the Go module proxy.
 const KWOK: &str = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0";
 
+/// Turns the tests on that need servers. It is on for all tests, so that nothing is built twice.
+pub(crate) const FEATURE: &str = "job-chief/test-servers";
+
 /// Says what is being done, and how long it took.
 pub(crate) fn told<T>(what: &str, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let begun = Instant::now();

@@ -3,6 +3,7 @@
 mod bench;
 mod bosses;
 mod build;
+mod chart;
 mod cluster;
 mod demo;
 mod folders;
@@ -43,6 +44,11 @@ enum Task {
     Demo(demo::Options),
     /// Format, lints, tidiness, documents, unit tests, simulation, mutants, Postgres, and the real cluster.
     Test(test::Options),
+    /// What is made from the Helm chart.
+    Chart {
+        #[command(subcommand)]
+        action: chart::Action,
+    },
     /// Measure on the test cluster, and print a table.
     Bench(bench::Options),
     /// Mutate the pure core, and see whether a test notices.
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         Task::Cluster { action } => cluster::run(&action),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Chart { action } => chart::run(&action),
         Task::Bench(options) => bench::run(&options),
         Task::Mutants(options) => mutants::run(&options),
         Task::Tidy => tidy::run(),

@@ -6,8 +6,8 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::{
-    build::{self, cargo},
-    cluster,
+    build::{self, FEATURE, cargo},
+    chart, cluster,
     folders::{folder, root},
     image, mutants, node,
     plane::kubectl,
@@ -30,9 +30,6 @@ pub(crate) struct Options {
     #[arg(long)]
     no_real_node: bool,
 }
-
-/// Turns the tests on that need servers. It is on for all tests, so that nothing is built twice.
-const FEATURE: &str = "job-chief/test-servers";
 
 /// One part of the run, for the summary.
 struct Part {
@@ -61,6 +58,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         show(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     part("unit tests and simulation", &mut units)?;
+    part("chart", &mut || chart::test())?;
     let mut state = None;
     if options.fast {
         part("Postgres", &mut || {
@@ -147,6 +145,7 @@ fn tests(state: Option<&State>, test: &str, how: &[&str]) -> anyhow::Result<()> 
     // A run that is killed takes its cases with it.
     let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
     command.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
+    command.env("JOB_CHIEF_TEST_HELM", chart::helm()?);
     command.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
     show(command.arg("--").args(how))
 }
