@@ -1,4 +1,5 @@
-//! What people have said of JobConfigs: paused or not, and Jobs that they asked for by hand.
+//! What people have said of JobConfigs: of a queue that it is paused, and for how many Jobs they asked by hand; of a
+//! service that it is to be up or down, restarted, halted, enabled or disabled.
 
 use std::collections::BTreeMap;
 

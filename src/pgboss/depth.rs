@@ -84,7 +84,7 @@ impl DepthReader {
     }
 }
 
-/// The statement that looks at these queues, with its values; see [`statement`].
+/// The statement that looks at these queues, with its values. `by_key`: queues whose policy counts by key are counted so.
 pub fn question(shape: &Shape, asked: &[(Arc<str>, DepthRequest)], by_key: bool) -> Statement {
     let requests = asked.iter().map(|(_, request)| request);
     let number = |value: u128| i64::try_from(value).unwrap_or(i64::MAX);

@@ -19,10 +19,10 @@ pub const ANNOTATION_DECISION: &str = "job-chief/decision";
 /// The JobConfig, made a valid label value.
 pub const LABEL_NAME: &str = "job-chief/name";
 
-/// `queue`: the type of the JobConfig.
+/// `queue` or `service`: the type of the JobConfig.
 pub const LABEL_TYPE: &str = "job-chief/type";
 
-/// The hash of what the Job was rendered from.
+/// The generation of the Job: see [`crate::decide::pod::generation`].
 pub const LABEL_CONFIG_HASH: &str = "job-chief/config-hash";
 
 /// The original's label of the Instance; what the watches select by, together with [`LABEL_MANAGED_BY`].

@@ -1,8 +1,8 @@
 //! One run as a lifecycle keeps track of it: facts come in here, and the one request that is due goes out of `next_request.rs`.
 //!
-//! Four things are known of a run, each a state of its own: what Postgres has on record ([`Record`]), whether its Job
-//! exists ([`JobState`]) and whether the views show it ([`Sight`]), how far its pods have come ([`Progress`]), and how
-//! it comes to its end ([`Ending`]).
+//! Five things are known of a run, each a state of its own: what Postgres has on record (`Record`), whether its Job
+//! exists (`JobState`) and whether the views show it (`Sight`), how far its pods have come (`Progress`), and how it comes
+//! to its end (`Ending`).
 
 mod next_request;
 
