@@ -1,8 +1,8 @@
 //! What other tools were told, as entries of jobs.json and as settings, with a remark for all that has no counterpart
 //! or means something else here.
 //!
-//! Pure: files come in as bytes, and everything that is to be told goes out as a value. [`documents`] cuts files into
-//! documents, [`scaled_job`], [`job`] and [`original`] read one kind of document each, [`draft`] writes entries down.
+//! Pure: files come in as bytes, and everything that is to be told goes out as a value. `documents` cuts files into
+//! documents, `scaled_job`, `job` and `original` read one kind of document each, `draft` writes entries down.
 
 mod connection;
 
