@@ -1,6 +1,6 @@
-//! What the watches show of one JobConfig, whole: digests in, [`Observed`] out.
+//! What the watches show of one JobConfig, whole: digests in, `Observed` out.
 //!
-//! Level-triggered: an [`Observed`] is the whole set and never a change, so adoption, relists, missed
+//! Level-triggered: an `Observed` is the whole set and never a change, so adoption, relists, missed
 //! events and deletions by hand are all the ordinary path.
 
 use std::{collections::BTreeMap, time::Duration};

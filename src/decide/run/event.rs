@@ -1,6 +1,6 @@
 //! What the runs of a JobConfig ask of the store and the API server, and what they are answered.
 //!
-//! Events are facts, effects are wishes. Every effect is answered by exactly one event; [`RunEffect::WriteWishes`] by one
+//! Events are facts, effects are wishes. Every effect is answered by exactly one event; `RunEffect::WriteWishes` by one
 //! for each of its names.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
