@@ -52,10 +52,12 @@ impl Health {
             let before = parts.insert(part, Some(state.clone())).flatten();
             let changed = before.as_ref().is_none_or(|before| before.is_ok() != state.is_ok());
             match (&state, changed) {
-                (Ok(()), true) => tracing::info!(part = part.as_str(), "works"),
-                (Err(why), true) => tracing::warn!(part = part.as_str(), why, "does not work; trying again"),
+                (Ok(()), true) => tracing::info!(part = part.as_str(), "{} works", part.as_str()),
+                (Err(why), true) => {
+                    tracing::warn!(part = part.as_str(), why, "{} does not work; trying again", part.as_str());
+                }
                 (Err(why), false) if before.as_ref().is_some_and(|b| b.as_ref().err() != Some(why)) => {
-                    tracing::debug!(part = part.as_str(), why, "still does not work");
+                    tracing::debug!(part = part.as_str(), why, "{} still does not work", part.as_str());
                 }
                 _ => {}
             }

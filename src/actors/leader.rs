@@ -117,7 +117,7 @@ impl Leader {
     fn note_term(&mut self) {
         let Some((number, until)) = self.lease.term() else {
             if let Some((number, _)) = self.gate.take() {
-                tracing::info!(term = number, "leads no longer");
+                tracing::info!(term = number, "this process no longer leads");
             }
             return;
         };
@@ -127,7 +127,7 @@ impl Leader {
                 self.gate = Some((number, Gate::until(until, self.clock)));
                 // What was switched before this term must be known before anything is created in it.
                 self.switches_read = None;
-                tracing::info!(term = number, member = %self.me, "leads");
+                tracing::info!(term = number, member = %self.me, "this process leads");
             }
         }
     }

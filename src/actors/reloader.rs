@@ -99,7 +99,7 @@ impl Reloader {
                 let problem = with_causes(&error);
                 self.count("error", false);
                 if asked || self.problem.as_ref() != Some(&problem) {
-                    tracing::error!(problem, "the changed jobs.json is wrong; the last good one stays in force");
+                    tracing::error!(problem, "jobs.json is invalid; the last valid one stays in force");
                 }
                 self.problem = Some(problem);
             }
@@ -113,7 +113,7 @@ impl Reloader {
         if changes.by_name.is_empty() {
             if mended || asked {
                 self.count("ok", true);
-                tracing::info!("jobs.json is as it is in force");
+                tracing::info!("jobs.json was read again: nothing has changed");
             }
             return;
         }

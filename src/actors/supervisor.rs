@@ -186,7 +186,7 @@ impl Supervisor {
             self.switches = switches;
             self.announce();
             self.roster.borrow().values().for_each(|handle| self.give_orders(handle));
-            self.unsay_overtaken();
+            self.clear_superseded();
         }
         if term.as_ref().map(|term| term.number) == self.term.as_ref().map(|term| term.number) {
             return;
@@ -224,7 +224,7 @@ impl Supervisor {
         for (kind, name) in std::mem::take(&mut self.strangers) {
             self.drain(kind, &name).await;
         }
-        self.unsay_overtaken();
+        self.clear_superseded();
         let runs = self.shared.stored.runs.clone();
         self.unfinished = Some(Box::pin(async move {
             loop {
@@ -263,11 +263,11 @@ impl Supervisor {
                 None => self.forget(&name),
             }
         }
-        self.unsay_overtaken();
+        self.clear_superseded();
     }
 
-    /// Where jobs.json says another thing than it did when a person said theirs, that is over, also if it changes back.
-    fn unsay_overtaken(&self) {
+    /// What a person said lapses once jobs.json says something else than it did then, even if it later changes back.
+    fn clear_superseded(&self) {
         if self.term.is_none() {
             return;
         }
@@ -416,7 +416,10 @@ impl Supervisor {
             return;
         }
         match kind {
-            Kind::Queue => tracing::info!(job_config = name, "has left jobs.json; what lives of it is seen to its end"),
+            Kind::Queue => tracing::info!(
+                job_config = name,
+                "removed from jobs.json: its Jobs run to their end, and none is created"
+            ),
             Kind::Service => tracing::info!(service = name, "has left jobs.json and is stopped"),
         }
         self.enlist(Entry::left(kind, name), true).await;

@@ -24,7 +24,7 @@ pub enum AskError {
     #[error("--url {0} is not of the form http://HOST:PORT")]
     Url(String),
     /// The token can't stand in a header.
-    #[error("the token holds characters that no token has")]
+    #[error("the token contains characters that a header may not have")]
     Request(#[source] axum::http::Error),
     /// Nobody listens there, or not for long.
     #[error("job-chief at {url} does not answer; is it running, and is --url right?")]

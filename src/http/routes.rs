@@ -167,11 +167,7 @@ async fn members(State(state): State<AppState>) -> Response {
 fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let Told::Queue(told) = &handle.told else { return None };
     let now = state.shared.clock.now();
-    // Who does not lead tells what the watches show.
-    let status = match (state.leads(), &handle.views.borrow().observed) {
-        (false, Some(observed)) => Status::of_view(observed),
-        _ => told.borrow().clone(),
-    };
+    let status = state.shown(handle, told, Status::of_view);
     let Orders { entry, left, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
     let config = entry.queue()?;
     Some(JobView {

@@ -67,13 +67,23 @@ struct ServiceView {
 
 /// All routes.
 pub(super) fn router() -> Router<AppState> {
-    let verbs = ServiceVerb::ALL.into_iter().fold(Router::new(), |router, verb| {
-        let route =
-            post(async move |state, whom, headers, body| answered(tell(state, whom, headers, body, verb).await));
-        let word = verb.as_str();
-        router.route(&format!("/services/{{name}}/{word}"), route.clone()).route(&format!("/{word}"), route)
-    });
-    verbs.route("/services", get(services)).route("/services/{name}", get(service))
+    let tells =
+        |verb| post(async move |state, whom, headers, body| answered(tell(state, whom, headers, body, verb).await));
+    Router::new()
+        .route("/services", get(services))
+        .route("/services/{name}", get(service))
+        .route("/start", tells(ServiceVerb::Start))
+        .route("/services/{name}/start", tells(ServiceVerb::Start))
+        .route("/stop", tells(ServiceVerb::Stop))
+        .route("/services/{name}/stop", tells(ServiceVerb::Stop))
+        .route("/restart", tells(ServiceVerb::Restart))
+        .route("/services/{name}/restart", tells(ServiceVerb::Restart))
+        .route("/halt", tells(ServiceVerb::Halt))
+        .route("/services/{name}/halt", tells(ServiceVerb::Halt))
+        .route("/enable", tells(ServiceVerb::Enable))
+        .route("/services/{name}/enable", tells(ServiceVerb::Enable))
+        .route("/disable", tells(ServiceVerb::Disable))
+        .route("/services/{name}/disable", tells(ServiceVerb::Disable))
 }
 
 async fn services(State(state): State<AppState>) -> Response {
@@ -97,14 +107,10 @@ fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let Orders { entry, left, ordered: Ordered { orders, last }, .. } = handle.orders.borrow().clone();
     let config = entry.service()?;
     let leads = state.leads();
-    // Who does not lead tells what the watches show.
-    let status = match (leads, &handle.views.borrow().observed) {
-        (false, Some(observed)) => ServiceStatus {
-            wanted: orders.enabled && !orders.stopped,
-            ..ServiceStatus::of_view(observed, config.replicas)
-        },
-        _ => told.borrow().clone(),
-    };
+    let status = state.shown(handle, told, |observed| ServiceStatus {
+        wanted: orders.enabled && !orders.stopped,
+        ..ServiceStatus::of_view(observed, config.replicas)
+    });
     let now = state.shared.clock.now();
     Some(ServiceView {
         name: config.name.clone(),
@@ -167,7 +173,7 @@ async fn tell(
         names.iter().filter_map(|name| Some((name.clone(), configs.get(name)?.file_enabled))).collect();
     let stored = &state.shared.stored.switches;
     stored.tell_services(&told, verb, (&who, &why)).await.map_err(|error| unwritten(&error))?;
-    tracing::info!(services = ?names, who, why, "somebody said {}", verb.as_str());
+    tracing::info!(services = ?names, who, why, "service {} requested", verb.as_str());
     state.shared.hints.own().notify_one();
     Ok((StatusCode::OK, json!({ "verb": verb.as_str(), "services": names })))
 }

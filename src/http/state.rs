@@ -14,6 +14,7 @@ use crate::{
         supervisor::{Handle, Roster},
     },
     config::{entry::Kind, problems::nearest},
+    decide::pod::observation::Observed,
     http::{refusal::Refused, token::Tokens},
     telemetry::with_causes,
 };
@@ -42,6 +43,14 @@ impl AppState {
     /// This process leads.
     pub fn leads(&self) -> bool {
         self.standing.borrow().term.is_some()
+    }
+
+    /// How a JobConfig stands: as its actor says, or, where another process leads, as the watches show.
+    pub fn shown<T: Clone>(&self, handle: &Handle, told: &watch::Sender<T>, of_view: impl FnOnce(&Observed) -> T) -> T {
+        match &handle.views.borrow().observed {
+            Some(observed) if !self.leads() => of_view(observed),
+            _ => told.borrow().clone(),
+        }
     }
 
     /// Where to find a JobConfig of a type.

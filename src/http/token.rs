@@ -34,7 +34,7 @@ impl Tokens {
         let digest = Sha256::digest(token);
         match known.lines().map(str::trim).any(|line| !line.is_empty() && Sha256::digest(line) == digest) {
             true => Ok(()),
-            false => Err((StatusCode::UNAUTHORIZED, "the token is none of server.tokenFile".into())),
+            false => Err((StatusCode::UNAUTHORIZED, "this token is not listed in server.tokenFile".into())),
         }
     }
 }

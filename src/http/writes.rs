@@ -6,7 +6,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
-    routing::{MethodRouter, post},
+    routing::post,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,11 +49,13 @@ pub fn router() -> Router<AppState> {
         post(async move |state, whom, headers, body| answered(pause(state, whom, headers, body, paused).await))
     };
     let runs = || post(async |state, whom, headers, body| answered(run(state, whom, headers, body).await));
-    let both = |router: Router<AppState>, action, route: MethodRouter<AppState>| {
-        router.route(&format!("/{action}"), route.clone()).route(&format!("/jobs/{{name}}/{action}"), route)
-    };
-    let routes = [("pause", pauses(true)), ("resume", pauses(false)), ("run", runs())];
-    routes.into_iter().fold(Router::new(), |router, (action, route)| both(router, action, route))
+    Router::new()
+        .route("/pause", pauses(true))
+        .route("/jobs/{name}/pause", pauses(true))
+        .route("/resume", pauses(false))
+        .route("/jobs/{name}/resume", pauses(false))
+        .route("/run", runs())
+        .route("/jobs/{name}/run", runs())
 }
 
 async fn pause(

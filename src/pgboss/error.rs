@@ -31,7 +31,7 @@ pub enum QueueError {
     #[error("nobody reads pg-boss's table any more")]
     ReaderGone,
     /// Something else than pg-boss.
-    #[error("the table \"{schema}\".job is none of pg-boss 7 to 12: is db.schema right?")]
+    #[error("the table \"{schema}\".job does not match the tables of pg-boss 7 to 12: check db.schema")]
     UnknownShape {
         /// The schema that was looked in.
         schema: String,

@@ -55,9 +55,6 @@ pub enum ServiceVerb {
 }
 
 impl ServiceVerb {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Start, Self::Stop, Self::Restart, Self::Halt, Self::Enable, Self::Disable];
-
     /// The word in the API and of the command.
     pub fn as_str(self) -> &'static str {
         match self {

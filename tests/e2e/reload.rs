@@ -69,7 +69,7 @@ async fn each_entry_is_started_changed_drained_or_left_alone() {
     metric(&stage, "job_chief_config_last_reload_successful 0").await;
     assert_eq!(stage.get("/readiness").await.unwrap().0, 200, "the last good one is in force");
     let log = stage.log();
-    assert!(log.contains("did you mean") && log.contains("the last good one stays in force"), "{log}");
+    assert!(log.contains("did you mean") && log.contains("the last valid one stays in force"), "{log}");
     stage.send("same", 1).await;
     stage.running(6).await;
 

@@ -90,7 +90,7 @@ async fn a_leader_that_was_frozen_for_a_minute_comes_back_and_changes_nothing() 
     })
     .await;
     goes_on(&second).await;
-    assert!(first.log().contains("leads no longer"), "{}", first.log());
+    assert!(first.log().contains("no longer leads"), "{}", first.log());
     assert_eq!(first.get("/readiness").await.unwrap().0, 200);
     assert_eq!(second.count("select term from chief.leadership").await, 2);
 }
