@@ -10,6 +10,6 @@ pub mod probe;
 
 pub mod reflect;
 
-pub mod lean;
+pub mod partial;
 
 pub mod index;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 /// What readiness stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Part {
+pub enum Component {
     /// Our own tables: reached, and of the right version.
     Schema,
     /// pg-boss's tables: reached and readable.
@@ -17,7 +17,7 @@ pub enum Part {
     Kubernetes,
 }
 
-impl Part {
+impl Component {
     fn as_str(self) -> &'static str {
         match self {
             Self::Schema => "schema",
@@ -27,37 +27,42 @@ impl Part {
     }
 }
 
-/// A part works, or why it does not.
+/// A component works, or why it does not.
 type State = Result<(), String>;
 
-/// The state of all parts. Clones share it.
+/// The state of all components. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// `None` before a part was tried.
-    parts: Arc<watch::Sender<BTreeMap<Part, Option<State>>>>,
+    /// `None` before a component was tried.
+    components: Arc<watch::Sender<BTreeMap<Component, Option<State>>>>,
     view_age: Arc<watch::Sender<Duration>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        let waiting = [Part::Schema, Part::Queue, Part::Kubernetes].map(|part| (part, None));
-        Self { parts: Arc::new(watch::Sender::new(waiting.into())), view_age: Arc::default() }
+        let waiting = [Component::Schema, Component::Queue, Component::Kubernetes].map(|component| (component, None));
+        Self { components: Arc::new(watch::Sender::new(waiting.into())), view_age: Arc::default() }
     }
 }
 
 impl Health {
-    /// A part works, or does not. Logged when that changes.
-    pub fn set(&self, part: Part, state: State) {
-        self.parts.send_if_modified(|parts| {
-            let before = parts.insert(part, Some(state.clone())).flatten();
+    /// A component works, or does not. Logged when that changes.
+    pub fn set(&self, component: Component, state: State) {
+        self.components.send_if_modified(|components| {
+            let before = components.insert(component, Some(state.clone())).flatten();
             let changed = before.as_ref().is_none_or(|before| before.is_ok() != state.is_ok());
             match (&state, changed) {
-                (Ok(()), true) => tracing::info!(part = part.as_str(), "{} works", part.as_str()),
+                (Ok(()), true) => tracing::info!(component = component.as_str(), "{} works", component.as_str()),
                 (Err(why), true) => {
-                    tracing::warn!(part = part.as_str(), why, "{} does not work; trying again", part.as_str());
+                    tracing::warn!(
+                        component = component.as_str(),
+                        why,
+                        "{} does not work; trying again",
+                        component.as_str()
+                    );
                 }
                 (Err(why), false) if before.as_ref().is_some_and(|b| b.as_ref().err() != Some(why)) => {
-                    tracing::debug!(part = part.as_str(), why, "{} still does not work", part.as_str());
+                    tracing::debug!(component = component.as_str(), why, "{} still does not work", component.as_str());
                 }
                 _ => {}
             }
@@ -75,9 +80,9 @@ impl Health {
         *self.view_age.borrow()
     }
 
-    /// The parts with what is wrong with them; all `Ok` is ready.
-    pub fn parts(&self) -> BTreeMap<Part, State> {
+    /// The components with what is wrong with them; all `Ok` is ready.
+    pub fn components(&self) -> BTreeMap<Component, State> {
         let told = |state: &Option<_>| state.clone().unwrap_or_else(|| Err("not reached yet".to_owned()));
-        self.parts.borrow().iter().map(|(part, state)| (*part, told(state))).collect()
+        self.components.borrow().iter().map(|(component, state)| (*component, told(state))).collect()
     }
 }

@@ -3,7 +3,7 @@
 use job_chief::{
     cluster::{
         index::Index,
-        lean::{LeanJob, LeanPod},
+        partial::{PartialJob, PartialPod},
         reflect::Change,
     },
     decide::pod::digest::{JobDigest, PodDigest},
@@ -37,8 +37,8 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
         let mut index = Index::default();
         for number in 0..JOBS {
             let (job, pod) = (renamed(&job, number), renamed(&pod, number));
-            let job: LeanJob = serde_json::from_value(job).unwrap();
-            let pod: LeanPod = serde_json::from_value(pod).unwrap();
+            let job: PartialJob = serde_json::from_value(job).unwrap();
+            let pod: PartialPod = serde_json::from_value(pod).unwrap();
             index.change_jobs(Change::Apply(JobDigest::of(&job.0).unwrap()));
             index.change_pods(Change::Apply(PodDigest::of(&pod.0).unwrap()));
         }

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::{
     clock::sleep,
     decide::backoff::doubled,
-    health::{Health, Part},
+    health::{Component, Health},
     store::{
         error::StoreError,
         migrate::{SchemaError, migrate},
@@ -38,14 +38,14 @@ pub async fn wait_for_schema(pool: &PgPool, schema: &str, health: &Health) -> Re
     loop {
         let why = match tokio::time::timeout(MIGRATE_TIMEOUT, try_migrate(pool, schema)).await {
             Ok(Ok(())) => {
-                health.set(Part::Schema, Ok(()));
+                health.set(Component::Schema, Ok(()));
                 return Ok(());
             }
             Ok(Err(error @ SchemaError::Newer { .. })) => return Err(error),
             Ok(Err(error)) => with_causes(&error),
             Err(_) => format!("no answer within {MIGRATE_TIMEOUT:?}"),
         };
-        health.set(Part::Schema, Err(why));
+        health.set(Component::Schema, Err(why));
         sleep(doubled(WAIT_MIN, WAIT_MAX, tries)).await;
         tries += 1;
     }

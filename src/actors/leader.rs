@@ -12,7 +12,7 @@ use crate::{
         switches::Switches,
     },
     fence::{Fence, Gate},
-    health::{Health, Part},
+    health::{Component, Health},
     metrics::Metrics,
     store::{leadership::Leadership, stored::Stored},
     telemetry::with_causes,
@@ -99,14 +99,14 @@ impl Leader {
         let now = self.clock.now();
         match result {
             Ok(told) => {
-                self.health.set(Part::Schema, Ok(()));
+                self.health.set(Component::Schema, Ok(()));
                 self.metrics.queues.gauges.note_heard(now);
                 self.lease.answered(told.answer, now);
                 self.note_term();
                 self.read_switches(told.switched).await;
             }
             Err(error) => {
-                self.health.set(Part::Schema, Err(with_causes(&error)));
+                self.health.set(Component::Schema, Err(with_causes(&error)));
                 self.lease.answered(Answer::Unanswered, now);
             }
         }
@@ -141,7 +141,7 @@ impl Leader {
                 self.switches_read = Some(switched);
                 self.told.send_modify(|standing| standing.switches = Some(Arc::new(switches)));
             }
-            Err(error) => self.health.set(Part::Schema, Err(with_causes(&error))),
+            Err(error) => self.health.set(Component::Schema, Err(with_causes(&error))),
         }
     }
 

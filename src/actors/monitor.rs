@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     actors::supervisor::Roster,
     clock::{Clock, sleep},
-    health::{Health, Part},
+    health::{Component, Health},
     metrics::Metrics,
     pgboss::{
         depth::DepthReader,
@@ -55,12 +55,12 @@ impl Monitor {
             let queues: Vec<String> = configs.iter().map(|(_, queue)| queue.clone()).collect();
             let wait = match totals(&self.depth, &self.pool, &queues).await {
                 Ok(totals) => {
-                    self.health.set(Part::Queue, Ok(()));
+                    self.health.set(Component::Queue, Ok(()));
                     self.publish(&configs, totals);
                     self.interval
                 }
                 Err(error) => {
-                    self.health.set(Part::Queue, Err(with_causes(&error)));
+                    self.health.set(Component::Queue, Err(with_causes(&error)));
                     self.interval.min(RETRY)
                 }
             };

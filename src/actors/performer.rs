@@ -19,7 +19,7 @@ use crate::{
         run::event::{CreateAnswer, Ended, RunEffect, RunEvent},
         service::start_order::Peers,
     },
-    health::{Health, Part},
+    health::{Component, Health},
     metrics::Metrics,
     pgboss::{listen::Hints, looks::Looks},
     store::{
@@ -140,11 +140,11 @@ impl RunPerformer {
     pub fn stored<T>(&self, result: Result<T, impl std::error::Error>) -> Option<T> {
         match result {
             Ok(value) => {
-                self.shared.health.set(Part::Schema, Ok(()));
+                self.shared.health.set(Component::Schema, Ok(()));
                 Some(value)
             }
             Err(error) => {
-                self.shared.health.set(Part::Schema, Err(crate::telemetry::with_causes(&error)));
+                self.shared.health.set(Component::Schema, Err(crate::telemetry::with_causes(&error)));
                 None
             }
         }

@@ -32,7 +32,7 @@ use crate::{
         run::event::RunEvent,
         service::start_order::{Peers, missing},
     },
-    health::Part,
+    health::Component,
     store::rows::NoteRow,
 };
 
@@ -230,7 +230,7 @@ impl QueuePerformer {
         metrics.queues.reads.with_label_values(&[if result.is_ok() { "ok" } else { "error" }]).inc();
         match result {
             Ok(look) => {
-                health.set(Part::Queue, Ok(()));
+                health.set(Component::Queue, Ok(()));
                 if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
                     warn!("pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)");
                 }
@@ -238,7 +238,7 @@ impl QueuePerformer {
                 Some(look)
             }
             Err(error) => {
-                health.set(Part::Queue, Err(crate::telemetry::with_causes(&error)));
+                health.set(Component::Queue, Err(crate::telemetry::with_causes(&error)));
                 None
             }
         }

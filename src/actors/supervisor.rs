@@ -54,21 +54,21 @@ pub struct Handle {
     /// What its actor is to do.
     pub orders: watch::Sender<Orders>,
     /// Its state, as its actor tells it; as new while there is none.
-    pub told: Told,
+    pub status: StatusChannel,
     /// What the watches show of it.
     pub views: watch::Receiver<View>,
 }
 
 /// The state of a JobConfig, as its actor tells it.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum StatusChannel {
     /// Of a queue.
     Queue(watch::Sender<Status>),
     /// Of a service.
     Service(watch::Sender<ServiceStatus>),
 }
 
-impl Told {
+impl StatusChannel {
     fn new(kind: Kind) -> Self {
         match kind {
             Kind::Queue => Self::Queue(watch::Sender::default()),
@@ -207,7 +207,7 @@ impl Supervisor {
         self.shared.peers.send_replace(Arc::default());
         let mut left = vec![];
         for (name, handle) in &**self.roster.borrow() {
-            handle.told.reset();
+            handle.status.reset();
             self.forget_metrics(&handle.entry());
             let orders = handle.orders.borrow();
             left.extend(orders.left.then(|| (orders.entry.kind(), name.clone())));
@@ -249,7 +249,7 @@ impl Supervisor {
             match handle {
                 Some(handle) => self.take_entry(&handle, entry),
                 None => {
-                    self.enlist(entry.clone(), false).await;
+                    self.register(entry.clone(), false).await;
                     self.start(entry.name());
                 }
             }
@@ -350,16 +350,16 @@ impl Supervisor {
     }
 
     /// A place in the roster, and its views.
-    async fn enlist(&mut self, entry: Entry, left: bool) {
+    async fn register(&mut self, entry: Entry, left: bool) {
         let name = entry.name().to_owned();
         let (shown, views) = watch::channel(View::default());
-        let told = Told::new(entry.kind());
+        let status = StatusChannel::new(entry.kind());
         let (switched, ordered) = (self.switched(&entry), self.ordered(&entry));
         let orders = watch::Sender::new(Orders { entry, left, switched, ordered });
         if self.followed.subscribing.subscriptions.send((name.clone(), shown)).await.is_err() {
             tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
         }
-        let handle = Handle { orders, told, views };
+        let handle = Handle { orders, status, views };
         self.roster.send_modify(|roster| {
             Arc::make_mut(roster).insert(name, handle);
         });
@@ -382,11 +382,11 @@ impl Supervisor {
     fn start(&mut self, name: &str) {
         let (Some(term), Some(handle)) = (self.term.clone(), self.roster.borrow().get(name).cloned()) else { return };
         let (orders, views, shutdown) = (handle.orders.subscribe(), handle.views.clone(), self.shutdown.clone());
-        let actor = match (handle.entry(), handle.told) {
-            (Entry::Queue(queue), Told::Queue(status)) => {
+        let actor = match (handle.entry(), handle.status) {
+            (Entry::Queue(queue), StatusChannel::Queue(status)) => {
                 Spawner::new(&self.shared, term, (queue, orders, views), status, shutdown, draw_seed()).run().boxed()
             }
-            (Entry::Service(service), Told::Service(status)) => {
+            (Entry::Service(service), StatusChannel::Service(status)) => {
                 Keeper::new(&self.shared, term, (service, orders, views), status, shutdown, draw_seed()).run().boxed()
             }
             _ => unreachable!("a handle is of one type"),
@@ -422,7 +422,7 @@ impl Supervisor {
             ),
             Kind::Service => tracing::info!(service = name, "has left jobs.json and is stopped"),
         }
-        self.enlist(Entry::left(kind, name), true).await;
+        self.register(Entry::left(kind, name), true).await;
         self.start(name);
     }
 
@@ -446,7 +446,7 @@ impl Supervisor {
         tracing::info!(job_config = name, "nothing is left of it");
         let again = self.followed.jobs.borrow().iter().find(|entry| entry.name() == name).cloned();
         if let Some(entry) = again {
-            self.enlist(entry, false).await;
+            self.register(entry, false).await;
             self.announce();
             self.start(&name);
         }

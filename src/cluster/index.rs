@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::{Clock, sleep_until},
     cluster::{
-        lean::{LeanJob, LeanPod},
+        partial::{PartialJob, PartialPod},
         reflect::{Change, reflect},
     },
     config::entry::Kind,
@@ -24,7 +24,7 @@ use crate::{
             observation::{Observed, observe},
         },
     },
-    health::{Health, Part},
+    health::{Component, Health},
     metrics::Metrics,
 };
 
@@ -222,8 +222,8 @@ impl Watcher {
     ) -> Self {
         let (jobs_sender, jobs) = mpsc::channel(CHANGES_MAX);
         let (pods_sender, pods) = mpsc::channel(CHANGES_MAX);
-        let job_api: Api<LeanJob> = Api::namespaced(client.clone(), namespace);
-        let pod_api: Api<LeanPod> = Api::namespaced(client.clone(), namespace);
+        let job_api: Api<PartialJob> = Api::namespaced(client.clone(), namespace);
+        let pod_api: Api<PartialPod> = Api::namespaced(client.clone(), namespace);
         tasks.spawn(reflect(job_api, selector.to_owned(), |lean| JobDigest::of(&lean.0), jobs_sender));
         tasks.spawn(reflect(pod_api, selector.to_owned(), |lean| PodDigest::of(&lean.0), pods_sender));
         let now = clock.now();
@@ -318,9 +318,9 @@ impl Watcher {
         match change {
             Change::Restarted(Some(why)) => {
                 self.metrics.process.watch_restarts.inc();
-                self.health.set(Part::Kubernetes, Err(format!("the watch ended: {why}")));
+                self.health.set(Component::Kubernetes, Err(format!("the watch ended: {why}")));
             }
-            Change::Replace(_) => self.health.set(Part::Kubernetes, Ok(())),
+            Change::Replace(_) => self.health.set(Component::Kubernetes, Ok(())),
             _ => {}
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
-    cluster::lean::LeanJob,
+    cluster::partial::PartialJob,
     decide::{
         outcome::{JobName, shorten},
         pod::{
@@ -95,7 +95,7 @@ impl Requests {
     /// Asks for a Job. "Already exists" is success where the Job is ours.
     pub async fn create(&self, job: &Job) -> CreateAnswer {
         match self.fenced("create", self.post(job)).await {
-            Ok(LeanJob(job)) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
+            Ok(PartialJob(job)) => CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() },
             Err(Refusal::Final { code: 409, .. }) => self.existing(job).await,
             Err(Refusal::Final { message, .. }) => CreateAnswer::Refused { message },
             Err(Refusal::Later { retry_after }) => CreateAnswer::Unanswered { retry_after },
@@ -177,7 +177,7 @@ impl Requests {
     }
 
     /// The answer is the whole Job, of which nobody needs more than the uid.
-    async fn post(&self, job: &Job) -> kube::Result<LeanJob> {
+    async fn post(&self, job: &Job) -> kube::Result<PartialJob> {
         let body = serde_json::to_vec(job).map_err(kube::Error::SerdeError)?;
         let request = self.requesting().create(&PostParams::default(), body);
         self.cluster.client.request(self.carrying_the_fence(request)?).await

@@ -19,7 +19,7 @@ pub const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// A start timeout below this would delete Jobs before a healthy cluster has started them.
 pub const START_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
-/// The longest duration of any key; beyond it a number is a slip of the hand.
+/// The longest duration of any key; a longer one is almost certainly a typing error.
 pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Label keys that are ours: a template may not change what the watches select by.

@@ -76,7 +76,7 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// A pod started: the start classes are mended, failed runs are not.
+    /// A started pod clears start failures, but not the count of failed runs.
     pub fn note_started(&mut self) {
         if matches!(self.active, Some((Cause::Start, _))) {
             *self = Self::after_restart(self.failed_in_a_row);

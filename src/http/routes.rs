@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     actors::{
         orders::{Orders, Switched},
-        supervisor::{Handle, Told},
+        supervisor::{Handle, StatusChannel},
     },
     cluster::index::STUCK_AFTER,
     config::entry::Kind,
@@ -109,16 +109,16 @@ async fn liveness(State(state): State<AppState>) -> Response {
 
 /// 200 when every part works; else 503, and which does not.
 async fn readiness(State(state): State<AppState>) -> Response {
-    let parts = state.shared.health.parts();
-    let code = if parts.values().all(Result::is_ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let told: serde_json::Map<String, serde_json::Value> = parts
+    let components = state.shared.health.components();
+    let code = if components.values().all(Result::is_ok) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let page: serde_json::Map<String, serde_json::Value> = components
         .into_iter()
-        .map(|(part, state)| {
-            let name = json!(part).as_str().unwrap_or_default().to_owned();
+        .map(|(component, state)| {
+            let name = json!(component).as_str().unwrap_or_default().to_owned();
             (name, state.map_or_else(|why| json!(why), |()| json!("ok")))
         })
         .collect();
-    (code, Json(told)).into_response()
+    (code, Json(page)).into_response()
 }
 
 /// The original's shape: per queue the messages of each state.
@@ -133,41 +133,41 @@ async fn jobs(State(state): State<AppState>) -> Response {
 }
 
 async fn job(State(state): State<AppState>, Path(name): Path<String>) -> Response {
-    answered(details(&state, &name).await.map(|told| (StatusCode::OK, told)))
+    answered(details(&state, &name).await.map(|page| (StatusCode::OK, page)))
 }
 
 /// The last decisions and ends, a readable line each.
 async fn why(State(state): State<AppState>, Path(name): Path<String>) -> Response {
-    let lines = |told| (StatusCode::OK, json!({ "name": name, "lines": tables::why(&told) }));
+    let lines = |page| (StatusCode::OK, json!({ "name": name, "lines": tables::why(&page) }));
     answered(details(&state, &name).await.map(lines))
 }
 
 /// Everything that is known of one JobConfig.
 async fn details(state: &AppState, name: &str) -> Result<Value, Refused> {
-    let mut told = json!(view(&state.handle(Kind::Queue, name)?, state));
-    state.add_runs(&mut told, name).await;
+    let mut page = json!(view(&state.handle(Kind::Queue, name)?, state));
+    state.add_runs(&mut page, name).await;
     match state.shared.stored.decisions.recent(name, DECISIONS_SHOWN).await {
-        Ok(decisions) => told["decisions"] = json!(decisions),
-        Err(error) => told["runsError"] = json!(with_causes(&error)),
+        Ok(decisions) => page["decisions"] = json!(decisions),
+        Err(error) => page["runsError"] = json!(with_causes(&error)),
     }
-    Ok(told)
+    Ok(page)
 }
 
 /// The processes of this Instance, and which of them answers.
 async fn members(State(state): State<AppState>) -> Response {
-    let mut told = json!({ "me": &*state.me, "leads": state.leads() });
+    let mut page = json!({ "me": &*state.me, "leads": state.leads() });
     match state.shared.stored.leadership.members().await {
-        Ok(members) => told["members"] = json!(members),
-        Err(error) => told["membersError"] = json!(with_causes(&error)),
+        Ok(members) => page["members"] = json!(members),
+        Err(error) => page["membersError"] = json!(with_causes(&error)),
     }
-    Json(told).into_response()
+    Json(page).into_response()
 }
 
 /// A queue as it is shown; nothing of a service.
 fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
-    let Told::Queue(told) = &handle.told else { return None };
+    let StatusChannel::Queue(channel) = &handle.status else { return None };
     let now = state.shared.clock.now();
-    let status = state.shown(handle, told, Status::of_view);
+    let status = state.shown(handle, channel, Status::of_view);
     let Orders { entry, left, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
     let config = entry.queue()?;
     Some(JobView {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     actors::{
         orders::{Ordered, Orders},
-        supervisor::{Handle, Told},
+        supervisor::{Handle, StatusChannel},
     },
     config::entry::Kind,
     decide::{
@@ -95,19 +95,19 @@ async fn services(State(state): State<AppState>) -> Response {
 
 async fn service(State(state): State<AppState>, Path(name): Path<String>) -> Response {
     let details = async {
-        let mut told = json!(view(&state.handle(Kind::Service, &name)?, &state));
-        state.add_runs(&mut told, &name).await;
-        Ok((StatusCode::OK, told))
+        let mut page = json!(view(&state.handle(Kind::Service, &name)?, &state));
+        state.add_runs(&mut page, &name).await;
+        Ok((StatusCode::OK, page))
     };
     answered(details.await)
 }
 
 fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
-    let Told::Service(told) = &handle.told else { return None };
+    let StatusChannel::Service(channel) = &handle.status else { return None };
     let Orders { entry, left, ordered: Ordered { orders, last }, .. } = handle.orders.borrow().clone();
     let config = entry.service()?;
     let leads = state.leads();
-    let status = state.shown(handle, told, |observed| ServiceStatus {
+    let status = state.shown(handle, channel, |observed| ServiceStatus {
         wanted: orders.enabled && !orders.stopped,
         ..ServiceStatus::of_view(observed, config.replicas)
     });
@@ -169,10 +169,10 @@ async fn tell(
             }
         }
     }
-    let told: Vec<(String, bool)> =
+    let page: Vec<(String, bool)> =
         names.iter().filter_map(|name| Some((name.clone(), configs.get(name)?.file_enabled))).collect();
     let stored = &state.shared.stored.switches;
-    stored.tell_services(&told, verb, (&who, &why)).await.map_err(|error| unwritten(&error))?;
+    stored.tell_services(&page, verb, (&who, &why)).await.map_err(|error| unwritten(&error))?;
     tracing::info!(services = ?names, who, why, "service {} requested", verb.as_str());
     state.shared.hints.own().notify_one();
     Ok((StatusCode::OK, json!({ "verb": verb.as_str(), "services": names })))

@@ -40,7 +40,7 @@ pub(super) struct Words {
     pub(super) deps: Option<bool>,
 }
 
-/// Whom a path names; nobody, and all are meant.
+/// The JobConfig in the path; `None` means all of them.
 type Whom = Option<Path<String>>;
 
 /// The routes that change something, each for one JobConfig and for all.

@@ -55,7 +55,7 @@ impl Hints {
         self.own.clone()
     }
 
-    /// A notification came; one of a queue that nobody asked about is nobody's.
+    /// A notification came; those of unknown queues are ignored.
     fn tell(&self, queue: &str) {
         self.waiting
             .borrow()

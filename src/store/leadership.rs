@@ -27,7 +27,7 @@ pub struct Leadership {
 
 /// An answer, and how often the switches have changed.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct LeaseAnswer {
     /// What the lease is told.
     pub answer: Answer,
     /// Raised with each change of a switch.
@@ -58,7 +58,7 @@ impl Leadership {
     ///
     /// # Errors
     /// See [`StoreError`]; no answer within a second is one.
-    pub async fn carry_out(&self, me: &str, ask: &Ask) -> Result<Told, StoreError> {
+    pub async fn carry_out(&self, me: &str, ask: &Ask) -> Result<LeaseAnswer, StoreError> {
         let change = match ask {
             Ask::Look => "select holder, term, renewals, switched from {}.leadership where instance = $1",
             Ask::Take(_) => {
@@ -92,7 +92,7 @@ impl Leadership {
         };
         let row = tokio::time::timeout(LEASE_TIMEOUT, query.fetch_optional(&self.place.pool));
         let row = row.await.map_err(|_| StoreError::Timeout)?.map_err(StoreError::Statement)?;
-        Ok(row.as_ref().map_or(Told { answer: Answer::Done(Record::default()), switched: 0 }, told))
+        Ok(row.as_ref().map_or(LeaseAnswer { answer: Answer::Done(Record::default()), switched: 0 }, told))
     }
 
     /// Says that this process is there, and forgets those that are not.
@@ -144,7 +144,7 @@ impl Leadership {
     }
 }
 
-fn told(row: &PgRow) -> Told {
+fn told(row: &PgRow) -> LeaseAnswer {
     let number = |column| u64::try_from(row.get::<i64, _>(column)).unwrap_or_default();
     let record = Record {
         holder: row.get::<Option<String>, _>("holder").map(Arc::from),
@@ -152,5 +152,5 @@ fn told(row: &PgRow) -> Told {
         renewals: number("renewals"),
     };
     let answer = if row.get("done") { Answer::Done(record) } else { Answer::Refused(record) };
-    Told { answer, switched: row.get("switched") }
+    LeaseAnswer { answer, switched: row.get("switched") }
 }

@@ -19,12 +19,12 @@ use serde::Deserialize;
 /// A Job with the fields that [`crate::decide::pod::digest::JobDigest`] reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "JobParts")]
-pub struct LeanJob(pub Job);
+pub struct PartialJob(pub Job);
 
 /// A Pod with the fields that [`crate::decide::pod::digest::PodDigest`] reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "PodParts")]
-pub struct LeanPod(pub Pod);
+pub struct PartialPod(pub Pod);
 
 #[derive(Deserialize)]
 struct JobParts {
@@ -80,14 +80,14 @@ impl From<MetaParts> for ObjectMeta {
     }
 }
 
-impl From<JobParts> for LeanJob {
+impl From<JobParts> for PartialJob {
     fn from(parts: JobParts) -> Self {
         let spec = parts.spec.map(|spec| JobSpec { suspend: spec.suspend, ..JobSpec::default() });
         Self(Job { metadata: parts.metadata.into(), spec, status: parts.status })
     }
 }
 
-impl From<PodParts> for LeanPod {
+impl From<PodParts> for PartialPod {
     fn from(parts: PodParts) -> Self {
         let spec = parts.spec.map(|spec| PodSpec { node_name: spec.node_name, ..PodSpec::default() });
         Self(Pod { metadata: parts.metadata.into(), spec, status: parts.status })
@@ -128,8 +128,8 @@ macro_rules! served_as {
     };
 }
 
-served_as!(LeanJob, Job);
-served_as!(LeanPod, Pod);
+served_as!(PartialJob, Job);
+served_as!(PartialPod, Pod);
 
 #[cfg(test)]
 mod tests {
@@ -151,11 +151,11 @@ mod tests {
                 seen += 1;
                 if step["kind"] == "job" {
                     let whole: Job = serde_json::from_value(object.clone()).expect("a Job");
-                    let lean: LeanJob = serde_json::from_value(object).expect("a Job");
+                    let lean: PartialJob = serde_json::from_value(object).expect("a Job");
                     assert_eq!(JobDigest::of(&lean.0), JobDigest::of(&whole));
                 } else {
                     let whole: Pod = serde_json::from_value(object.clone()).expect("a Pod");
-                    let lean: LeanPod = serde_json::from_value(object).expect("a Pod");
+                    let lean: PartialPod = serde_json::from_value(object).expect("a Pod");
                     assert_eq!(PodDigest::of(&lean.0), PodDigest::of(&whole));
                 }
             }
