@@ -59,3 +59,19 @@ async fn they_go_while_postgres_is_away_and_come_back_with_it() {
     wire.mend();
     ready_is(&stage, 3.0).await;
 }
+
+#[tokio::test]
+async fn they_are_current_while_a_service_is_waited_for() {
+    let mut stage = Stage::set("gauges-held").await;
+    let never = json!({"type": "service", "name": "never", "enabled": false, "podConfig": {"image": "i"}});
+    stage.run(json!([never, with(script("work", "true"), json!({"dependsOn": ["never"]}))])).await;
+    stage.send("work", 2).await;
+    ready_is(&stage, 2.0).await;
+    let before = eventually("the age of the oldest", || gauge(&stage, AGE)).await;
+    eventually("the oldest message to be older", || async { gauge(&stage, AGE).await.filter(|age| *age > before) })
+        .await;
+    stage.send("work", 1).await;
+    ready_is(&stage, 3.0).await;
+    assert_eq!(stage.json("/jobs/work").await.unwrap()["waitsFor"], "never");
+    assert_eq!(stage.jobs().await.len(), 0, "a look for the gauges creates nothing");
+}

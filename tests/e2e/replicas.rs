@@ -47,14 +47,23 @@ pub(crate) async fn goes_on(stage: &Stage) {
     assert!(live <= 4, "{live} live Jobs");
 }
 
+/// Its page has gauges of queues; it always says whether it leads.
+async fn shows_queues(stage: &Stage) -> bool {
+    let page = stage.get("/metrics").await.unwrap().1;
+    let shows =
+        page.contains("job_chief_queue_messages{") || page.contains("job_chief_queue_oldest_ready_age_seconds{");
+    assert!(page.contains(if shows { "job_chief_leader 1" } else { "job_chief_leader " }), "{page}");
+    shows
+}
+
 #[tokio::test]
 async fn a_leader_that_is_killed_is_followed() {
     let (mut first, second) = both("replicas-kill").await;
     let follower = second.json("/members").await.unwrap();
     assert_eq!((follower["leads"].as_bool(), follower["members"].as_array().map(Vec::len)), (Some(false), Some(2)));
     assert_eq!(second.get("/readiness").await.unwrap().0, 200, "who follows is ready");
-    let gauges = second.get("/metrics").await.unwrap().1;
-    assert!(gauges.contains("job_chief_leader 0") && !gauges.contains("job_chief_queue_messages{"), "{gauges}");
+    assert!(!shows_queues(&second).await, "gauges of queues are the leader's");
+    eventually("the leader to show them", || async { shows_queues(&first).await.then_some(()) }).await;
     eventually("the follower to show what runs", || async {
         (second.json("/jobs/long").await?["phase"]["running"] == 1).then_some(())
     })
@@ -89,6 +98,8 @@ async fn a_leader_that_was_frozen_for_a_minute_comes_back_and_changes_nothing() 
         (first.json("/members").await?["leads"] == false).then_some(())
     })
     .await;
+    eventually("its gauges to go", || async { (!shows_queues(&first).await).then_some(()) }).await;
+    eventually("the other to show them", || async { shows_queues(&second).await.then_some(()) }).await;
     goes_on(&second).await;
     assert!(first.log().contains("no longer leads"), "{}", first.log());
     assert_eq!(first.get("/readiness").await.unwrap().0, 200);

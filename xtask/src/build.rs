@@ -43,10 +43,22 @@ fn go(folder: &Path, cgo: bool) -> anyhow::Result<Command> {
 pub(crate) fn control_plane() -> anyhow::Result<PathBuf> {
     let program = subfolder("bin")?.join("testenv");
     told("building the control plane (minutes the first time)", || {
+        let ldflags = format!("-s -w {}", kubernetes_version()?);
         let mut build = go(&root().join("testenv"), true)?;
-        show(build.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(&program).arg("."))
+        show(build.args(["build", "-trimpath", "-ldflags", &ldflags, "-o"]).arg(&program).arg("."))
     })?;
     Ok(program)
+}
+
+/// What tells the programs their version: Kubernetes' own build scripts do the same, and charts ask for it.
+fn kubernetes_version() -> anyhow::Result<String> {
+    let modules = std::fs::read_to_string(root().join("testenv/go.mod"))?;
+    let version = modules.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "));
+    let version = version.context("testenv/go.mod names no version of k8s.io/kubernetes")?;
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let set = |name, value| format!("-X k8s.io/component-base/version.{name}={value}");
+    Ok([set("gitVersion", version), set("gitMajor", major), set("gitMinor", minor)].join(" "))
 }
 
 /// The scale node.
