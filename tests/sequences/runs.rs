@@ -214,3 +214,19 @@ fn a_slot_cools_from_complete_or_failed_and_not_from_the_sign_before() {
         assert!(script.looks_within(SECOND), "{outcome:?}");
     }
 }
+
+/// The two watches are not in step: a Job may be seen to have failed before its pod tells why.
+#[test]
+fn a_failure_that_nobody_explains_is_recorded_in_time() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1, "waitTimeAfterFailedRun": "1h"}));
+    assert_eq!(script.look(1, 0), 1);
+    let Phase::Ended { end, terminal, age, .. } = ended(Outcome::Failed, Reason::JobFailed) else {
+        unreachable!("an end is an end")
+    };
+    script.all(&Phase::Ended { end, terminal, explained: false, age });
+    assert!(script.ends.is_empty(), "its pod may still tell");
+    let due = script.life.deadline().unwrap() - script.now;
+    assert!(due <= 2 * SECOND, "{due:?}");
+    script.wait(2 * SECOND);
+    assert_eq!(script.ends.iter().map(|end| end.reason).collect::<Vec<_>>(), [Reason::JobFailed]);
+}
