@@ -6,8 +6,10 @@ use std::{
 };
 
 use job_chief::{
+    config::sources,
     decide::queue::event::{DepthRequest, LookPurpose},
     pgboss::{
+        connect,
         depth::{DepthReader, question},
         shape::Shape,
     },
@@ -78,7 +80,10 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
 /// Through the pooler, once it listens.
 async fn connected(bouncer: &Bouncer, database: &str) -> PgPool {
     let url = format!("postgres://postgres:any@127.0.0.1:{}/{database}", bouncer.port);
-    eventually("PgBouncer to listen", || async { PgPool::connect(&url).await.ok() }).await
+    let settings = sources::load(None, &[("DATABASE_URL".to_owned(), url)].into()).unwrap().settings;
+    let pool = connect::pool(&settings.db);
+    eventually("PgBouncer to listen", || async { pool.acquire().await.ok() }).await;
+    pool
 }
 
 fn asked(queues: &[&str]) -> Vec<(Arc<str>, DepthRequest)> {

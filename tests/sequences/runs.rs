@@ -230,3 +230,33 @@ fn a_failure_that_nobody_explains_is_recorded_in_time() {
     script.wait(2 * SECOND);
     assert_eq!(script.ends.iter().map(|end| end.reason).collect::<Vec<_>>(), [Reason::JobFailed]);
 }
+
+/// What is loaded anew after a wish that was lost tells nothing of the failures that we have seen ourselves.
+#[test]
+fn a_wish_that_was_lost_ends_no_back_off() {
+    let mut bare = Bare::begin();
+    bare.life = Lifecycle::new(QueuePolicy::of(&config(json!({"maxConcurrentJobs": 4})), "i"), 7, bare.now);
+    let name = bare.asked();
+    let refused = CreateAnswer::Refused { message: "quota".into() };
+    bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name.clone(), refused)));
+    bare.feed(QueueEvent::Run(RunEvent::EndWritten(name, true)));
+    bare.feed(QueueEvent::LogWritten(true));
+    let look = || QueueEvent::DepthRead(Some(Look { old: 4, limit: 100, at_us: 2, ..Look::default() }));
+    let wishes = |effects: Vec<QueueEffect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            QueueEffect::Run(RunEffect::WriteWishes(wishes)) => Some(wishes),
+            _ => None,
+        })
+    };
+    bare.now += 30 * SECOND;
+    bare.feed(QueueEvent::DeadlineReached);
+    let trial = wishes(bare.feed(look())).expect("one trial");
+    assert_eq!(trial.len(), 1);
+    bare.feed(QueueEvent::Run(RunEvent::WishWritten(trial[0].name.clone(), None)));
+    bare.now += 5 * SECOND;
+    bare.feed(QueueEvent::DeadlineReached);
+    bare.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default()))));
+    bare.now += 30 * SECOND;
+    bare.feed(QueueEvent::DeadlineReached);
+    assert_eq!(wishes(bare.feed(look())).expect("another trial").len(), 1, "still one at a time");
+}

@@ -7,23 +7,26 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::decide::{
-    backoff::Backoff,
-    decision::{Decision, Tally},
-    outcome::{JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
-    queue::{
-        decision_log::DecisionLog,
-        event::{QueueEffect, QueueEvent},
-        gauge_schedule::GaugeSchedule,
-        look_schedule::LookSchedule,
-        policy::QueuePolicy,
-        scale::Claims,
-    },
-    run::{
-        event::RunEvent,
-        milestone::Milestone,
-        run_set::{News, RunSet},
-        tracked_run::Run,
+use crate::{
+    config::entry::Kind,
+    decide::{
+        backoff::Backoff,
+        decision::{Decision, Tally},
+        outcome::{JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
+        queue::{
+            decision_log::DecisionLog,
+            event::{QueueEffect, QueueEvent},
+            gauge_schedule::GaugeSchedule,
+            look_schedule::LookSchedule,
+            policy::QueuePolicy,
+            scale::Claims,
+        },
+        run::{
+            event::RunEvent,
+            milestone::Milestone,
+            run_set::{News, RunSet},
+            tracked_run::Run,
+        },
     },
 };
 
@@ -78,7 +81,7 @@ impl Lifecycle {
             blocked: false,
             manual: ManualRuns::default(),
             policy,
-            runs: RunSet::begin(seed, now),
+            runs: RunSet::begin(Kind::Queue, seed, now),
             cooling: BTreeMap::new(),
             claims: Claims::default(),
             backoff: Backoff::default(),

@@ -96,8 +96,8 @@ impl Ending {
         is_new
     }
 
-    /// A pod of it runs: it has started after all.
-    pub fn note_running(&mut self) {
+    /// It is not given up any more: a pod of it runs, or what kept it is mended.
+    pub fn reopen(&mut self) {
         if matches!(self, Self::GivenUp(_)) {
             *self = Self::Open;
         }
@@ -129,6 +129,9 @@ impl Ending {
         match self {
             Self::Ended { concluded, .. } => *concluded = true,
             Self::Verdict { by_us: true, settles_at: at, .. } => *at = settles_at,
+            Self::GivenUp(_) if verdict.outcome == Outcome::Succeeded => {
+                *self = Self::Verdict { end: verdict.clone(), by_us: false, settles_at };
+            }
             Self::Unwanted { end, .. } | Self::GivenUp(end) => {
                 *self = Self::Verdict { end: end.clone(), by_us: true, settles_at };
             }
@@ -248,11 +251,19 @@ mod tests {
         ending.note_delete_sent(Some(end(Reason::ImagePull)));
         assert_eq!(ending, Ending::GivenUp(end(Reason::ImagePull)));
         let mut later = ending.clone();
-        later.note_running();
+        later.reopen();
         later.finish_gone();
         assert_eq!(later.end().map(|end| end.outcome), Some(Outcome::Vanished));
         ending.finish_gone();
         assert_eq!(ending.end(), Some(&end(Reason::ImagePull)));
+    }
+
+    #[test]
+    fn a_success_is_one_although_a_delete_was_on_its_way() {
+        let mut ending = Ending::GivenUp(end(Reason::ImagePull));
+        ending.note_verdict(&End::new(Outcome::Succeeded, Reason::Completed), true, NOW);
+        ending.settle_verdict(NOW);
+        assert_eq!(ending.end().map(|end| end.outcome), Some(Outcome::Succeeded));
     }
 
     #[test]

@@ -31,7 +31,11 @@ use crate::{
 pub struct RunSet {
     seed: u64,
     names_given: u64,
+    /// The type of the JobConfig.
+    kind: Kind,
     loading: Loading,
+    /// The unfinished runs were known before, so what is loaded now tells nothing of the time before us.
+    was_loaded: bool,
     view: ViewState,
     /// The newest view, kept until the runs are loaded.
     waiting_view: Option<Arc<Observed>>,
@@ -81,12 +85,14 @@ pub(in crate::decide) enum News {
 }
 
 impl RunSet {
-    /// Nothing is known yet. `seed` makes its names and its jitter its own.
-    pub(in crate::decide) fn begin(seed: u64, now: Duration) -> Self {
+    /// Nothing is known yet of the runs of a JobConfig of this type. `seed` makes its names and its jitter its own.
+    pub(in crate::decide) fn begin(kind: Kind, seed: u64, now: Duration) -> Self {
         Self {
+            kind,
             seed,
             names_given: 0,
             loading: Loading::Due { at: now, tries: 0 },
+            was_loaded: false,
             view: ViewState::NeverSeen,
             waiting_view: None,
             draining: false,
@@ -174,11 +180,13 @@ impl RunSet {
             return;
         };
         self.loading = Loading::Done;
-        let first = self.by_name.is_empty();
+        let first = !std::mem::replace(&mut self.was_loaded, true);
         for run in &loaded.unfinished {
             if !self.settled.contains(&run.name) {
-                // What is too old may have come and gone; what has left the file can't be rendered.
-                let exists = run.uid.is_some() || run.age >= FINISHED_KEPT_MIN || self.draining;
+                // What is too old may have come and gone; what has left the file, or was of the other type, can't be
+                // rendered.
+                let is_ours = !self.draining && run.starts.is_some() == (self.kind == Kind::Service);
+                let exists = run.uid.is_some() || run.age >= FINISHED_KEPT_MIN || !is_ours;
                 let name = run.name.clone();
                 self.by_name.entry(name.clone()).or_insert_with(|| Run::loaded(name, run, exists, now));
             }

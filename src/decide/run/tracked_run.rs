@@ -294,7 +294,7 @@ impl Run {
                 self.progress = self.progress.starting(now.saturating_sub(*age), problem.clone(), now);
             }
             Phase::Running { age } => {
-                self.ending.note_running();
+                self.ending.reopen();
                 self.progress = Progress::Running { since: now.saturating_sub(*age) };
             }
             Phase::Ended { end, terminal, explained, age } => {
@@ -374,7 +374,11 @@ impl Run {
         if self.last_seen.address.is_some() {
             self.ending.note_ready();
         }
-        let is_to_be_deleted = self.has_outlived_its_run() || self.give_up_at(policy).is_some_and(|at| at <= now);
+        let is_given_up = self.give_up_at(policy).is_some_and(|at| at <= now);
+        if !is_given_up && job.terminating.is_none() {
+            self.ending.reopen();
+        }
+        let is_to_be_deleted = self.has_outlived_its_run() || is_given_up;
         // A Job that is on its way out already needs no second delete.
         if is_to_be_deleted && !self.is_finished() && job.terminating.is_none() {
             self.requests.in_flight = look.map(InFlight::Delete);

@@ -87,7 +87,7 @@ impl KeepAlive {
             desired: DesiredState { enabled: policy.enabled, ..DesiredState::default() },
             began_with: policy.generation.clone(),
             policy,
-            runs: RunSet::begin(seed, now),
+            runs: RunSet::begin(Kind::Service, seed, now),
             waits_for: WaitsFor::default(),
             replicas: BTreeMap::new(),
             health: BTreeMap::new(),
@@ -120,7 +120,8 @@ impl KeepAlive {
             (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot)).min();
         let watched = self.health.iter().filter(|_| !self.runs.stopping);
         let health = watched.filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
-        let force_deletes = self.force_deletes.values().filter(|it| !it.in_flight).map(|it| it.at).min();
+        let force_deletes =
+            self.force_deletes.values().filter(|it| !self.runs.stopping && !it.in_flight).map(|it| it.at).min();
         [self.runs.deadline(&self.policy.runs), start, health.min(), force_deletes, self.halt_at()]
             .into_iter()
             .flatten()
