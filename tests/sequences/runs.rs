@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use job_chief::decide::{
     outcome::{JobName, Outcome, Reason},
-    pod::observation::{Observed, Phase},
+    pod::observation::{Observed, Phase, SeenJob},
     queue::{
         event::{QueueEffect, QueueEvent},
         lifecycle::Lifecycle,
@@ -259,4 +259,20 @@ fn a_wish_that_was_lost_ends_no_back_off() {
     bare.now += 30 * SECOND;
     bare.feed(QueueEvent::DeadlineReached);
     assert_eq!(wishes(bare.feed(look())).expect("another trial").len(), 1, "still one at a time");
+}
+
+#[test]
+fn a_finished_job_is_live_no_more_and_its_end_is_written_although_the_process_stops() {
+    let mut bare = Bare::begin();
+    let name = bare.asked();
+    bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name.clone(), CreateAnswer::Exists { uid: "u".into() })));
+    let job = SeenJob { uid: "u".into(), phase: ended(Outcome::Succeeded, Reason::Completed), ..SeenJob::default() };
+    let seen = Observed { jobs: [(name.clone(), job)].into() };
+    let is_end = |effect: &QueueEffect| matches!(effect, QueueEffect::Run(RunEffect::WriteEnd(_)));
+    assert!(bare.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(seen)))).iter().any(is_end));
+    assert!(bare.life.status(bare.now).live.is_empty(), "it is Complete");
+    bare.feed(QueueEvent::Run(RunEvent::Stop));
+    bare.feed(QueueEvent::Run(RunEvent::EndWritten(name, false)));
+    bare.now = bare.life.deadline().expect("it is tried again");
+    assert!(bare.feed(QueueEvent::DeadlineReached).iter().any(is_end));
 }

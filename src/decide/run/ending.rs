@@ -219,6 +219,9 @@ mod tests {
         ending.note_verdict(&end(Reason::JobFailed), false, NOW + Duration::from_secs(1));
         ending.settle_verdict(NOW + EXPLAINED_WITHIN - Duration::from_nanos(1));
         assert_eq!(ending.end(), None);
+        let mut unexplained = ending.clone();
+        unexplained.settle_verdict(NOW + EXPLAINED_WITHIN);
+        assert_eq!(unexplained.end(), Some(&end(Reason::JobFailed)), "counted from when it was first seen");
         ending.note_verdict(&end(Reason::OomKilled), true, NOW + Duration::from_secs(1));
         ending.settle_verdict(NOW + Duration::from_secs(1));
         assert_eq!(ending, Ending::Ended { end: end(Reason::OomKilled), concluded: true });
