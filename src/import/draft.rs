@@ -63,8 +63,8 @@ impl Draft {
 /// One member. A queue that nobody named is null, which `validate` refuses, and the comment says what to do.
 fn member(key: &str, value: &Value) -> String {
     let nobody = key == "queueName" && value.is_null();
-    let todo = if nobody { " /* SET THIS to the name of the pg-boss queue */" } else { "" };
-    format!("    {}: {}{todo}", Value::from(key), written(value, 4))
+    let mark = if nobody { " /* SET THIS to the name of the pg-boss queue */" } else { "" };
+    format!("    {}: {}{mark}", Value::from(key), written(value, 4))
 }
 
 /// All entries as a jobs.json.
