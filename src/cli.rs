@@ -29,6 +29,8 @@ use crate::{
         jobs_file,
         problems::{Problems, nearest},
         schema::jobs_json_schema,
+        settings::Settings,
+        sources,
     },
     decide::{
         decision::{Decision, Wish},
@@ -151,6 +153,13 @@ impl Cli {
             .map_err(|error| anyhow::Error::from(BadConfiguration(format!("{error:#}"))))
     }
 
+    /// The settings alone: what they are asked for must not need a jobs.json.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let environment: BTreeMap<String, String> = std::env::vars().collect();
+        let loaded = sources::load(self.config.as_deref(), &environment);
+        Ok(loaded.map_err(|problems| BadConfiguration(format!("the settings are wrong: {problems}")))?.settings)
+    }
+
     fn dispatch(self) -> anyhow::Result<ExitCode> {
         let config = self.config.as_deref();
         let done = match &self.command {
@@ -225,7 +234,7 @@ impl Cli {
     }
 
     async fn migrate(&self) -> anyhow::Result<()> {
-        let db = self.plan()?.settings.db;
+        let db = self.settings()?.db;
         let mut connection =
             sqlx::PgConnection::connect_with(&connect::options(&db)).await.context("can't reach Postgres")?;
         migrate(&mut connection, &db.manager_schema).await?;
@@ -233,7 +242,7 @@ impl Cli {
     }
 
     fn grants(&self, role: &str) -> anyhow::Result<()> {
-        let db = self.plan()?.settings.db;
+        let db = self.settings()?.db;
         let (boss, own, role) = (quoted(&db.schema), quoted(&db.manager_schema), quoted(role));
         print(&format!(
             "GRANT USAGE ON SCHEMA {boss} TO {role};\n\

@@ -169,6 +169,16 @@ fn commands_ask_where_the_settings_have_the_service_listen() {
 }
 
 #[test]
+fn what_is_a_matter_of_the_database_needs_no_jobs_json() {
+    let nowhere = ("APP_JOBS_CONFIG_PATH", "nowhere.json");
+    assert_eq!(job_chief(GOOD, &["grants", "chief"], &[nowhere]).code, 0);
+    let told = job_chief(GOOD, &["migrate"], &[nowhere, ("DB_HOST", "127.0.0.1"), ("DB_PORT", "1")]);
+    assert_eq!((told.code, told.err.contains("can't reach Postgres")), (1, true), "{}", told.err);
+    let told = job_chief(GOOD, &["migrate"], &[nowhere, ("DB_PORT", "none")]);
+    assert_eq!((told.code, told.err.contains("environment DB_PORT: db.port")), (2, true), "{}", told.err);
+}
+
+#[test]
 fn the_originals_environment_sets_the_label() {
     let told = job_chief(GOOD, &["render", "mail"], &[("NODE_ENV", "staging")]);
     assert_eq!(told.out.matches("environment: staging").count(), 2, "on the Job and on its pods: {}", told.out);
