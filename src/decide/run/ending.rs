@@ -77,12 +77,7 @@ impl Ending {
         matches!(self, Self::Verdict { .. } | Self::Ended { concluded: true, .. })
     }
 
-    /// It has ended, has a verdict, or is to end. A Job that did not start in time may still start.
-    pub fn has_begun(&self) -> bool {
-        !self.is_open()
-    }
-
-    /// It may start, as far as is known.
+    /// It has not ended, has no verdict, and is not to end. A Job that did not start in time may still start.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Open | Self::GivenUp(_))
     }

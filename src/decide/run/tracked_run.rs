@@ -227,21 +227,23 @@ impl Run {
 
     /// It is to end: its Job is deleted once a live look has shown it, or never asked for.
     pub(in crate::decide) fn end_as(&mut self, end: End, now: Duration) {
-        if self.ending.note_unwanted(end, false) {
-            self.requests.check_at = now;
-        }
+        self.want_end(end, false, now);
     }
 
     /// It is to end, unless a live look finds its pod ready: the views may be old.
     pub(in crate::decide) fn end_unless_ready(&mut self, end: End, now: Duration) {
-        if self.ending.note_unwanted(end, true) {
+        self.want_end(end, true, now);
+    }
+
+    fn want_end(&mut self, end: End, unless_ready: bool, now: Duration) {
+        if self.ending.note_unwanted(end, unless_ready) {
             self.requests.check_at = now;
         }
     }
 
     /// It was told to end, or has.
     pub(in crate::decide) fn is_ending(&self) -> bool {
-        self.ending.has_begun()
+        !self.ending.is_open()
     }
 
     // --- facts
