@@ -7,12 +7,17 @@ use job_chief::{
     decide::{
         decision::{Decision, Wish},
         outcome::JobName,
-        pod::{inputs::Instance, manifest::Template},
+        pod::{
+            inputs::{Instance, Parts},
+            manifest::Template,
+        },
     },
 };
+use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
-pub(crate) fn rendered(config: &JobConfig, settings: &Settings) -> Value {
+/// The Job of an entry as it is written.
+pub(crate) fn job<'a>(config: impl Into<Parts<'a>>, settings: &Settings) -> Job {
     let wish = Wish {
         name: JobName("x".into()),
         slot: 0,
@@ -21,7 +26,11 @@ pub(crate) fn rendered(config: &JobConfig, settings: &Settings) -> Value {
         serves: None,
         starts: None,
     };
-    json!(Template::of(config, &Instance::of(settings)).job(&wish))
+    Template::of(config, &Instance::of(settings)).job(&wish)
+}
+
+pub(crate) fn rendered(config: &JobConfig, settings: &Settings) -> Value {
+    json!(job(config, settings))
 }
 
 pub(crate) fn settings(keys: &Value) -> Settings {

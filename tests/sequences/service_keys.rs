@@ -5,9 +5,8 @@ use std::time::Duration;
 use job_chief::{
     config::{jobs_file, schema::jobs_json_schema},
     decide::{
-        decision::{Decision, Wish},
-        outcome::{JobName, Outcome, Reason},
-        pod::{inputs::Instance, manifest::Template, observation::Phase},
+        outcome::{Outcome, Reason},
+        pod::observation::Phase,
         service::desired::DesiredState,
     },
 };
@@ -15,7 +14,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use crate::{
-    keys::{at, paths, settings},
+    keys::{at, job, paths, settings},
     script::SECOND,
     service::{Service, config},
 };
@@ -100,15 +99,7 @@ pub(crate) fn with(path: &str) -> (Value, Value) {
 
 /// The Job of a service as it is written.
 pub(crate) fn rendered(keys: &Value) -> Job {
-    let wish = Wish {
-        name: JobName("x".into()),
-        slot: 0,
-        decision: Decision::default(),
-        adopted: None,
-        serves: None,
-        starts: Some(0),
-    };
-    Template::of(&config(keys), &Instance::of(&settings(&json!({})))).job(&wish)
+    job(&config(keys), &settings(&json!({})))
 }
 
 #[test]
