@@ -75,6 +75,25 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
         let figure = "a look from here at 1,000 queues, through PgBouncer";
         figures.add(figure, "ms", Some("≤ 20"), looked(&through, &thousand).await);
     }
+    table_per_queue(figures, runs, &thousand).await;
+}
+
+/// The same of pg-boss 10, which makes a table for each of a thousand queues; looks come by a dozen, each beat its own.
+async fn table_per_queue(figures: &mut Figures, runs: u32, thousand: &[&str]) {
+    let stage = Stage::set("bench-tables").await;
+    stage.execute("drop schema pgboss cascade").await;
+    stage.boss_of("10", &["install"]).await;
+    // A transaction has not enough locks for the tables of all.
+    for hundred in 0..10 {
+        stage.queues(&format!("'small-' || (n - 1 + {hundred} * 100)"), 100).await;
+    }
+    let reader = DepthReader::new(stage.pool().await, "pgboss");
+    for _ in 0..runs {
+        for (count, goal) in [(1, None), (12, Some("≤ 20")), (100, Some("≤ 20")), (1_000, None)] {
+            let figure = format!("pg-boss 10 with 1,000 queues: a look from here at {count}");
+            figures.add(&figure, "ms", goal, looked(&reader, &thousand[..count]).await);
+        }
+    }
 }
 
 /// Through the pooler, once it listens.

@@ -21,6 +21,9 @@ pub struct Shape {
     /// The queues' table carries counts that pg-boss refreshes (11 and later); the expression of those that failed,
     /// which only 12 counts.
     pub failed_count: Option<&'static str>,
+    /// Every queue has a table of its own below that of messages (10); later versions make one only for queues that ask
+    /// for it.
+    pub table_per_queue: bool,
 }
 
 impl Shape {
@@ -53,6 +56,7 @@ impl Shape {
             queues: keyed.then(|| format!("{}.queue", quoted(schema))),
             failed_count: (keyed && counted.into_iter().all(of_queue))
                 .then(|| if of_queue("failed_count") { "failed_count" } else { "0" }),
+            table_per_queue: of_queue("partition_name"),
         })
     }
 

@@ -166,8 +166,13 @@ impl Stage {
 
     /// pg-boss' own client, version 12.
     pub(crate) async fn boss(&self, words: &[&str]) {
+        self.boss_of("12", words).await;
+    }
+
+    /// pg-boss' own client of a version.
+    pub(crate) async fn boss_of(&self, version: &str, words: &[&str]) {
         let mut node = Command::new("node");
-        node.arg("boss.mjs").arg("12").args(words).current_dir(self.site.folder.join("pgboss"));
+        node.arg("boss.mjs").arg(version).args(words).current_dir(self.site.folder.join("pgboss"));
         let output = node.env("DATABASE_URL", self.site.database_url(&self.database())).output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
