@@ -44,7 +44,7 @@ pub struct Plan {
     pub settings: Settings,
     /// The JobConfigs.
     pub jobs: Vec<Entry>,
-    /// What told the file that they were read from.
+    /// The modification of the file that they were read from.
     pub mark: Option<Mark>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
@@ -105,18 +105,19 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let spawners = tasks.spawn(supervisor.run());
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
-    let told = watch::Sender::new(Totals::new());
+    let totals = watch::Sender::new(Totals::new());
     let state = AppState {
         me: me.clone(),
         standing: leader.standing(),
         roster: roster.clone(),
-        totals: told.subscribe(),
+        totals: totals.subscribe(),
         tokens: Tokens(settings.server.token_file.clone()),
         shared: shared.clone(),
     };
     serve(&settings, state, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
-    let monitor = Monitor { roster, depth, pool: pool.clone(), interval, health: health.clone(), clock, metrics, told };
+    let monitor =
+        Monitor { roster, depth, pool: pool.clone(), interval, health: health.clone(), clock, metrics, totals };
     tasks.spawn(monitor.run());
     tasks.spawn(shutdown::on_signal(shutdown.clone()));
     tasks.spawn(reloader.run());

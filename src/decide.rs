@@ -27,5 +27,5 @@ pub mod service;
 /// Which process leads.
 pub mod lease;
 
-/// What people have said of JobConfigs.
+/// What operators have switched.
 pub mod switches;

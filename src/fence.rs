@@ -16,7 +16,7 @@ pub struct Fence {
     clock: Clock,
 }
 
-/// The other side, which the lease is told to as it is renewed.
+/// The other side, which gets the lease as it is renewed.
 #[derive(Debug)]
 pub struct Gate {
     until: watch::Sender<Duration>,
@@ -24,7 +24,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that closes at this time of the clock, unless told a later one.
+    /// A gate that closes at this time of the clock, unless it gets a later one.
     pub fn until(until: Duration, clock: Clock) -> Self {
         Self { until: watch::Sender::new(until), clock }
     }
@@ -75,7 +75,7 @@ mod tests {
         let fence = gate.fence();
         assert!(fence.is_open());
         tokio::time::advance(second).await;
-        assert!(!fence.is_open(), "nobody has told it anything");
+        assert!(!fence.is_open(), "nobody has opened it");
         let renewed = async {
             tokio::task::yield_now().await;
             gate.set(clock.now() + second);

@@ -82,7 +82,7 @@ impl Health {
 
     /// The components with what is wrong with them; all `Ok` is ready.
     pub fn components(&self) -> BTreeMap<Component, State> {
-        let told = |state: &Option<_>| state.clone().unwrap_or_else(|| Err("not reached yet".to_owned()));
-        self.components.borrow().iter().map(|(component, state)| (*component, told(state))).collect()
+        let shown = |state: &Option<_>| state.clone().unwrap_or_else(|| Err("not reached yet".to_owned()));
+        self.components.borrow().iter().map(|(component, state)| (*component, shown(state))).collect()
     }
 }

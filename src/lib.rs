@@ -7,7 +7,7 @@
 /// What people write: jobs.json and the settings, checked whole.
 pub mod config;
 
-/// What other tools were told, as entries of jobs.json: pure code.
+/// The configuration of other tools, as entries of jobs.json: pure code.
 pub mod import;
 
 /// Everything that is decided: pure code.

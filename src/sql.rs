@@ -99,7 +99,7 @@ impl Statement {
     /// All rows.
     ///
     /// # Errors
-    /// What Postgres says, or that it says nothing.
+    /// The error of Postgres or of the connection.
     pub async fn fetch_all(self, at: impl Executor<'_, Database = Postgres>) -> sqlx::Result<Vec<PgRow>> {
         sqlx::raw_sql(self.filled()).fetch_all(at).await
     }
@@ -184,7 +184,7 @@ impl<T: Literal> Literal for Option<T> {
     }
 }
 
-/// The statement says of what type, for the case that it is empty.
+/// The statement names its type, for the case that it is empty.
 impl<T: Literal> Literal for [T] {
     fn literal(&self) -> String {
         format!("array[{}]", self.iter().map(Literal::literal).collect::<Vec<_>>().join(","))

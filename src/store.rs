@@ -21,7 +21,7 @@ pub mod decisions;
 /// Who leads, and who is there.
 pub mod leadership;
 
-/// What people have said.
+/// What operators have switched.
 pub mod switches;
 
 /// All of the tables.

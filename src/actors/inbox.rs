@@ -42,7 +42,7 @@ impl<E: From<RunEvent>> Inbox<E> {
         self.arrived.push_back(event);
     }
 
-    /// The next event: what has arrived, then the shutdown, which is told once, then the next answer. Waits for ever
+    /// The next event: what has arrived, then the shutdown, once, then the next answer. Waits for ever
     /// where there is nothing more to come. Cancel-safe.
     pub async fn next(&mut self) -> E {
         if let Some(event) = self.arrived.pop_front() {

@@ -122,7 +122,7 @@ impl Keeper {
             let policy = ServicePolicy::of(config, &self.performer.shared.instance.uid, self.performer.config_hash());
             self.inbox.push(ServiceEvent::Configured(Box::new(policy)));
         }
-        // Whoever is told to stop has to know who else is.
+        // A service that is to stop has to know which others are.
         self.inbox.push(orders.desired());
         self.waiting()
     }

@@ -18,7 +18,7 @@ use crate::{
     telemetry::with_causes,
 };
 
-/// How often a process says that it is there.
+/// How often a process renews its row of members.
 const MEMBER_EVERY: Duration = Duration::from_secs(15);
 
 /// A term in which this process leads.
@@ -35,7 +35,7 @@ pub struct Term {
 pub struct Standing {
     /// It leads, and the switches below were read since it does.
     pub term: Option<Term>,
-    /// What people have said; `None` before they were read.
+    /// The operators' switches; `None` before they were read.
     pub switches: Option<Arc<Switches>>,
 }
 
@@ -47,7 +47,7 @@ pub struct Leader {
     stored: Stored,
     /// How often the switches had changed when they were read last.
     switches_read: Option<i64>,
-    told: watch::Sender<Standing>,
+    standing: watch::Sender<Standing>,
     clock: Clock,
     health: Health,
     metrics: Arc<Metrics>,
@@ -62,7 +62,7 @@ impl Leader {
             gate: None,
             stored,
             switches_read: None,
-            told: watch::Sender::default(),
+            standing: watch::Sender::default(),
             clock,
             health,
             metrics,
@@ -71,10 +71,10 @@ impl Leader {
 
     /// Follows what this process is.
     pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.told.subscribe()
+        self.standing.subscribe()
     }
 
-    /// Runs until the lease is given back, which begins with `resign`; `hint` tells that something has changed.
+    /// Runs until the lease is given back, which begins with `resign`; `hint` arrives when something has changed.
     pub async fn run(mut self, hint: Arc<Notify>, resign: CancellationToken) {
         let mut resigned = false;
         while !self.lease.has_ended() {
@@ -89,7 +89,7 @@ impl Leader {
             }
         }
         self.note_term();
-        self.tell();
+        self.publish();
     }
 
     /// One statement, and what follows from its answer.
@@ -98,22 +98,22 @@ impl Leader {
         let result = self.stored.leadership.carry_out(&self.me, &ask).await;
         let now = self.clock.now();
         match result {
-            Ok(told) => {
+            Ok(renewed) => {
                 self.health.set(Component::Schema, Ok(()));
                 self.metrics.queues.gauges.note_heard(now);
-                self.lease.answered(told.answer, now);
+                self.lease.answered(renewed.answer, now);
                 self.note_term();
-                self.read_switches(told.switched).await;
+                self.read_switches(renewed.switched).await;
             }
             Err(error) => {
                 self.health.set(Component::Schema, Err(with_causes(&error)));
                 self.lease.answered(Answer::Unanswered, now);
             }
         }
-        self.tell();
+        self.publish();
     }
 
-    /// The gate of this term is told its end; another term gets a gate of its own, and the old one goes.
+    /// The gate of this term gets its end; another term gets a gate of its own, and the old one goes.
     fn note_term(&mut self) {
         let Some((number, until)) = self.lease.term() else {
             if let Some((number, _)) = self.gate.take() {
@@ -139,15 +139,15 @@ impl Leader {
         match self.stored.switches.load().await {
             Ok(switches) => {
                 self.switches_read = Some(switched);
-                self.told.send_modify(|standing| standing.switches = Some(Arc::new(switches)));
+                self.standing.send_modify(|standing| standing.switches = Some(Arc::new(switches)));
             }
             Err(error) => self.health.set(Component::Schema, Err(with_causes(&error))),
         }
     }
 
-    fn tell(&self) {
+    fn publish(&self) {
         let number = self.gate.as_ref().map(|(number, _)| *number).filter(|_| self.switches_read.is_some());
-        self.told.send_if_modified(|standing| {
+        self.standing.send_if_modified(|standing| {
             let changed = standing.term.as_ref().map(|term| term.number) != number;
             let fence = self.gate.as_ref().map(|(_, gate)| gate.fence());
             standing.term = number.zip(fence).map(|(number, fence)| Term { number, fence });
@@ -157,7 +157,7 @@ impl Leader {
     }
 }
 
-/// Says now and then that this process is there, until it goes; a word that is lost is said again.
+/// Writes now and then that this process runs, until it ends; a write that is lost is made up by the next.
 pub async fn attend(leadership: Leadership, me: Arc<str>, shutdown: CancellationToken) {
     loop {
         if let Err(error) = leadership.note_member(&me, env!("CARGO_PKG_VERSION")).await {

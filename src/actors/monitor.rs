@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The totals by queue; empty before the first read.
 pub type Totals = BTreeMap<String, States>;
 
-/// What the monitor reads and where it tells it.
+/// What the monitor reads, and where its results go.
 pub struct Monitor {
     /// The JobConfigs.
     pub roster: watch::Receiver<Arc<Roster>>,
@@ -33,14 +33,14 @@ pub struct Monitor {
     pub pool: PgPool,
     /// Between reads.
     pub interval: Duration,
-    /// Where it is told whether pg-boss's tables can be read: an actor that has no room looks at none.
+    /// Where it reports whether pg-boss's tables can be read: actors without room for a Job do not read them.
     pub health: Health,
     /// The time.
     pub clock: Clock,
     /// The gauges.
     pub metrics: Arc<Metrics>,
     /// The newest totals.
-    pub told: watch::Sender<Totals>,
+    pub totals: watch::Sender<Totals>,
 }
 
 impl Monitor {
@@ -87,6 +87,6 @@ impl Monitor {
                 gauges.note_totals(config, states.gauges(), self.clock.now(), self.interval);
             }
         }
-        self.told.send_replace(totals);
+        self.totals.send_replace(totals);
     }
 }

@@ -1,4 +1,4 @@
-//! What an actor is to do, and what it is told of the cluster.
+//! What an actor is to do, and its view of the cluster.
 
 use crate::{
     cluster::index::View,
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What an actor is to do, whole: told anew whenever any of it changes.
+/// What an actor is to do, as a whole: sent again whenever any part changes.
 #[derive(Clone, Debug)]
 pub struct Orders {
     /// The entry of jobs.json.
@@ -27,7 +27,7 @@ pub struct Orders {
 /// What people and jobs.json say of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Switched {
-    /// Whether it creates, and who says so.
+    /// Whether it creates, and who decided that.
     pub paused: Paused,
     /// The Jobs that were asked for by hand.
     pub asked: Asked,
@@ -38,7 +38,7 @@ pub struct Switched {
 pub struct Ordered {
     /// What it is to do.
     pub orders: DesiredState,
-    /// Who said what last.
+    /// Who set what last.
     pub last: Option<Verb>,
 }
 

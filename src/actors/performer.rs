@@ -43,7 +43,7 @@ pub struct Shared {
     pub writer: Writer,
     /// pg-boss's tables.
     pub looks: Looks,
-    /// Who says that there is a message.
+    /// Notifications of new messages.
     pub hints: Hints,
     /// How the services stand, while this process leads.
     pub peers: tokio::sync::watch::Sender<Arc<Peers>>,
@@ -136,7 +136,7 @@ impl RunPerformer {
         }
     }
 
-    /// A result of our own tables, and what it says of their health.
+    /// A result from our own tables; it also decides their health.
     pub fn stored<T>(&self, result: Result<T, impl std::error::Error>) -> Option<T> {
         match result {
             Ok(value) => {
@@ -204,7 +204,7 @@ impl RunPerformer {
             let ran = started_age.saturating_sub(ended.age);
             self.shared.metrics.job_duration.with_label_values(&[&self.name]).observe(ran.as_secs_f64());
         }
-        macro_rules! told {
+        macro_rules! log_end {
             ($level:ident) => {
                 $level!(
                     job = %ended.name,
@@ -217,6 +217,6 @@ impl RunPerformer {
             };
         }
         let bad_start = matches!(end.outcome, Outcome::StartError | Outcome::StartTimedOut);
-        if self.is_quiet() && bad_start { told!(debug) } else { told!(info) }
+        if self.is_quiet() && bad_start { log_end!(debug) } else { log_end!(info) }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 /// ConfigMap count, and so does any editor's way of saving.
 const ASKED_EVERY: Duration = Duration::from_secs(2);
 
-/// What tells one state of the file from another.
+/// What distinguishes one state of the file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     device: u64,
@@ -56,7 +56,7 @@ pub struct Reloader {
     mark: Option<Mark>,
     jobs: watch::Sender<Entries>,
     metrics: Arc<Metrics>,
-    /// The last problem, told once.
+    /// The last problem, logged once.
     problem: Option<String>,
 }
 

@@ -45,7 +45,7 @@ struct QueuePerformer {
     config: Arc<JobConfig>,
     /// The queue, as the looks want it.
     queue: Arc<str>,
-    /// It was said that pg-boss does not know the queue.
+    /// It was logged that pg-boss does not have the queue.
     warned: AtomicBool,
 }
 
@@ -60,7 +60,7 @@ pub struct Spawner {
     peers: Option<watch::Receiver<Arc<Peers>>>,
     inbox: Inbox<QueueEvent>,
     status: watch::Sender<Status>,
-    /// The state has changed since it was told, and is told again at this time.
+    /// The status has changed since it was published, and is published again at this time.
     unpublished: bool,
     publish_at: Duration,
 }
@@ -173,7 +173,7 @@ impl Spawner {
         QueueEvent::Blocked(blocked)
     }
 
-    /// While much happens the state is told now and then, for it costs as much as there are Jobs.
+    /// While much happens the status is published now and then only: it costs as much as there are Jobs.
     fn publish_in_time(&mut self) {
         let now = self.performer.runs.shared.clock.now();
         self.unpublished = now < self.publish_at;

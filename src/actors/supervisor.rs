@@ -53,13 +53,13 @@ pub type Entries = Arc<[Entry]>;
 pub struct Handle {
     /// What its actor is to do.
     pub orders: watch::Sender<Orders>,
-    /// Its state, as its actor tells it; as new while there is none.
+    /// Its status as published by its actor; the initial one while there is no actor.
     pub status: StatusChannel,
     /// What the watches show of it.
     pub views: watch::Receiver<View>,
 }
 
-/// The state of a JobConfig, as its actor tells it.
+/// The status of a JobConfig, as published by its actor.
 #[derive(Clone, Debug)]
 pub enum StatusChannel {
     /// Of a queue.
@@ -169,7 +169,7 @@ impl Supervisor {
                 Some((kind, name)) = self.followed.subscribing.strangers.recv(), if going => self.on_stranger(kind, name).await,
                 Some(()) = self.errands.next(), if going => {}
                 Some(ended) = self.actors.join_next() => {
-                    // An actor that was cut off has nothing to tell.
+                    // An actor that was cut off publishes nothing more.
                     if let Ok(ended) = ended {
                         self.on_ended(ended).await;
                     }
@@ -238,7 +238,7 @@ impl Supervisor {
 
     // --- what there is
 
-    /// jobs.json is as it was last found good: what is new is started, what has left drains, the rest is told if it
+    /// jobs.json is as it was last found good: what is new is started, what was removed drains, the rest is updated if it
     /// has changed.
     async fn take_jobs(&mut self) {
         let jobs = self.followed.jobs.borrow_and_update().clone();
@@ -266,7 +266,7 @@ impl Supervisor {
         self.clear_superseded();
     }
 
-    /// What a person said lapses once jobs.json says something else than it did then, even if it later changes back.
+    /// An operator's override lapses once jobs.json has another value than when it was set, even if it later changes back.
     fn clear_superseded(&self) {
         if self.term.is_none() {
             return;
@@ -302,7 +302,7 @@ impl Supervisor {
         self.give_orders(handle);
     }
 
-    /// What people and jobs.json say of a JobConfig, told if it is news.
+    /// What operators and jobs.json want of a JobConfig, sent if it has changed.
     fn give_orders(&self, handle: &Handle) {
         handle.orders.send_if_modified(|orders| {
             let (switched, ordered) = (self.switched(&orders.entry), self.ordered(&orders.entry));
@@ -323,7 +323,7 @@ impl Supervisor {
         Ordered { orders, last }
     }
 
-    /// Each service knows what is wanted of all others before it is told what is wanted of itself.
+    /// Each service knows the desired state of all others before it gets its own.
     fn announce(&self) {
         if self.term.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! How the API server is found: never by the current context of whoever started us.
+//! How the API server is found: never by the kubeconfig's current context.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -34,7 +34,7 @@ pub enum Access {
 /// Why there is no client.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// Nobody said which cluster is meant.
+    /// No cluster was named.
     #[error(
         "which cluster? Outside a cluster name it with --context NAME (and --kubeconfig FILE); inside one set kubernetes.loadConfigFromCluster (K8S_LOAD_CONFIG_FROM_CLUSTER=true). The current context is never used by itself"
     )]
@@ -62,7 +62,7 @@ impl Access {
     /// What settings and flags say.
     ///
     /// # Errors
-    /// [`ConnectError::NotNamed`] where neither says anything.
+    /// [`ConnectError::NotNamed`] where neither is given.
     pub fn of(in_cluster: bool, kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Self, ConnectError> {
         match context {
             Some(context) => Ok(Self::Context { kubeconfig, context }),

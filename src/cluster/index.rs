@@ -58,7 +58,7 @@ pub type Subscription = (String, watch::Sender<View>);
 /// Subscriptions and names that wait for the other side.
 const SUBSCRIPTIONS_MAX: usize = 1024;
 
-/// The watcher's ends of what it has in common with whoever starts the actors.
+/// The watcher's ends of what it shares with the supervisor of the actors.
 #[derive(Debug)]
 pub struct Subscribers {
     subscriptions: mpsc::Receiver<Subscription>,
@@ -70,7 +70,7 @@ pub struct Subscribers {
 pub struct Subscribing {
     /// Asks for the views of a JobConfig, from now until the receiver is dropped.
     pub subscriptions: mpsc::Sender<Subscription>,
-    /// JobConfigs with live Jobs and without a subscription; each may be told more than once.
+    /// JobConfigs with live Jobs and without a subscription; each may come more than once.
     pub strangers: mpsc::Receiver<(Kind, String)>,
 }
 
@@ -193,7 +193,7 @@ impl Index {
     }
 }
 
-/// Watches Jobs and Pods of one Instance in one namespace, and tells each JobConfig what there is of it.
+/// Watches Jobs and Pods of one Instance in one namespace, and gives each JobConfig its part.
 pub struct Watcher {
     index: Index,
     views: BTreeMap<String, watch::Sender<View>>,
@@ -211,7 +211,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Begins both watches on `tasks`; [`Self::run`] takes in what they tell.
+    /// Begins both watches on `tasks`; [`Self::run`] takes in what they yield.
     pub fn begin(
         client: &Client,
         (namespace, selector): (&str, &str),
@@ -344,7 +344,7 @@ impl Watcher {
         }
         let is_nobodys = |config: &str| self.views.get(config).is_none_or(watch::Sender::is_closed);
         for config in dirty.iter().filter(|config| is_nobodys(config)) {
-            // A full channel is no loss: the next change of one of its Jobs tells of it again.
+            // A full channel is no loss: the next change of one of its Jobs brings it again.
             let Some(kind) = self.index.live_kind(config) else { continue };
             if self.subscribers.strangers.try_send((kind, config.to_string())).is_err() {
                 tracing::debug!(job_config = %config, "a JobConfig that has left the file waits for its actor");

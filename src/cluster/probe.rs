@@ -93,8 +93,8 @@ mod tests {
         let prober = Prober::default();
         assert_eq!(prober.ask("127.0.0.1", &HealthCheck::Tcp([port].into())).await, Ok(()));
         drop(listener);
-        let told = prober.ask("127.0.0.1", &HealthCheck::Tcp([port].into())).await.expect_err("nobody listens");
-        assert!(told.contains(&format!("port {port}")) && told.contains("refused"), "{told}");
+        let error = prober.ask("127.0.0.1", &HealthCheck::Tcp([port].into())).await.expect_err("nobody listens");
+        assert!(error.contains(&format!("port {port}")) && error.contains("refused"), "{error}");
         assert!(prober.ask("", &HealthCheck::Tcp([port].into())).await.is_err());
     }
 
@@ -113,8 +113,8 @@ mod tests {
         let (asks, teapot) = (check(None), check(Some(404)));
         let prober = Prober::default();
         let asking = async {
-            let told = prober.ask("127.0.0.1", &asks).await.expect_err("404");
-            assert_eq!(&*told, "GET /health answers 404, expected is 200 to 399");
+            let error = prober.ask("127.0.0.1", &asks).await.expect_err("404");
+            assert_eq!(&*error, "GET /health answers 404, expected is 200 to 399");
             assert_eq!(prober.ask("127.0.0.1", &teapot).await, Ok(()));
         };
         tokio::select! { () = serving => {}, () = asking => {} }

@@ -31,7 +31,7 @@ const WAIT_MIN: Duration = Duration::from_millis(500);
 /// The longest wait between tries.
 const WAIT_MAX: Duration = Duration::from_secs(15);
 
-/// What a watch tells its reader. `T` is what is kept of an object.
+/// What a watch gives its reader. `T` is what is kept of an object.
 #[derive(Debug)]
 pub enum Change<T> {
     /// The whole, from a list.

@@ -64,7 +64,7 @@ pub struct Requests {
     fence: Fence,
 }
 
-/// What an API error means for whoever asked.
+/// What an API error means for the caller.
 enum Refusal {
     /// The answer is final.
     Final { code: u16, message: String },
@@ -115,7 +115,7 @@ impl Requests {
                 CreateAnswer::Exists { uid: job.metadata.uid.unwrap_or_default().into() }
             }
             Ok(_) => CreateAnswer::Refused { message: format!("a Job named {name} exists that is not ours") },
-            // It was there, and is gone: asked again, the next answer tells.
+            // It was there, and is gone: asked again, the next answer decides.
             Err(_) => CreateAnswer::Unanswered { retry_after: None },
         }
     }

@@ -106,12 +106,12 @@ fn compare(path: &str, before: &Value, after: &Value, keys: &mut Vec<String>) {
         (Value::Array(_), _) | (_, Value::Array(_) | Value::Object(_)) | (Value::Object(_), _) => {
             keys.push(format!("{path}: changed"));
         }
-        _ => keys.push(format!("{path}: {} → {}", told(before), told(after))),
+        _ => keys.push(format!("{path}: {} → {}", shown(before), shown(after))),
     }
 }
 
 /// A value in few words.
-fn told(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     match value {
         Value::Null => "unset".to_owned(),
         other => shortened(&other.to_string()),
@@ -157,9 +157,9 @@ mod tests {
                 &json!({"maxConcurrentJobs": 4, "podConfig": {"image": "i:2", "env": [{"name": "TOKEN", "value": "canary"}]}}),
             ),
         ];
-        let told = Changes::between(&before, &after).to_string();
+        let text = Changes::between(&before, &after).to_string();
         assert_eq!(
-            told,
+            text,
             "- gone: nothing is created any more, what lives of it is seen to its end\n\
              + new: new\n\
              ~ q: new Jobs by the new entry, running ones finish as they are\n    \

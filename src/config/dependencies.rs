@@ -26,7 +26,7 @@ pub fn findings(entries: &[&Entry], wrong: &[String]) -> Vec<(usize, Finding)> {
     found
 }
 
-/// The way from a service back to itself, told once: of its members by the one whose name is the first.
+/// The way from a service back to itself, reported once: at the member whose name comes first.
 fn circle<'a>(entry: &'a Entry, services: &BTreeMap<&'a str, &'a Entry>) -> Option<Vec<&'a str>> {
     let start = services.get_key_value(entry.name()).map(|(name, _)| *name)?;
     let mut ways = vec![vec![start]];
@@ -61,7 +61,7 @@ mod tests {
         Entry::Service(Arc::new(serde_json::from_value(entry).expect("a service")))
     }
 
-    fn told(entries: &[Entry]) -> Vec<String> {
+    fn problems(entries: &[Entry]) -> Vec<String> {
         let all: Vec<&Entry> = entries.iter().collect();
         findings(&all, &["wrong".to_owned()])
             .into_iter()
@@ -72,15 +72,15 @@ mod tests {
     #[test]
     fn a_circle_is_told_once_with_its_members() {
         let all = [service("b", &["c"]), service("a", &["b"]), service("c", &["a"]), service("d", &["a"])];
-        assert_eq!(told(&all), ["1 the services wait for one another: a → b → c → a"]);
-        assert_eq!(told(&[service("a", &["a"])]), ["0 the services wait for one another: a → a"]);
-        assert_eq!(told(&[service("a", &[]), service("b", &["a"])]), [""; 0]);
+        assert_eq!(problems(&all), ["1 the services wait for one another: a → b → c → a"]);
+        assert_eq!(problems(&[service("a", &["a"])]), ["0 the services wait for one another: a → a"]);
+        assert_eq!(problems(&[service("a", &[]), service("b", &["a"])]), [""; 0]);
     }
 
     #[test]
     fn what_is_no_service_is_told_with_the_nearest() {
         assert_eq!(
-            told(&[service("redis", &[]), service("api", &["rediss", "wrong"])]),
+            problems(&[service("redis", &[]), service("api", &["rediss", "wrong"])]),
             ["1 there is no service \"rediss\" (did you mean \"redis\"?)"]
         );
     }

@@ -95,7 +95,7 @@ pub struct JobConfig {
 /// request finds the name of a finished Job free again.
 pub const TTL_SECONDS_MIN: u32 = 75;
 
-/// How long a Job may take to start whose JobConfig has left the file: what it said is not known any more.
+/// How long a Job may take to start whose JobConfig has left the file: its own value is not known any more.
 const LEFT_START_TIMEOUT: &str = "10m";
 
 impl JobConfig {
@@ -194,7 +194,7 @@ impl HumanDuration {
 /// Numbers with units, as `humantime` reads them.
 const DURATION_PATTERN: &str = "^\\s*([0-9]+\\s*(nsec|ns|usec|us|msec|ms|seconds|second|sec|s|minutes|minute|min|m|hours|hour|hr|h|days|day|d|weeks|week|w)\\s*)+$";
 
-/// What is told of a duration that is none.
+/// The message for a value that is not a duration.
 pub const DURATION_ALLOWED: &str = "a duration with its unit, such as \"55s\", \"1m 30s\" or \"2h\"";
 
 impl JsonSchema for HumanDuration {

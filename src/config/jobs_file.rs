@@ -271,7 +271,7 @@ fn remove(value: &mut Value, path: &[&str]) {
     holder.and_then(Value::as_object_mut).map(|object| object.remove(*last));
 }
 
-/// What a schema finds in an entry that has its defaults, and what it says itself that its type knows nothing of.
+/// What a schema finds in an entry that has its defaults, and the keys of its own that its type does not have.
 fn shape(kind: Kind, own: &Value, value: &mut Value) -> Vec<Finding> {
     let mut findings = vec![];
     if kind == Kind::Service {

@@ -1,6 +1,6 @@
 //! JSON with comments, as a tree that knows where everything stands, read on past errors.
 //!
-//! The tokens come from `jsonc-parser`; its own parser stops at the first error, and whoever mends a
+//! The tokens come from `jsonc-parser`; its own parser stops at the first error, and an editor of a
 //! file wants to see all of them.
 
 use jsonc_parser::{Scanner, ScannerOptions, tokens::Token};
@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 /// Nesting beyond this is refused: no jobs.json needs it, and the stack is finite.
 const DEPTH_MAX: usize = 64;
 
-/// Syntax errors that are told of one file; after so many the rest is noise.
+/// Syntax errors that are reported of one file; after so many the rest is noise.
 pub const ERRORS_MAX: usize = 50;
 
 /// A value and where it begins.
@@ -154,7 +154,7 @@ impl<'a> Parser<'a> {
         self.tokens.get(self.at).map_or(self.end, |(start, _)| *start)
     }
 
-    /// Where the token before ends, roughly: a missing comma is told where it should stand.
+    /// Where the token before ends, roughly: a missing comma is reported where it should stand.
     fn error(&mut self, text: &str) {
         let at = self.start();
         if self.errors.last().is_none_or(|last| last.at != at) {
@@ -257,7 +257,7 @@ impl<'a> Parser<'a> {
         Some((start, key))
     }
 
-    /// The closing token, taken; or the end of the file, told.
+    /// Takes the closing token, or reports the end of the file.
     fn closes(&mut self, close: &Token<'_>, sign: &str) -> bool {
         if self.at >= self.tokens.len() {
             self.error(&format!("the file ends before its `{sign}`"));
@@ -278,7 +278,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// An error that took no token would be told for ever.
+    /// An error that took no token would be reported for ever.
     fn skip_if_stuck(&mut self, before: usize) {
         self.at += usize::from(self.at == before);
     }
@@ -301,8 +301,8 @@ mod tests {
     fn every_defect_is_told_once() {
         let text = "{\n \"a\" [1],\n \"b\": {\"c\": 1 \"d\" 2,},\n e: 'x',\n \"a\": 1\n}";
         let errors = parse(text).expect_err("broken");
-        let told: Vec<_> = errors.iter().map(|e| (line_column(text, e.at), e.text.as_str())).collect();
-        insta::assert_debug_snapshot!(told);
+        let found: Vec<_> = errors.iter().map(|e| (line_column(text, e.at), e.text.as_str())).collect();
+        insta::assert_debug_snapshot!(found);
     }
 
     #[test]

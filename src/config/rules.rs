@@ -107,7 +107,7 @@ fn within(durations: &[Bounded]) -> Vec<Finding> {
         .collect()
 }
 
-/// A check needs a port that the container is said to listen on.
+/// A check needs one of the container's ports.
 fn check(service: &ServiceConfig) -> Vec<Finding> {
     let Some(check) = &service.check else { return vec![] };
     let (key, port) = match (check.tcp, &check.http) {

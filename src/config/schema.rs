@@ -16,7 +16,7 @@ use crate::config::{
 /// Kubernetes' grammar of quantities, from `apimachinery/pkg/api/resource`.
 const QUANTITY_PATTERN: &str = "^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 
-/// What is told of a quantity that is none.
+/// The message for a value that is not a quantity.
 const QUANTITY_ALLOWED: &str = "a Kubernetes quantity, such as \"500m\", \"2\" or \"128Mi\"";
 
 /// A schema that judges values.

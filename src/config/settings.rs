@@ -171,7 +171,7 @@ impl Default for ServerSettings {
     }
 }
 
-/// What is told of us.
+/// Logs.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TelemetrySettings {

@@ -1,6 +1,6 @@
 //! The layers of the settings: built-in defaults, `config/default.toml`, a file, the environment.
 //!
-//! Later layers win. Every problem of the whole is told at once, with the layer it came from.
+//! Later layers win. All problems are reported at once, with the layer it came from.
 
 use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
@@ -231,7 +231,7 @@ impl Environment {
     }
 }
 
-/// A number or flag where the text is one; else the text, so that the schema tells what is wrong with it.
+/// A number or flag where the text is one; else the text, so that the schema reports what is wrong with it.
 fn typed(kind: Kind, text: &str) -> ValueKind {
     match kind {
         Kind::Number => text.trim().parse::<i64>().map_or_else(|_| ValueKind::String(text.into()), ValueKind::I64),

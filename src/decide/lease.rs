@@ -48,7 +48,7 @@ pub enum Ask {
     Release(u64),
 }
 
-/// What Postgres says.
+/// Postgres' answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It was done; the row as it stands now.
@@ -109,7 +109,7 @@ impl Lease {
         self.role == Role::Ended && self.asked.is_none()
     }
 
-    /// Something is said to have changed: a reason to look now.
+    /// A notification that something has changed: a reason to look now.
     pub fn hint(&mut self, now: Duration) {
         self.due = self.due.min(now);
     }

@@ -69,7 +69,7 @@ pub enum Reason {
     Disrupted,
     /// The pod was deleted under the Job.
     PodDeleted,
-    /// The Job failed, and no pod tells why.
+    /// The Job failed, and no pod shows why.
     JobFailed,
     /// No node has room for the pod.
     Unschedulable,
@@ -150,7 +150,7 @@ pub struct End {
     pub reason: Reason,
     /// The worker's exit code, where one is known.
     pub exit_code: Option<i32>,
-    /// The termination message, or what the API server said; at most [`MESSAGE_MAX`] characters.
+    /// The termination message, or the API server's message; at most [`MESSAGE_MAX`] characters.
     pub message: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! One queue: when it is looked at, how many Jobs it gets, and what is told of it.
+//! One queue: when it is looked at, how many Jobs it gets, and what is shown of it.
 
 pub mod policy;
 

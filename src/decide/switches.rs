@@ -1,4 +1,4 @@
-//! What people have said of JobConfigs: of a queue that it is paused, and for how many Jobs they asked by hand; of a
+//! What operators have switched: that a queue is paused, and how many Jobs they asked for by hand; of a
 //! service that it is to be up or down, restarted, halted, enabled or disabled.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{config::entry::Kind, decide::service::desired::DesiredState};
 
-/// What somebody said of pausing.
+/// An operator's word on pausing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Said {
@@ -16,7 +16,7 @@ pub struct Said {
     /// What `paused` was in jobs.json then.
     #[serde(skip)]
     pub file_paused: bool,
-    /// Who said it.
+    /// Who set it.
     pub who: String,
     /// Why.
     pub why: String,
@@ -24,10 +24,10 @@ pub struct Said {
     pub at: String,
 }
 
-/// What was said of one JobConfig.
+/// The switches of one JobConfig.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Switch {
-    /// Of pausing; `None` where nobody said anything.
+    /// Pausing; `None` where no operator has set it.
     pub said: Option<Said>,
     /// Jobs that were asked for by hand.
     pub asked: Asked,
@@ -35,16 +35,16 @@ pub struct Switch {
     pub service: ServiceSwitch,
 }
 
-/// What was said of a service.
+/// The switches of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceSwitch {
-    /// Whether it is enabled, and what `enabled` was in jobs.json then; `None` where nobody said anything.
+    /// Whether it is enabled, and what `enabled` was in jobs.json then; `None` where no operator has set it.
     pub enabled: Option<(bool, bool)>,
     /// It is to be down.
     pub stopped: bool,
     /// Without any grace.
     pub halted: bool,
-    /// How often somebody said start or restart, ever.
+    /// How often an operator has started or restarted it, ever.
     pub starts: u64,
     /// Replicas that were started before this many of them are to be started anew.
     pub restart_before: u64,
@@ -52,13 +52,13 @@ pub struct ServiceSwitch {
     pub last: Option<Verb>,
 }
 
-/// What somebody said of a service.
+/// An operator's word on a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verb {
     /// `start`, `stop`, `restart`, `halt`, `enable` or `disable`.
     pub verb: String,
-    /// Who said it.
+    /// Who set it.
     pub who: String,
     /// Why.
     pub why: String,
@@ -80,7 +80,7 @@ pub struct Asked {
     pub at: String,
 }
 
-/// What was said of all.
+/// The switch for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Switches {
     /// Of every JobConfig at once.
@@ -94,13 +94,13 @@ pub struct Switches {
 pub struct Paused {
     /// Nothing is created.
     pub paused: bool,
-    /// Who said so; `None` where it is jobs.json.
+    /// Who set it; `None` where it comes from jobs.json.
     pub said: Option<Said>,
 }
 
 impl Switches {
     /// Whether a JobConfig is paused whose `paused` in jobs.json is `file`. All paused is paused; else what a person
-    /// said last counts, until the file's value is another than it was then.
+    /// set last counts, until the file's value is another than it was then.
     pub fn paused(&self, config: &str, file: bool) -> Paused {
         if let Some(all) = self.all.as_ref().filter(|all| all.paused) {
             return Paused { paused: true, said: Some(all.clone()) };
@@ -117,7 +117,7 @@ impl Switches {
         self.by_config.get(config).map(|switch| switch.asked.clone()).unwrap_or_default()
     }
 
-    /// What a service is to do whose `enabled` in jobs.json is `file`, and who said what of it last.
+    /// What a service is to do whose `enabled` in jobs.json is `file`, and who set what last.
     pub fn orders(&self, service: &str, file: bool) -> (DesiredState, Option<Verb>) {
         let switch = self.by_config.get(service).map(|switch| switch.service.clone()).unwrap_or_default();
         let enabled = switch.enabled.filter(|(_, then)| *then == file).map_or(file, |(enabled, _)| enabled);
@@ -125,8 +125,8 @@ impl Switches {
         (DesiredState { enabled, stopped, halted, starts, restart_before }, switch.last)
     }
 
-    /// JobConfigs of which a person said something when jobs.json said another thing of it than it does now, and what
-    /// that is. What they said is over, also if the file changes back.
+    /// JobConfigs whose switch was set when jobs.json had another value than it has now, and what
+    /// that is. Such a switch has lapsed, also if the file changes back.
     pub fn overtaken<'a>(
         &'a self,
         file: impl Fn(&str) -> Option<(Kind, bool)> + 'a,
@@ -197,7 +197,7 @@ mod tests {
         let (desired, last) = switches.orders("api", true);
         assert_eq!(desired, DesiredState { enabled: false, stopped: true, halted: true, starts: 3, restart_before });
         assert_eq!(last.map(|verb| verb.who), Some("ann".into()));
-        assert!(!switches.orders("api", false).0.enabled, "the file says so itself");
+        assert!(!switches.orders("api", false).0.enabled, "the file has it so itself");
         let of_file = DesiredState { enabled: false, ..DesiredState::default() };
         assert_eq!(switches.orders("other", false), (of_file, None));
         assert_eq!(switches.orders("other", true), (DesiredState::default(), None));

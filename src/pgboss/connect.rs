@@ -47,7 +47,7 @@ pub fn pool(db: &DbSettings) -> PgPool {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A ping before every statement would double their number; a dead connection is told by the statement itself.
+        // A ping before every statement would double their number; a dead connection shows in the statement itself.
         .test_before_acquire(false)
         .idle_timeout(IDLE_TIMEOUT)
         .connect_lazy_with(options(db))

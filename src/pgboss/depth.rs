@@ -180,7 +180,7 @@ fn tables(shape: &Shape, queues_asked: usize, by_key: Option<&str>) -> String {
     (1..=queues_asked).map(of_place).collect::<Vec<_>>().join(" union all ")
 }
 
-/// The messages of one queue that can be fetched first. `by_key` is what says of a queue that its policy counts by key.
+/// The messages of one queue that can be fetched first. `by_key` is the condition under which a queue's policy counts by key.
 fn messages(shape: &Shape, queue: &str, by_key: Option<&str>) -> String {
     let Shape { table, start_after, .. } = shape;
     let fetchable = shape.fetchable();
@@ -197,7 +197,7 @@ fn messages(shape: &Shape, queue: &str, by_key: Option<&str>) -> String {
     )
 }
 
-/// The messages of a queue whose policy counts by key; whoever is not the first of its key, or whose key is taken,
+/// The messages of a queue whose policy counts by key; one that is not the first of its key, or whose key is taken,
 /// can't be fetched. Each condition on the other message of the key is that of a unique index of pg-boss.
 fn keyed(shape: &Shape, queue: &str) -> String {
     let Shape { table, start_after, .. } = shape;

@@ -1,7 +1,7 @@
-//! pg-boss 12 says that there is a message: a reason to look at once, for queues that were made with `notify: true`.
-//! And the processes of an Instance tell one another that there is something to be read.
+//! Notifications of pg-boss 12 that there is a message, from queues that were made with `notify: true`: a reason to look at once.
+//! And those by which the processes of an Instance learn that there is something to read.
 //!
-//! A hint and no more: what a notification says is looked up, never believed, and polling goes on.
+//! A hint and no more: the queue is read, the notification never believed, and polling goes on.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{clock::sleep, decide::backoff::doubled, sql::channel};
 
-/// How long connecting and asking to be told may take.
+/// How long connecting and LISTEN may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// After so long without a word the connection is asked whether it lives.
@@ -31,7 +31,7 @@ const WAIT_MAX: Duration = Duration::from_secs(15);
 
 type Waiting = HashMap<Arc<str>, Vec<Weak<Notify>>>;
 
-/// Who is to be told of which queue. Clones share it.
+/// Who waits for notifications of which queue. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
     waiting: Arc<watch::Sender<Waiting>>,
@@ -39,24 +39,24 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// Is told when there may be a message in this queue; several times in a row is once.
+    /// Notified when there may be a message in this queue; several in a row are one.
     pub fn of(&self, queue: &str) -> Arc<Notify> {
         let hint = Arc::new(Notify::new());
         self.waiting.send_modify(|waiting| {
-            let told = waiting.entry(queue.into()).or_default();
-            told.retain(|other| other.strong_count() > 0);
-            told.push(Arc::downgrade(&hint));
+            let waiters = waiting.entry(queue.into()).or_default();
+            waiters.retain(|other| other.strong_count() > 0);
+            waiters.push(Arc::downgrade(&hint));
         });
         hint
     }
 
-    /// Is told when a lease was given back or a switch has changed.
+    /// Notified when a lease was given back or a switch has changed.
     pub fn own(&self) -> Arc<Notify> {
         self.own.clone()
     }
 
     /// A notification came; those of unknown queues are ignored.
-    fn tell(&self, queue: &str) {
+    fn notify(&self, queue: &str) {
         self.waiting
             .borrow()
             .get(queue)
@@ -78,7 +78,7 @@ impl Hints {
 pub struct Listener {
     options: PgConnectOptions,
     channel: String,
-    /// Our own channel, which says that a lease was given back or a switch has changed.
+    /// Our own channel: a lease was given back, or a switch has changed.
     own: String,
     hints: Hints,
 }
@@ -89,7 +89,7 @@ impl Listener {
         Self { options, channel: channel("pgboss_", schema), own, hints }
     }
 
-    /// Listens for ever. Postgres being away is told by those who read; here it is only tried again.
+    /// Listens for ever. That Postgres is away is reported by those who read; here it is only tried again.
     pub async fn run(self) {
         let mut failures = 0;
         loop {
@@ -97,7 +97,7 @@ impl Listener {
             match connecting.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 Ok((pool, listener)) => {
                     failures = 0;
-                    // It is registered: whatever comes from here on is told, and what came before is looked for now.
+                    // It is registered: whatever comes from here on arrives, and what came before is looked for now.
                     self.hints.tell_all();
                     let error = self.follow(listener).await;
                     tracing::debug!(%error, "the connection that listens is lost");
@@ -122,7 +122,7 @@ impl Listener {
         loop {
             match tokio::time::timeout(SILENCE_MAX, listener.try_recv()).await {
                 Ok(Ok(Some(notification))) if notification.channel() == self.own => self.hints.own.notify_one(),
-                Ok(Ok(Some(notification))) => self.hints.tell(notification.payload()),
+                Ok(Ok(Some(notification))) => self.hints.notify(notification.payload()),
                 Ok(Ok(None)) => return sqlx::Error::WorkerCrashed,
                 Ok(Err(error)) => return error,
                 Err(_) => {
@@ -153,9 +153,9 @@ mod tests {
         let is_told = |hint: Arc<Notify>| async move {
             tokio::time::timeout(Duration::from_millis(1), hint.notified()).await.is_ok()
         };
-        hints.tell("mail");
-        hints.tell("mail");
-        hints.tell("nobody's");
+        hints.notify("mail");
+        hints.notify("mail");
+        hints.notify("nobody's");
         assert!(is_told(mail.clone()).await && !is_told(mail.clone()).await && !is_told(other.clone()).await);
         hints.tell_all();
         assert!(is_told(mail).await && is_told(other).await);

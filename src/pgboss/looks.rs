@@ -1,7 +1,7 @@
 //! One reader for all actors: looks that are due together go out as one statement.
 //!
 //! It reads one statement at a time; what is asked for meanwhile goes into the next one. While Postgres is away there
-//! is one try at a time, with growing waits between them, and whoever asks meanwhile is answered by it.
+//! is one try at a time, with growing waits between them, which answers all who ask meanwhile.
 
 use std::{sync::Arc, time::Duration};
 

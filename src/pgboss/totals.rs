@@ -29,7 +29,7 @@ pub struct States {
     /// Of created and retry, those that can't be fetched before a later time.
     #[serde(skip)]
     pub deferred: i64,
-    /// What waits is not told apart, nor what is over.
+    /// Neither what waits nor what is over is split further.
     #[serde(skip)]
     pub coarse: bool,
 }

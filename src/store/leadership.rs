@@ -28,7 +28,7 @@ pub struct Leadership {
 /// An answer, and how often the switches have changed.
 #[derive(Clone, Debug)]
 pub struct LeaseAnswer {
-    /// What the lease is told.
+    /// What the lease gets.
     pub answer: Answer,
     /// Raised with each change of a switch.
     pub switched: i64,
@@ -92,7 +92,7 @@ impl Leadership {
         };
         let row = tokio::time::timeout(LEASE_TIMEOUT, query.fetch_optional(&self.place.pool));
         let row = row.await.map_err(|_| StoreError::Timeout)?.map_err(StoreError::Statement)?;
-        Ok(row.as_ref().map_or(LeaseAnswer { answer: Answer::Done(Record::default()), switched: 0 }, told))
+        Ok(row.as_ref().map_or(LeaseAnswer { answer: Answer::Done(Record::default()), switched: 0 }, answer_of))
     }
 
     /// Says that this process is there, and forgets those that are not.
@@ -144,7 +144,7 @@ impl Leadership {
     }
 }
 
-fn told(row: &PgRow) -> LeaseAnswer {
+fn answer_of(row: &PgRow) -> LeaseAnswer {
     let number = |column| u64::try_from(row.get::<i64, _>(column)).unwrap_or_default();
     let record = Record {
         holder: row.get::<Option<String>, _>("holder").map(Arc::from),

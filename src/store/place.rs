@@ -10,7 +10,7 @@ pub struct Place {
     pub(super) pool: PgPool,
     schema: String,
     instance: String,
-    /// The channel on which an Instance is told that a lease was given back or a switch has changed.
+    /// The channel on which an Instance is notified that a lease was given back or a switch has changed.
     pub channel: String,
 }
 

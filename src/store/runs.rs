@@ -63,7 +63,7 @@ pub struct RunRow {
     pub reason: Option<String>,
     /// The worker's exit code.
     pub exit_code: Option<i32>,
-    /// The termination message, or what the API server said.
+    /// The termination message, or the API server's message.
     pub message: Option<String>,
     /// A success during which none of the messages it was started for was taken.
     pub took_nothing: bool,
@@ -139,7 +139,7 @@ impl Runs {
         Ok(rows.iter().map(|row| (Kind::of(row.get("type")), row.get("job_config"))).collect())
     }
 
-    /// Writes wishes, all in one statement, and tells of each what became of it.
+    /// Writes wishes, all in one statement, and returns what became of each.
     ///
     /// # Errors
     /// See [`StoreError`].

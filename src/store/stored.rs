@@ -11,7 +11,7 @@ pub struct Stored {
     pub decisions: Decisions,
     /// Who leads, and who is there.
     pub leadership: Leadership,
-    /// What people have said.
+    /// What operators have switched.
     pub switches: SwitchTable,
 }
 

@@ -24,14 +24,14 @@ pub struct SwitchTable {
     place: Place,
 }
 
-/// What somebody says of pausing.
+/// An operator's word on pausing.
 #[derive(Clone, Copy, Debug)]
 pub struct Saying<'a> {
     /// Nothing is to be created.
     pub paused: bool,
-    /// What jobs.json says now.
+    /// The value in jobs.json now.
     pub file_paused: bool,
-    /// Who says it.
+    /// Who sets it.
     pub who: &'a str,
     /// Why.
     pub why: &'a str,
@@ -42,7 +42,7 @@ pub struct Saying<'a> {
 pub enum ServiceVerb {
     /// To be up; waits are over.
     Start,
-    /// To be down, until somebody says start.
+    /// To be down, until an operator starts it.
     Stop,
     /// Every replica ends and is started anew.
     Restart,
@@ -111,7 +111,7 @@ impl SwitchTable {
         Ok(switches)
     }
 
-    /// Writes down what somebody says of one JobConfig, or of all.
+    /// Writes an operator's switch of one JobConfig, or of all.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -135,7 +135,7 @@ impl SwitchTable {
         bounded(query.execute(&self.place.pool)).await.map(|_| ())
     }
 
-    /// What was said of a JobConfig is over: jobs.json says another thing than it did then.
+    /// The switch of a JobConfig has lapsed: jobs.json has another value than it had then.
     ///
     /// # Errors
     /// See [`StoreError`].

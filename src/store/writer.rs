@@ -92,7 +92,7 @@ impl Writer {
         (Self { wishes, ends, notes }, task)
     }
 
-    /// Writes wishes, and tells of each what became of it; the answer may tell of others, too.
+    /// Writes wishes, and returns what became of each; the answer may have others in it, too.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -43,7 +43,7 @@ pub struct JobDigest {
     pub created_at: Millis,
     /// `status.startTime`: the controller has looked at it.
     pub started_at: Option<Millis>,
-    /// The controller is told to leave it alone.
+    /// It is suspended: the controller leaves it alone.
     pub suspended: bool,
     /// `metadata.deletionTimestamp`.
     pub terminating_at: Option<Millis>,
@@ -51,7 +51,7 @@ pub struct JobDigest {
     pub verdict: Option<Verdict>,
 }
 
-/// What the controller says of a Job's end.
+/// The controller's condition of a Job's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Complete, or on the way there.

@@ -69,7 +69,7 @@ fn pod(config: &PodConfig) -> Value {
     beyond(config, unsaid)
 }
 
-/// What of a thing differs from how it is without being said.
+/// What of a value differs from its default.
 fn beyond(thing: &impl Serialize, unsaid: Value) -> Value {
     let mut value = json!(thing);
     if let Some(keys) = value.as_object_mut() {

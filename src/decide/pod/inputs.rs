@@ -1,4 +1,4 @@
-//! What a Job is made from: what its installation has in common, and what its entry of jobs.json says.
+//! What a Job is made from: what its installation has in common, and its entry in jobs.json.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ pub struct SeenJob {
     pub kind: Kind,
     /// The hash of what it was rendered from.
     pub config_hash: Box<str>,
-    /// The slot it was created for, where it tells.
+    /// The slot it was created for, where its labels name it.
     pub slot: Option<Slot>,
     /// Since `metadata.creationTimestamp`.
     pub age: Duration,
@@ -73,7 +73,7 @@ pub enum Phase {
         end: End,
         /// Complete or Failed, and no longer only on the way there: the slot is free.
         terminal: bool,
-        /// A pod told why; where none did, a later look may know more.
+        /// A pod showed why; where none did, a later look may know more.
         explained: bool,
         /// Since the verdict.
         age: Duration,
@@ -135,7 +135,7 @@ fn starting_problem(pods: &[&PodDigest]) -> Option<StartProblem> {
 const NO_POD: &str =
     "the Job has no pod: see the Job's events for the quota, admission or service account that is in the way";
 
-/// Which of several pods' problems is told.
+/// Which of several pods' problems is shown.
 fn severity(reason: Reason) -> u8 {
     match reason {
         Reason::ContainerCreating => 0,
@@ -166,7 +166,7 @@ fn end(verdict: &Verdict, pods: &[&PodDigest]) -> (End, bool) {
     (failed(reason), false)
 }
 
-/// How the pod itself says it failed: its worker's exit, or why it never ran.
+/// How the pod failed by its own status: its worker's exit, or why it never ran.
 fn worker_end(pod: &PodDigest) -> Option<End> {
     if let (None, Some(problem)) = (pod.ran_at, &pod.problem) {
         return Some(End {

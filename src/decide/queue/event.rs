@@ -11,7 +11,7 @@ use crate::decide::{
     run::event::{RunEffect, RunEvent},
 };
 
-/// What the outside may tell the lifecycle of a queue.
+/// What may happen to the lifecycle of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum QueueEvent {
     /// What concerns its runs.
@@ -22,7 +22,7 @@ pub enum QueueEvent {
     GaugesRead(bool),
     /// Answers [`QueueEffect::WriteLog`]; false where Postgres did not answer.
     LogWritten(bool),
-    /// A notification says that there is a message: a reason to look now, and no more than that.
+    /// A notification that there is a message: a reason to look now, and no more than that.
     Notified,
     /// [`crate::decide::queue::lifecycle::Lifecycle::deadline`] has passed.
     DeadlineReached,
@@ -35,9 +35,9 @@ pub enum QueueEvent {
     },
     /// Whether a service in its `dependsOn` is not up.
     Blocked(bool),
-    /// jobs.json says something else of this JobConfig, or has it again.
+    /// The entry of this JobConfig in jobs.json has changed, or is there again.
     Configured {
-        /// What it says.
+        /// The entry.
         policy: Box<QueuePolicy>,
         /// The queue is another than before: nothing that was known of its messages counts.
         other_queue: bool,
@@ -82,7 +82,7 @@ pub struct DepthRequest {
     pub purpose: LookPurpose,
 }
 
-/// What a look is for, which says how soon it is wanted and how far it must count.
+/// What a look is for: how soon it is wanted, and how far it must count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LookPurpose {
     /// A decision, at once.

@@ -35,7 +35,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// What a process tells that does not lead: no more than what the watches show.
+    /// What a follower shows: no more than what the watches show.
     pub fn of_view(view: &Observed) -> Self {
         let (live, phases) = of_view(view);
         Self { phases, live, ..Self::default() }

@@ -136,7 +136,7 @@ impl Ending {
         }
     }
 
-    /// A late create made another Job of its name: that one has no verdict, and nobody has said that it is to end.
+    /// A late create made another Job of its name: that one has no verdict, and nobody wants it to end.
     pub fn note_other_job(&mut self) {
         match self {
             Self::Ended { concluded, .. } => *concluded = false,
@@ -170,7 +170,7 @@ impl Ending {
         }
     }
 
-    /// Its Job is gone: it ended as was wanted, or as its verdict says, else nobody knows how.
+    /// Its Job is gone: it ended as was wanted, or by its verdict, else nobody knows how.
     pub fn finish_gone(&mut self) {
         let end = match self {
             Self::Open => End::new(Outcome::Vanished, Reason::Deleted),

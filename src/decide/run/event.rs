@@ -11,7 +11,7 @@ use crate::decide::{
     pod::observation::{Observed, SeenJob},
 };
 
-/// What the outside may tell of the runs of any JobConfig.
+/// What may happen to the runs of any JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RunEvent {
     /// Answers [`RunEffect::LoadRuns`]; `None` where Postgres did not answer.
@@ -60,7 +60,7 @@ pub enum RunEffect {
     WriteEnd(Ended),
 }
 
-/// What Postgres says of a wish.
+/// Postgres' answer to a wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WishAnswer {
     /// It is written.
@@ -71,7 +71,7 @@ pub enum WishAnswer {
     SlotTaken,
 }
 
-/// What the API server says of a create.
+/// The API server's answer to a create.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CreateAnswer {
     /// The Job exists, now or since an earlier request of this wish.
@@ -102,7 +102,7 @@ pub enum GetAnswer {
     Unanswered,
 }
 
-/// What the API server says of a delete.
+/// The API server's answer to a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeleteAnswer {
     /// Accepted; it is gone when its pods are.

@@ -78,13 +78,13 @@ fn seen_job(name: &JobName, job: &SeenJob) -> Option<LiveJob> {
         job: name.clone(),
         slot: job.slot.unwrap_or(OVERFLOW_SLOT),
         phase,
-        problem: problem.map(told),
+        problem: problem.map(shown),
         node: job.node.as_deref().filter(|_| job.terminating.is_some()).map(String::from),
         terminating_seconds: job.terminating.map(|age| age.as_secs()),
     })
 }
 
-fn told(problem: &StartProblem) -> String {
+fn shown(problem: &StartProblem) -> String {
     format!("{}: {} {}", problem.reason.as_str(), problem.word, problem.message).trim().to_owned()
 }
 
@@ -100,7 +100,7 @@ pub(in crate::decide) fn live_job(run: &Run, now: Duration) -> LiveJob {
         job: run.name.clone(),
         slot: run.slot,
         phase,
-        problem: problem.map(told),
+        problem: problem.map(shown),
         node: hanging.as_ref().and_then(|it| it.node.clone()).map(String::from),
         terminating_seconds: hanging.map(|it| now.saturating_sub(it.since).as_secs()),
     }

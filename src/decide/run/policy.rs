@@ -30,7 +30,7 @@ pub const FINISHED_KEPT_MIN: Duration = Duration::from_secs(TTL_SECONDS_MIN as u
 /// A Job that the API server has confirmed is looked for by name when no view shows it for so long.
 pub const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
-/// A failed Job waits so long for its pod to tell why: the two watches are not in step.
+/// A failed Job waits so long for its pod to show why: the two watches are not in step.
 pub const EXPLAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The wait before the same Job is looked at live again.

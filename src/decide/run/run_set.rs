@@ -34,7 +34,7 @@ pub struct RunSet {
     /// The type of the JobConfig.
     kind: Kind,
     loading: Loading,
-    /// The unfinished runs were known before, so what is loaded now tells nothing of the time before us.
+    /// The unfinished runs were known before, so what is loaded now is not from the time before us.
     was_loaded: bool,
     view: ViewState,
     /// The newest view, kept until the runs are loaded.
@@ -68,10 +68,10 @@ impl ViewState {
     }
 }
 
-/// What whoever owns the runs has to know.
+/// What the owner of the runs has to know.
 #[derive(Clone, Debug)]
 pub(in crate::decide) enum News {
-    /// The unfinished runs are known from here on; what else the store said.
+    /// The unfinished runs are known from here on; what else the store had.
     Loaded {
         /// As it was loaded.
         loaded: LoadedRuns,

@@ -241,7 +241,7 @@ impl Run {
         }
     }
 
-    /// It was told to end, or has.
+    /// It is to end, or has ended.
     pub(in crate::decide) fn is_ending(&self) -> bool {
         !self.ending.is_open()
     }

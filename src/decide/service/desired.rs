@@ -8,11 +8,11 @@ use serde::Serialize;
 pub struct DesiredState {
     /// Not `enabled: false`.
     pub enabled: bool,
-    /// Somebody said stop, and nobody start since.
+    /// Stopped by an operator, and not started since.
     pub stopped: bool,
     /// Pods get no grace.
     pub halted: bool,
-    /// How often somebody said start or restart, ever.
+    /// How often an operator has started or restarted it, ever.
     pub starts: u64,
     /// Replicas that were started before this many starts are to be started anew.
     pub restart_before: u64,

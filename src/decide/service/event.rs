@@ -12,7 +12,7 @@ use crate::decide::{
     },
 };
 
-/// What the outside may tell the keep-alive of a service.
+/// What may happen to the keep-alive of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServiceEvent {
     /// What concerns its runs.
@@ -21,7 +21,7 @@ pub enum ServiceEvent {
     DeadlineReached,
     /// What people and jobs.json say of it now.
     Desired(DesiredState),
-    /// jobs.json says something else of this service, or has it again.
+    /// The entry of this service in jobs.json has changed, or is there again.
     Configured(Box<ServicePolicy>),
     /// Which other services it waits for before it starts and stops.
     WaitsFor(WaitsFor),
@@ -66,7 +66,7 @@ impl From<RunEffect> for ServiceEffect {
     }
 }
 
-/// What the API server says of deleting pods without grace.
+/// The API server's answer to deleting pods without grace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForceDeleteAnswer {
     /// Every pod that was there is deleted.

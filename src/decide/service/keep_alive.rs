@@ -40,7 +40,7 @@ const HALT_AFTER: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeepAlive {
     pub(super) policy: ServicePolicy,
-    /// The generation that Jobs count as whose own says nothing: what was wanted when we began to look after them.
+    /// The generation that Jobs count as whose own hash is of another scheme: what was wanted when we began to look after them.
     began_with: Box<str>,
     pub(super) runs: RunSet,
     pub(super) desired: DesiredState,
@@ -50,7 +50,7 @@ pub struct KeepAlive {
     pub(super) health: BTreeMap<JobName, ReplicaHealth>,
     /// Jobs whose pods are deleted by force: when next, and whether a request is under way.
     force_deletes: BTreeMap<JobName, ForceDelete>,
-    /// Pods do not end, and what the API server said of deleting them by force.
+    /// Pods do not end, and the API server's answer to deleting them by force.
     pub(super) cannot_halt: Option<ForceDeleteAnswer>,
     pub(super) restarts: u64,
     pub(super) state: ServiceState,
@@ -155,7 +155,7 @@ impl KeepAlive {
         match event {
             ServiceEvent::Desired(desired) => {
                 if desired.starts > self.desired.starts {
-                    // Whoever says start does not want to wait.
+                    // An operator who starts it does not want to wait.
                     self.replicas.values_mut().for_each(|replica| (replica.wait_until, replica.steps) = (now, 0));
                     self.runs.by_name.values_mut().for_each(|run| run.cooldown = Duration::ZERO);
                 }
@@ -279,7 +279,7 @@ impl KeepAlive {
         self.is_wanted() && free && !self.is_spent(slot) && self.runs.may_create()
     }
 
-    /// It was started once, and that is all that `keepAlive: false` allows until somebody says start.
+    /// It was started once, and that is all that `keepAlive: false` allows until an operator starts it again.
     fn is_spent(&self, slot: Slot) -> bool {
         let started = self.replicas.get(&slot).and_then(|replica| replica.started);
         !self.policy.keep_alive && started.is_some_and(|started| started >= self.desired.starts)
@@ -396,7 +396,7 @@ impl KeepAlive {
 
     // --- halting
 
-    /// When a Job that ends is to be helped: at once if somebody said so, else when its grace is over.
+    /// When a Job that ends is to be helped: at once if an operator halted it, else when its grace is over.
     fn halt_after(&self, run: &Run) -> Option<Duration> {
         let since = run.last_seen.terminating.as_ref()?.since;
         if run.last_seen.kind == Some(Kind::Queue) || self.force_deletes.contains_key(&run.name) {

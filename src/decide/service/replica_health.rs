@@ -122,7 +122,7 @@ impl ReplicaHealth {
         match (run.last_seen.address.is_some(), policy.check.is_some()) {
             // Ready is up at once, not only when it is looked at.
             (true, false) if is_due || self.unready || self.up_since.is_none() => self.pass(now, policy),
-            // It is ready again, and what it is asked next tells more.
+            // It is ready again, and the next check shows more.
             (true, true) if self.unready => {
                 (self.problem, self.unready, self.check_at) = (None, false, now);
                 self.failures = self.failures.min(policy.unhealthy_threshold.saturating_sub(1));

@@ -38,7 +38,7 @@ pub struct ServiceStatus {
 }
 
 impl ServiceStatus {
-    /// What a process tells that does not lead: no more than what the watches show.
+    /// What a follower shows: no more than what the watches show.
     pub fn of_view(view: &Observed, replicas: u32) -> Self {
         let (live, phases) = crate::decide::run::live_job::of_view(view);
         let ready = view.jobs.values().filter(|job| job.is_live() && job.address.is_some()).count();

@@ -1,4 +1,4 @@
-//! What a run does next, and when: [`Run::next`] alone says so, for whoever waits and for whoever acts.
+//! What a run does next, and when: [`Run::next`] alone decides it, for the deadline and for the act.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ enum Next {
     SettleVerdict,
     /// Its end is written.
     WriteEnd,
-    /// It is over, and forgotten by whoever keeps it.
+    /// It is over, and its owner forgets it.
     Leave,
 }
 
@@ -40,7 +40,7 @@ impl Run {
         }
         let (at, next) = match self.record {
             Record::Nothing => (Duration::ZERO, Next::WriteWish),
-            // While a create may be on its way the run stays unfinished: whoever restarts holds its slot, too.
+            // While a create may be on its way the run stays unfinished: a process that restarts holds its slot, too.
             Record::Wish if self.end().is_some() => (self.requests.doubt_until, Next::WriteEnd),
             Record::Wish => self.next_unfinished(policy)?,
             Record::End => self.next_recorded()?,
@@ -96,7 +96,7 @@ impl Run {
         Some(self.to_wish())
     }
 
-    /// The request that is due now; at most one is in flight for a name. A wish is told by [`Self::next_wish`].
+    /// The request that is due now; at most one is in flight for a name. A wish comes from [`Self::next_wish`].
     pub(in crate::decide) fn next_request(&mut self, now: Duration, policy: &RunPolicy) -> Option<RunEffect> {
         self.ending.settle_verdict(now);
         let (_, next) = self.next(policy).filter(|(at, _)| *at <= now)?;
