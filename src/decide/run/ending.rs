@@ -229,6 +229,10 @@ mod tests {
         ending.note_verdict(&end(Reason::ExitCode), true, NOW);
         ending.settle_verdict(NOW);
         assert_eq!(ending.end(), Some(&end(Reason::Unwanted)));
+        let mut given_up = Ending::GivenUp(end(Reason::ImagePull));
+        given_up.note_verdict(&end(Reason::ExitCode), true, NOW);
+        given_up.settle_verdict(NOW);
+        assert_eq!(given_up.end(), Some(&end(Reason::ImagePull)));
     }
 
     #[test]
