@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use job_chief::decide::{
-    outcome::{JobName, Outcome, Reason},
+    outcome::{End, JobName, Outcome, Reason},
     pod::observation::{Observed, Phase, SeenJob},
     queue::{
         event::{QueueEffect, QueueEvent},
@@ -12,7 +12,7 @@ use job_chief::decide::{
         scale::Look,
     },
     run::{
-        event::{CreateAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+        event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
         milestone::Milestone,
     },
 };
@@ -50,6 +50,34 @@ impl Bare {
         assert!(matches!(effects[..], [QueueEffect::Run(RunEffect::CreateJob(_))]), "{effects:?}");
         name
     }
+
+    /// Feeds what happens to a run, and returns what that asks for.
+    fn run(&mut self, event: RunEvent) -> Vec<RunEffect> {
+        runs_of(self.feed(QueueEvent::Run(event)))
+    }
+
+    /// Goes on to the next deadline, and returns what is asked for then.
+    fn run_due(&mut self) -> Vec<RunEffect> {
+        self.now = self.life.deadline().unwrap().max(self.now);
+        runs_of(self.feed(QueueEvent::DeadlineReached))
+    }
+
+    /// The views show the Job so.
+    fn see(&mut self, name: &JobName, phase: Phase) -> Vec<RunEffect> {
+        self.run(RunEvent::Observed(Arc::new(Observed { jobs: [(name.clone(), seen(phase))].into() })))
+    }
+}
+
+fn runs_of(effects: Vec<QueueEffect>) -> Vec<RunEffect> {
+    let of_run = |effect| match effect {
+        QueueEffect::Run(effect) => Some(effect),
+        _ => None,
+    };
+    effects.into_iter().filter_map(of_run).collect()
+}
+
+fn seen(phase: Phase) -> SeenJob {
+    SeenJob { uid: "u".into(), resource_version: "1".into(), slot: Some(0), phase, ..SeenJob::default() }
 }
 
 #[test]
@@ -105,6 +133,53 @@ fn a_request_without_an_answer_is_repeated_after_a_wait_under_its_name() {
     let refused = CreateAnswer::Refused { message: "quota".into() };
     let effects = bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name, refused)));
     assert!(!effects.iter().any(|effect| matches!(effect, QueueEffect::Run(RunEffect::WriteEnd(_)))), "{effects:?}");
+    bare.now = bare.life.deadline().unwrap();
+    let effects = bare.feed(QueueEvent::DeadlineReached);
+    assert!(matches!(effects[..], [QueueEffect::Run(RunEffect::CreateJob(_))]), "asked for again: {effects:?}");
+}
+
+#[test]
+fn a_refusal_does_not_end_a_job_that_is_seen() {
+    let mut bare = Bare::begin();
+    let name = bare.asked();
+    bare.see(&name, starting());
+    let refused = CreateAnswer::Refused { message: "quota".into() };
+    let effects = bare.run(RunEvent::CreateAnswered(name, refused));
+    assert!(!effects.iter().any(|effect| matches!(effect, RunEffect::WriteEnd(_))), "{effects:?}");
+    assert_eq!(bare.life.status(bare.now).live.len(), 1);
+}
+
+/// How a run ends that was given up because of its image, if the look after an unanswered delete finds its Job so, and
+/// the next one nothing.
+fn end_after_given_up(found: SeenJob) -> End {
+    let mut bare = Bare::begin();
+    let name = bare.asked();
+    bare.run(RunEvent::CreateAnswered(name.clone(), CreateAnswer::Exists { uid: "u".into() }));
+    let pulls = problem(Reason::ImagePull, "ErrImagePull");
+    bare.see(&name, pulls.clone());
+    bare.now += 31 * SECOND;
+    assert_eq!(bare.run_due(), [RunEffect::GetJob(name.clone())]);
+    let looked = GetAnswer::Found(Box::new(seen(pulls)));
+    let effects = bare.run(RunEvent::GetAnswered(name.clone(), looked));
+    assert!(matches!(effects[..], [RunEffect::DeleteJob { .. }]), "{effects:?}");
+    bare.run(RunEvent::DeleteAnswered(name.clone(), DeleteAnswer::Unanswered));
+    assert_eq!(bare.run_due(), [RunEffect::GetJob(name.clone())]);
+    bare.run(RunEvent::GetAnswered(name.clone(), GetAnswer::Found(Box::new(found))));
+    bare.now += 20 * SECOND;
+    let asked = bare.run(RunEvent::Observed(Arc::new(Observed::default())));
+    let asked = if asked.is_empty() { bare.run_due() } else { asked };
+    assert_eq!(asked, [RunEffect::GetJob(name.clone())]);
+    let effects = bare.run(RunEvent::GetAnswered(name, GetAnswer::Absent));
+    let [RunEffect::WriteEnd(ended)] = &effects[..] else { panic!("{effects:?}") };
+    ended.end.clone()
+}
+
+#[test]
+fn a_job_that_does_better_after_all_is_not_given_up_any_more_unless_it_is_on_its_way_out() {
+    let better = SeenJob { resource_version: "2".into(), ..seen(starting()) };
+    let leaves = SeenJob { terminating: Some(SECOND), ..better.clone() };
+    assert_eq!(end_after_given_up(better).outcome, Outcome::Vanished, "somebody else deleted it");
+    assert_eq!(end_after_given_up(leaves).reason, Reason::ImagePull, "our delete has worked");
 }
 
 #[test]

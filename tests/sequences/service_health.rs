@@ -43,6 +43,20 @@ fn what_happens_in_between_does_not_put_off_the_look_at_whether_it_is_ready() {
 }
 
 #[test]
+fn the_wait_after_an_unhealthy_replica_does_not_begin_anew_when_its_pod_is_gone() {
+    let mut it =
+        Service::begin(&json!({"checkInterval": "10s", "unhealthyThreshold": 1, "waitTimeAfterFailedRun": "20s"}));
+    it.all_run();
+    it.none_ready();
+    it.pass(11 * SECOND);
+    assert!(it.live().is_empty(), "it is being deleted");
+    it.pass(30 * SECOND);
+    it.gone();
+    it.pass(SECOND);
+    assert_eq!(it.live().len(), 1, "the wait was over before its pod was gone");
+}
+
+#[test]
 fn a_pod_that_was_ready_at_the_last_look_has_a_whole_interval() {
     let mut it = up(1);
     it.pass(15 * SECOND);

@@ -109,10 +109,8 @@ impl SettledRuns {
                 Some((job.finished_at, name.clone(), due))
             };
             let mut all: Vec<_> = self.by_name.iter().filter_map(of_kind).collect();
-            if all.len() > kept {
-                all.sort_by(|a, b| b.cmp(a));
-                found.extend(all.split_off(kept).into_iter().map(|(_, name, due)| (name, due)));
-            }
+            all.sort_by(|a, b| b.cmp(a));
+            found.extend(all.into_iter().skip(kept).map(|(_, name, due)| (name, due)));
         }
         found
     }
