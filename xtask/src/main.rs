@@ -20,6 +20,7 @@ mod state;
 mod sweep;
 mod test;
 mod tidy;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ enum Task {
         #[command(subcommand)]
         action: chart::Action,
     },
+    /// Hold GitHub's workflows to actionlint.
+    Workflows,
     /// Measure on the test cluster, and print a table.
     Bench(bench::Options),
     /// Mutate the pure core, and see whether a test notices.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Chart { action } => chart::run(&action),
+        Task::Workflows => workflows::test(),
         Task::Bench(options) => bench::run(&options),
         Task::Mutants(options) => mutants::run(&options),
         Task::Tidy => tidy::run(),

@@ -14,7 +14,7 @@ use crate::{
     processes::{dies_with_us, show},
     programs::need,
     state::State,
-    tidy,
+    tidy, workflows,
 };
 
 /// What the tests are asked for.
@@ -59,6 +59,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     part("unit tests and simulation", &mut units)?;
     part("chart", &mut || chart::test())?;
+    part("workflows", &mut workflows::test)?;
     let mut state = None;
     if options.fast {
         part("Postgres", &mut || {
