@@ -11,7 +11,7 @@ use job_chief::decide::{
 use serde_json::json;
 
 use crate::{
-    runs::Bare,
+    bare::Bare,
     script::{SECOND, Script, ended, problem, running, starting},
 };
 

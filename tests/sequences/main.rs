@@ -1,6 +1,7 @@
 //! The README's table of worked sequences, and the waits: scripts of events with what they lead to.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod bare;
 mod edges;
 mod effects;
 mod gauges;

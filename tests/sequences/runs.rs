@@ -1,84 +1,28 @@
-//! One run, answer by answer: what is waited for, what is told, and when nothing is on its way any more.
+//! One run, answer by answer: what is waited for, what is shown, and when nothing is on its way any more.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use job_chief::decide::{
-    outcome::{End, JobName, Outcome, Reason},
-    pod::observation::{Observed, Phase, SeenJob},
-    queue::{
-        event::{QueueEffect, QueueEvent},
-        lifecycle::Lifecycle,
-        policy::QueuePolicy,
-        scale::Look,
-    },
-    run::{
-        event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
-        milestone::Milestone,
+use job_chief::{
+    config::entry::Kind,
+    decide::{
+        outcome::{End, JobName, Outcome, Reason},
+        pod::observation::{Observed, Phase, SeenJob},
+        queue::{
+            event::{QueueEffect, QueueEvent},
+            scale::Look,
+        },
+        run::{
+            event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+            milestone::Milestone,
+        },
     },
 };
 use serde_json::json;
 
-use crate::script::{SECOND, Script, config, ended, problem, running, starting};
-
-/// A lifecycle whose every answer the case gives.
-pub(crate) struct Bare {
-    pub(crate) life: Lifecycle,
-    pub(crate) now: Duration,
-}
-
-impl Bare {
-    pub(crate) fn begin() -> Self {
-        let now = Duration::from_secs(1_700_000_000);
-        Self { life: Lifecycle::new(QueuePolicy::of(&config(json!({"maxConcurrentJobs": 1})), "i"), 7, now), now }
-    }
-
-    pub(crate) fn feed(&mut self, event: QueueEvent) -> Vec<QueueEffect> {
-        self.life.step(self.now, [event])
-    }
-
-    /// Begun, looked, and the wish of the one Job is written: its name, asked for.
-    pub(crate) fn asked(&mut self) -> JobName {
-        self.feed(QueueEvent::DeadlineReached);
-        self.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default()))));
-        let effects = self.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(Observed::default()))));
-        assert!(matches!(effects[..], [QueueEffect::ReadDepth(_)]), "{effects:?}");
-        let look = Look { old: 1, limit: 100, at_us: 1, oldest_age: Some(3 * SECOND), ..Look::default() };
-        let effects = self.feed(QueueEvent::DepthRead(Some(look)));
-        let Some(QueueEffect::Run(RunEffect::WriteWishes(wishes))) = effects.first() else { panic!("{effects:?}") };
-        let name = wishes[0].name.clone();
-        let effects = self.feed(QueueEvent::Run(RunEvent::WishWritten(name.clone(), Some(WishAnswer::Written))));
-        assert!(matches!(effects[..], [QueueEffect::Run(RunEffect::CreateJob(_))]), "{effects:?}");
-        name
-    }
-
-    /// Feeds what happens to a run, and returns what that asks for.
-    fn run(&mut self, event: RunEvent) -> Vec<RunEffect> {
-        runs_of(self.feed(QueueEvent::Run(event)))
-    }
-
-    /// Goes on to the next deadline, and returns what is asked for then.
-    fn run_due(&mut self) -> Vec<RunEffect> {
-        self.now = self.life.deadline().unwrap().max(self.now);
-        runs_of(self.feed(QueueEvent::DeadlineReached))
-    }
-
-    /// The views show the Job so.
-    fn see(&mut self, name: &JobName, phase: Phase) -> Vec<RunEffect> {
-        self.run(RunEvent::Observed(Arc::new(Observed { jobs: [(name.clone(), seen(phase))].into() })))
-    }
-}
-
-fn runs_of(effects: Vec<QueueEffect>) -> Vec<RunEffect> {
-    let of_run = |effect| match effect {
-        QueueEffect::Run(effect) => Some(effect),
-        _ => None,
-    };
-    effects.into_iter().filter_map(of_run).collect()
-}
-
-fn seen(phase: Phase) -> SeenJob {
-    SeenJob { uid: "u".into(), resource_version: "1".into(), slot: Some(0), phase, ..SeenJob::default() }
-}
+use crate::{
+    bare::{Bare, seen},
+    script::{SECOND, Script, ended, problem, running, starting},
+};
 
 #[test]
 fn whoever_stops_waits_for_every_answer_that_is_on_its_way() {
@@ -309,8 +253,7 @@ fn a_failure_that_nobody_explains_is_recorded_in_time() {
 /// What is loaded anew after a wish that was lost tells nothing of the failures that we have seen ourselves.
 #[test]
 fn a_wish_that_was_lost_ends_no_back_off() {
-    let mut bare = Bare::begin();
-    bare.life = Lifecycle::new(QueuePolicy::of(&config(json!({"maxConcurrentJobs": 4})), "i"), 7, bare.now);
+    let mut bare = Bare::of(json!({"maxConcurrentJobs": 4}));
     let name = bare.asked();
     let refused = CreateAnswer::Refused { message: "quota".into() };
     bare.feed(QueueEvent::Run(RunEvent::CreateAnswered(name.clone(), refused)));
@@ -350,4 +293,47 @@ fn a_finished_job_is_live_no_more_and_its_end_is_written_although_the_process_st
     bare.feed(QueueEvent::Run(RunEvent::EndWritten(name, false)));
     bare.now = bare.life.deadline().expect("it is tried again");
     assert!(bare.feed(QueueEvent::DeadlineReached).iter().any(is_end));
+}
+
+#[test]
+fn whoever_stops_waits_for_the_delete_of_a_finished_job() {
+    let mut bare = Bare::of(json!({"maxConcurrentJobs": 1, "successfulJobsHistoryLimit": 0}));
+    let name = bare.asked();
+    bare.run(RunEvent::CreateAnswered(name.clone(), CreateAnswer::Exists { uid: "u".into() }));
+    bare.feed(QueueEvent::LogWritten(true));
+    bare.see(&name, ended(Outcome::Succeeded, Reason::Completed));
+    bare.run(RunEvent::EndWritten(name.clone(), true));
+    bare.see(&name, ended(Outcome::Succeeded, Reason::Completed));
+    bare.now += 200 * SECOND;
+    let effects = bare.run_due();
+    assert!(matches!(effects[..], [RunEffect::DeleteJob { .. }]), "{effects:?}");
+    bare.run(RunEvent::Stop);
+    bare.feed(QueueEvent::DepthRead(None));
+    assert!(!bare.life.is_done(), "a delete is on its way");
+    bare.run(RunEvent::DeleteAnswered(name, DeleteAnswer::Accepted));
+    assert!(bare.life.is_done());
+}
+
+#[test]
+fn jobs_that_claim_one_slot_get_a_slot_each() {
+    let mut bare = Bare::of(json!({"maxConcurrentJobs": 4}));
+    let effects = bare.found(&[("a", seen(running())), ("b", seen(running())), ("c", seen(running()))]);
+    let wishes = effects.iter().filter_map(|effect| match effect {
+        RunEffect::WriteWishes(wishes) => Some(wishes),
+        _ => None,
+    });
+    let slots: BTreeSet<_> = wishes.flatten().map(|wish| wish.slot).collect();
+    assert_eq!(slots.len(), 3, "Postgres has one unfinished run for a slot: {effects:?}");
+}
+
+#[test]
+fn the_jobs_of_a_service_that_had_this_name_are_ended() {
+    let mut bare = Bare::of(json!({"maxConcurrentJobs": 1}));
+    let of_service = SeenJob { kind: Kind::Service, ..seen(running()) };
+    bare.found(&[("a", of_service.clone())]);
+    let name = JobName("a".into());
+    let effects = bare.run(RunEvent::WishWritten(name.clone(), Some(WishAnswer::Written)));
+    assert_eq!(effects, [RunEffect::GetJob(name.clone())]);
+    let effects = bare.run(RunEvent::GetAnswered(name, GetAnswer::Found(Box::new(of_service))));
+    assert!(matches!(effects[..], [RunEffect::DeleteJob { .. }]), "it would never end by itself: {effects:?}");
 }
