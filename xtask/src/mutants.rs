@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// `main`, else the commit before.
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, conflicts_with = "paths")]
     changed: Option<Option<String>>,
+    /// Only mutants whose line in the list matches, such as `Run::close`: to see whether a new test fails.
+    #[arg(long, value_name = "REGEX", conflicts_with = "changed")]
+    matching: Option<String>,
     /// End after so many minutes, and say what was not tried.
     #[arg(long)]
     minutes: Option<u64>,
@@ -65,7 +68,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let limit = options.minutes.map(|minutes| Duration::from_secs(60 * minutes));
     match &options.changed {
         Some(base) => try_changed(base.as_deref(), limit),
-        None => try_out(&globs(&options.paths)?, limit, options.paths.is_empty()),
+        None => {
+            let mut choice = globs(&options.paths)?;
+            choice.extend(options.matching.iter().flat_map(|regex| ["--re".to_owned(), regex.clone()]));
+            try_out(&choice, limit, options.paths.is_empty() && options.matching.is_none())
+        }
     }
 }
 
