@@ -159,6 +159,14 @@ fn an_end_says_what_the_api_server_or_the_pod_said() {
 }
 
 #[test]
+fn a_job_that_does_not_start_is_shown_with_what_keeps_it() {
+    let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
+    script.look(1, 0);
+    script.all(&problem(Reason::ImagePull, "ErrImagePull"));
+    assert_eq!(script.life.status(script.now).live[0].problem.as_deref(), Some("image_pull: ErrImagePull"));
+}
+
+#[test]
 fn a_job_that_hangs_is_named_with_its_node_and_for_how_long() {
     let mut script = Script::begin(json!({"maxConcurrentJobs": 1}));
     script.look(1, 0);
