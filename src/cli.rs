@@ -1,87 +1,58 @@
 //! The commands.
 
+mod command_line;
+mod completions;
+mod database;
+mod examples;
+mod files;
+mod globals;
 mod import;
+mod output;
+mod page;
+mod plugin;
 mod queue;
 mod server;
 mod service;
+mod show;
+mod watch;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
-use sqlx::Connection;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    app::{self, Plan},
+    app,
     cli::{
-        server::{Asking, print},
+        completions::Shell,
+        globals::{BadConfiguration, Globals},
+        output::{Format, Output, complain, is_closed_pipe},
+        server::Asking,
         service::ServiceCommand,
+        show::Showing,
     },
-    cluster::connect::Access,
-    config::{
-        changes::Changes,
-        entry::Entry,
-        jobs_file,
-        problems::{Problems, nearest},
-        schema::jobs_json_schema,
-        settings::Settings,
-        sources,
-    },
-    decide::{
-        decision::{Decision, Wish},
-        pod::{inputs::Instance, manifest::Template, names::job_name},
-    },
-    pgboss::connect,
-    sql::quoted,
-    store::migrate::migrate,
+    config::problems::Problems,
     telemetry,
 };
 
-/// Starts Kubernetes Jobs for the messages of pg-boss queues, and keeps services up.
+/// Starts Kubernetes Jobs for the messages of pg-boss queues, keeps services up.
 #[derive(Debug, Parser)]
-#[command(name = "job-chief", version, after_help = EXIT_CODES)]
+#[command(name = "job-chief", version, after_help = examples::ROOT)]
 pub struct Cli {
-    /// A file of settings (JSON, TOML or YAML).
-    #[arg(long, global = true, env = "JOB_CHIEF_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The context of the kubeconfig to use outside a cluster; never the current one by itself.
-    #[arg(long, global = true, value_name = "NAME")]
-    context: Option<String>,
-    /// The kubeconfig that --context is looked up in [default: $KUBECONFIG, then ~/.kube/config].
-    #[arg(long, global = true, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    globals: Globals,
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done; 1 failed, or `validate` found problems; 2 bad configuration or bad arguments.";
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch the queues and start Jobs, until SIGTERM.
-    Run,
-    /// Check the settings and jobs.json; tells every problem.
-    Validate,
-    /// Print the Job of one JobConfig as YAML.
-    Render {
-        /// The name of the JobConfig.
-        name: String,
-    },
-    /// Ask a running job-chief how its JobConfigs are, or one of them with what it did last.
-    Status {
-        /// The name of one JobConfig.
-        name: Option<String>,
-        #[command(flatten)]
-        asking: Asking,
-    },
-    /// Tell why the last Jobs of a JobConfig were started or were not, and how they ended, a line each.
+    /// Show how queues are, or one of them with what it did last.
+    #[command(after_help = examples::STATUS)]
+    Status(Showing),
+    /// Tell why the last Jobs were started or were not, and how they ended.
+    #[command(after_help = examples::WHY)]
     Why {
         /// The name of the JobConfig.
         name: String,
@@ -89,10 +60,13 @@ enum Command {
         asking: Asking,
     },
     /// Create nothing until resumed; running Jobs go on.
+    #[command(after_help = examples::PAUSE)]
     Pause(queue::Order),
     /// Create again.
+    #[command(after_help = examples::RESUME)]
     Resume(queue::Order),
     /// Pause, and wait until no Job lives any more.
+    #[command(after_help = examples::DRAIN)]
     Drain {
         #[command(flatten)]
         order: queue::Order,
@@ -100,165 +74,153 @@ enum Command {
         #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "DURATION")]
         timeout: Duration,
     },
-    /// Create one Job now, whatever the queue holds, as soon as `maxConcurrentJobs` leaves room.
+    /// Create one Job now, whatever the queue holds.
+    ///
+    /// It is created as soon as `maxConcurrentJobs` leaves room.
+    #[command(after_help = examples::RUN_NOW)]
     RunNow(queue::Order),
     /// Start, stop and show services.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::SERVICE)]
     Service(ServiceCommand),
-    /// Print what another jobs.json would change, compared with the one that is configured.
+    /// Check the settings and jobs.json; tell every problem.
+    #[command(after_help = examples::VALIDATE)]
+    Validate {
+        /// How the answer is printed.
+        #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+        output: Output,
+    },
+    /// Print the Job of one JobConfig.
+    #[command(after_help = examples::RENDER)]
+    Render {
+        /// The name of the JobConfig.
+        name: String,
+        /// How it is printed.
+        #[arg(short, long, value_enum, default_value_t = Format::Yaml, value_name = "FORMAT")]
+        output: Format,
+    },
+    /// Print what another jobs.json would change.
+    ///
+    /// It is compared with the one that is configured.
+    #[command(after_help = examples::PLAN)]
     Plan {
         /// The other jobs.json.
         file: PathBuf,
+        /// How the answer is printed.
+        #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+        output: Output,
     },
-    /// Print a jobs.json for KEDA's ScaledJobs, for plain Jobs, or for the TypeScript job-chief's files.
+    /// Print the JSON Schema of jobs.json.
+    #[command(after_help = examples::SCHEMA)]
+    Schema {
+        /// How it is printed.
+        #[arg(short, long, value_enum, default_value_t = Format::Json, value_name = "FORMAT")]
+        output: Format,
+    },
+    /// Make a jobs.json of KEDA's ScaledJobs, Jobs, or the original's files.
+    ///
+    /// The original is the TypeScript job-chief.
+    #[command(after_help = examples::IMPORT)]
     Import {
         /// YAML or JSON of Kubernetes, the original's jobs.json, its environment file.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// How the answer is printed.
+        #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+        output: Output,
     },
-    /// Print the JSON Schema of jobs.json.
-    Schema,
+    /// Watch the queues and start Jobs, until SIGTERM.
+    #[command(after_help = examples::RUN)]
+    Run,
     /// Create or update our own schema in Postgres, as a role that may.
+    #[command(after_help = examples::MIGRATE)]
     Migrate,
     /// Print the GRANTs that the running service needs.
+    #[command(after_help = examples::GRANTS)]
     Grants {
         /// The role that runs the service.
         role: String,
+        /// How they are printed; a table is plain SQL.
+        #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+        output: Output,
     },
-    /// Print the Role that the service needs, as YAML.
-    Rbac,
+    /// Print the Role that the service needs.
+    #[command(after_help = examples::RBAC)]
+    Rbac {
+        /// How it is printed.
+        #[arg(short, long, value_enum, default_value_t = Format::Yaml, value_name = "FORMAT")]
+        output: Format,
+    },
+    /// Print what a shell needs to complete these commands.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// The exit code for a configuration that nothing can be started with.
 const BAD_CONFIGURATION: u8 = 2;
 
 impl Cli {
+    /// Reads the command line, or ends with what is wrong with it.
+    pub fn read() -> Self {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        command_line::choose_colours(&words);
+        let mut parser = Self::parser();
+        let read = parser.try_get_matches_from_mut(words).and_then(|matches| Self::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| error.format(&mut parser).exit())
+    }
+
+    /// The parser of the command line, whose help is the reference.
+    pub fn parser() -> clap::Command {
+        command_line::dressed(Self::command())
+    }
+
     /// Does what was asked, and tells on standard error what went wrong.
     pub fn main(self) -> ExitCode {
-        let validating = matches!(self.command, Command::Validate);
         match self.dispatch() {
             Ok(code) => code,
+            Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 // `{:#}` shows causes behind one another; problems have lines of their own.
-                eprintln!("job-chief: {error:#}");
-                let bad_configuration = error.is::<BadConfiguration>() || error.downcast_ref::<Problems>().is_some();
-                if bad_configuration && !validating { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+                complain(&format!("{error:#}"));
+                let bad_configuration = error.is::<BadConfiguration>() || error.is::<Problems>();
+                if bad_configuration { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
             }
         }
-    }
-
-    fn plan(&self) -> anyhow::Result<Plan> {
-        let environment: BTreeMap<String, String> = std::env::vars().collect();
-        Plan::read(self.config.as_deref(), &environment)
-            .map_err(|error| anyhow::Error::from(BadConfiguration(format!("{error:#}"))))
-    }
-
-    /// The settings alone: what they are asked for must not need a jobs.json.
-    fn settings(&self) -> anyhow::Result<Settings> {
-        let environment: BTreeMap<String, String> = std::env::vars().collect();
-        let loaded = sources::load(self.config.as_deref(), &environment);
-        Ok(loaded.map_err(|problems| BadConfiguration(format!("the settings are wrong: {problems}")))?.settings)
     }
 
     fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let config = self.config.as_deref();
+        let globals = &self.globals;
         let done = match &self.command {
-            Command::Service(command) => return runtime()?.block_on(command.run(config)),
-            Command::Import { files } => return import::run(files),
-            Command::Run => {
-                let plan = self.plan()?;
-                let in_cluster = plan.settings.kubernetes.load_config_from_cluster;
-                let access = Access::of(in_cluster, self.kubeconfig.clone(), self.context.clone())
-                    .map_err(|error| BadConfiguration(error.to_string()))?;
-                telemetry::start(&plan.settings.telemetry.logger);
-                runtime()?.block_on(app::run(plan, access))
-            }
-            Command::Validate => self.validate(),
-            Command::Render { name } => self.render(name),
-            Command::Status { name, asking } => runtime()?.block_on(queue::status(config, name.as_deref(), asking)),
-            Command::Why { name, asking } => runtime()?.block_on(queue::why(config, name, asking)),
-            Command::Pause(order) => runtime()?.block_on(order.pause(config, true)),
-            Command::Resume(order) => runtime()?.block_on(order.pause(config, false)),
-            Command::Drain { order, timeout } => runtime()?.block_on(order.drain(config, *timeout)),
-            Command::RunNow(order) => runtime()?.block_on(order.run_now(config)),
-            Command::Plan { file } => self.show_changes(file),
-            Command::Schema => print(&serde_json::to_string_pretty(&jobs_json_schema())?),
-            Command::Migrate => runtime()?.block_on(self.migrate()),
-            Command::Grants { role } => self.grants(role),
-            Command::Rbac => print(include_str!("../deploy/role.yaml").trim_end()),
+            Command::Status(showing) => return runtime()?.block_on(showing.jobs(globals)),
+            Command::Service(command) => return runtime()?.block_on(command.run(globals)),
+            Command::Validate { output } => return files::validate(globals, *output),
+            Command::Import { files, output } => return import::run(files, *output),
+            Command::Why { name, asking } => runtime()?.block_on(show::why(globals, name, asking)),
+            Command::Pause(order) => runtime()?.block_on(order.pause(globals, true)),
+            Command::Resume(order) => runtime()?.block_on(order.pause(globals, false)),
+            Command::Drain { order, timeout } => runtime()?.block_on(order.drain(globals, *timeout)),
+            Command::RunNow(order) => runtime()?.block_on(order.run_now(globals)),
+            Command::Render { name, output } => files::render(globals, name, *output),
+            Command::Plan { file, output } => files::plan(globals, file, *output),
+            Command::Schema { output } => files::schema(*output),
+            Command::Run => run(globals),
+            Command::Migrate => runtime()?.block_on(database::migrate(globals)),
+            Command::Grants { role, output } => database::grants(globals, role, *output),
+            Command::Rbac { output } => files::rbac(*output),
+            Command::Completions { shell } => shell.complete(Self::command()),
         };
         done.map(|()| ExitCode::SUCCESS)
     }
-
-    fn validate(&self) -> anyhow::Result<()> {
-        let plan = self.plan()?;
-        for warning in &plan.warnings {
-            eprintln!("warning: {warning}");
-        }
-        let count = plan.jobs.len();
-        print(&format!(
-            "{}: {count} JobConfig{}, no problems",
-            plan.settings.app.jobs_config_path.display(),
-            if count == 1 { "" } else { "s" }
-        ))
-    }
-
-    fn render(&self, name: &str) -> anyhow::Result<()> {
-        let plan = self.plan()?;
-        let known = plan.jobs.iter().map(Entry::name);
-        let hint = nearest(name, known);
-        let config = plan
-            .jobs
-            .iter()
-            .find(|entry| entry.name() == name)
-            .with_context(|| format!("there is no JobConfig \"{name}\"{hint}"))?;
-        let instance = Instance::of(&plan.settings);
-        let wish = Wish {
-            name: job_name(&instance.uid, name, 0, 0),
-            slot: 0,
-            decision: Decision::default(),
-            adopted: None,
-            serves: None,
-            starts: None,
-        };
-        print(serde_yaml_ng::to_string(&Template::of(config, &instance).job(&wish))?.trim_end())
-    }
-
-    fn show_changes(&self, file: &Path) -> anyhow::Result<()> {
-        let plan = self.plan()?;
-        let after = jobs_file::read(file)?;
-        for warning in &after.warnings {
-            eprintln!("warning: {warning}");
-        }
-        print(&Changes::between(&plan.jobs, &after.jobs).to_string())
-    }
-
-    async fn migrate(&self) -> anyhow::Result<()> {
-        let db = self.settings()?.db;
-        let mut connection =
-            sqlx::PgConnection::connect_with(&connect::options(&db)).await.context("can't reach Postgres")?;
-        migrate(&mut connection, &db.manager_schema).await?;
-        print(&format!("schema {} is up to date", db.manager_schema))
-    }
-
-    fn grants(&self, role: &str) -> anyhow::Result<()> {
-        let db = self.settings()?.db;
-        let (boss, own, role) = (quoted(&db.schema), quoted(&db.manager_schema), quoted(role));
-        print(&format!(
-            "GRANT USAGE ON SCHEMA {boss} TO {role};\n\
-             GRANT SELECT ON ALL TABLES IN SCHEMA {boss} TO {role};\n\
-             ALTER DEFAULT PRIVILEGES IN SCHEMA {boss} GRANT SELECT ON TABLES TO {role};\n\
-             GRANT USAGE ON SCHEMA {own} TO {role};\n\
-             GRANT SELECT ON ALL TABLES IN SCHEMA {own} TO {role};\n\
-             GRANT INSERT, UPDATE, DELETE ON {own}.runs, {own}.decisions, {own}.leadership, {own}.members, {own}.switches TO {role};"
-        ))
-    }
 }
 
-/// A configuration that nothing can be started with.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct BadConfiguration(String);
+fn run(globals: &Globals) -> anyhow::Result<()> {
+    let plan = globals.plan()?;
+    let access = globals.access(plan.settings.kubernetes.load_config_from_cluster)?;
+    telemetry::start(&plan.settings.telemetry.logger);
+    runtime()?.block_on(app::run(plan, access))
+}
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")

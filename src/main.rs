@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    job_chief::cli::Cli::parse().main()
+    job_chief::cli::Cli::read().main()
 }

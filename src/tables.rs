@@ -1,108 +1,170 @@
-//! What the commands print for people.
+//! What the commands print for people: made to fit, coloured, and without anything that steers a terminal.
+//!
+//! Colours are always there; whoever prints takes them away where they can't be seen.
+
+mod grid;
+
+pub mod harmless;
 
 use std::fmt::Write;
 
+use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
+use self::{
+    grid::{Cell, Column, grid},
+    harmless::harmless,
+};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const WAITS: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+
 /// All JobConfigs, one a line, and who leads.
-pub fn overview(jobs: &Value, members: &Value) -> String {
-    let header = ["JOBCONFIG", "QUEUE", "JOBS", "MAX", "READY", "STATE"].map(str::to_owned).to_vec();
-    let rows = array(jobs).map(|job| {
+pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
+    let header = [
+        ("JOBCONFIG", Column::Name),
+        ("QUEUE", Column::Name),
+        ("JOBS", Column::Text),
+        ("MAX", Column::Short),
+        ("READY", Column::Short),
+        ("STATE", Column::Text),
+    ];
+    let row = |job: &Value| {
+        let (state, style) = state(job);
         vec![
-            text(&job["name"]),
-            text(&job["queue"]),
-            phases(&job["phase"]),
-            text(&job["maxConcurrentJobs"]),
-            ready(&job["decision"]),
-            state(job),
+            text(&job["name"]).into(),
+            text(&job["queue"]).into(),
+            phases(&job["phase"]).into(),
+            text(&job["maxConcurrentJobs"]).into(),
+            ready(&job["decision"]).into(),
+            Cell::styled(&state, style),
         ]
-    });
-    let mut told = table(std::iter::once(header).chain(rows).collect());
+    };
+    let rows: Vec<Vec<Cell>> = array(jobs).map(row).collect();
+    let mut told = if rows.is_empty() { "jobs.json has no queue\n".to_owned() } else { grid(&header, &rows, width) };
     let known: Vec<&Value> = array(&members["members"]).collect();
     let leader = known.iter().find(|member| member["leads"] == true).map(|member| text(&member["member"]));
     match (leader, known.len()) {
-        (_, 0) => {}
-        (Some(leader), 1) => writeln!(told, "\nled by {leader}, alone").expect("a string takes everything"),
-        (Some(leader), count) => {
-            writeln!(told, "\nled by {leader}, one of {count}").expect("a string takes everything")
+        _ if members["membersError"].is_string() => {
+            line(&mut told, &format!("\nwho leads can't be read: {}", text(&members["membersError"])));
         }
-        (None, count) => writeln!(told, "\n{count} running, none leads").expect("a string takes everything"),
+        (_, 0) => {}
+        (Some(leader), 1) => line(&mut told, &format!("\nled by {leader}, alone")),
+        (Some(leader), count) => line(&mut told, &format!("\nled by {leader}, one of {count}")),
+        (None, count) => line(&mut told, &format!("\n{WAITS}{count} running, none leads{WAITS:#}")),
     }
     told
 }
 
 /// One JobConfig with what it did last.
-pub fn details(job: &Value) -> String {
+pub fn details(job: &Value, width: usize) -> String {
+    let (state, style) = state(job);
     let mut told = format!(
-        "{}  queue {}  {} of {} live  {}\n",
+        "{}  queue {}  {} of {} live  {style}{}{style:#}\n",
         text(&job["name"]),
         text(&job["queue"]),
         phases(&job["phase"]),
         text(&job["maxConcurrentJobs"]),
-        state(job)
+        harmless(&state),
     );
-    live_jobs(&mut told, job);
-    runs(&mut told, job);
-    let decisions = array(&job["decisions"]).map(|it| vec![text(&it["at"]), sentence(it)]);
-    section(&mut told, &["DECIDED", ""], decisions.collect());
-    if let Some(error) = job["runsError"].as_str() {
-        told.push_str("\nwhat is on record can't be read: ");
-        told.push_str(error);
-        told.push('\n');
+    live_jobs(&mut told, job, width);
+    runs(&mut told, job, width);
+    let decisions = array(&job["decisions"]).map(|it| vec![moment(&it["at"]).into(), sentence(it).into()]);
+    section(&mut told, &[("DECIDED", Column::Short), ("", Column::Text)], &decisions.collect::<Vec<_>>(), width);
+    if job["runsError"].is_string() {
+        line(&mut told, &format!("\nwhat is on record can't be read: {}", text(&job["runsError"])));
     }
     told
 }
 
-fn live_jobs(told: &mut String, job: &Value) {
+fn live_jobs(told: &mut String, job: &Value, width: usize) {
     let live = array(&job["live"]).map(|it| {
         let hangs = it["terminatingSeconds"].as_u64().map(|age| format!("on {} for {age} s", text(&it["node"])));
-        vec![text(&it["job"]), text(&it["phase"]), hangs.unwrap_or_else(|| text(&it["problem"]))]
+        let problem = Cell::styled(&hangs.unwrap_or_else(|| text(&it["problem"])), WAITS);
+        vec![text(&it["job"]).into(), text(&it["phase"]).into(), problem]
     });
-    section(told, &["LIVE JOB", "PHASE", ""], live.collect());
+    let header = [("LIVE JOB", Column::Name), ("PHASE", Column::Short), ("", Column::Text)];
+    section(told, &header, &live.collect::<Vec<_>>(), width);
 }
 
-fn runs(told: &mut String, job: &Value) {
+fn runs(told: &mut String, job: &Value, width: usize) {
     let runs = array(&job["runs"]).map(|run| {
         let how = [&run["outcome"], &run["reason"], &run["exitCode"]].map(text);
         let nothing = if run["tookNothing"] == true { "took nothing" } else { "" };
+        let message = run["message"].as_str().and_then(|message| message.lines().next()).unwrap_or_default();
         vec![
-            text(&run["job"]),
-            text(&run["wishedAt"]),
-            text(&run["endedAt"]),
-            how.join(" ").trim().to_owned(),
-            [nothing, &text(&run["message"])].join(" ").trim().lines().next().unwrap_or_default().to_owned(),
+            text(&run["job"]).into(),
+            moment(&run["wishedAt"]).into(),
+            moment(&run["endedAt"]).into(),
+            Cell::styled(how.join(" ").trim(), outcome_style(run)),
+            [nothing, message].join(" ").trim().to_owned().into(),
         ]
     });
-    section(told, &["RUN", "WISHED", "ENDED", "OUTCOME", ""], runs.collect());
+    let header = [
+        ("RUN", Column::Name),
+        ("WISHED", Column::Short),
+        ("ENDED", Column::Short),
+        ("OUTCOME", Column::Text),
+        ("", Column::Text),
+    ];
+    section(told, &header, &runs.collect::<Vec<_>>(), width);
+}
+
+fn outcome_style(run: &Value) -> Style {
+    match run["outcome"].as_str() {
+        Some("succeeded") if run["tookNothing"] == true => WAITS,
+        Some("succeeded") => GOOD,
+        Some("stopped") | None => Style::new(),
+        Some(_) => BAD,
+    }
 }
 
 /// All services, one a line.
-pub fn services(services: &Value) -> String {
-    let header = ["NAME", "STATE", "REPLICAS", "PRIORITY", "RESTARTS", "SINCE", "ERROR"].map(str::to_owned).to_vec();
-    let rows = array(services).map(|it| {
+pub fn services(services: &Value, width: usize) -> String {
+    let header = [
+        ("NAME", Column::Name),
+        ("STATE", Column::Short),
+        ("REPLICAS", Column::Short),
+        ("PRIORITY", Column::Short),
+        ("RESTARTS", Column::Short),
+        ("SINCE", Column::Short),
+        ("ERROR", Column::Text),
+    ];
+    let row = |it: &Value| {
+        let state = text(&it["state"]);
+        let style = match state.as_str() {
+            "RUNNING" => GOOD,
+            "FAILED" => BAD,
+            "RESTART" | "STARTED" => WAITS,
+            _ => Style::new(),
+        };
         vec![
-            text(&it["name"]),
-            text(&it["state"]),
-            format!("{}/{}", text(&it["ready"]), text(&it["replicas"])),
-            text(&it["priority"]),
-            text(&it["restarts"]),
-            since(it),
-            text(&it["error"]),
+            text(&it["name"]).into(),
+            Cell::styled(&state, style),
+            format!("{}/{}", text(&it["ready"]), text(&it["replicas"])).into(),
+            text(&it["priority"]).into(),
+            text(&it["restarts"]).into(),
+            since(it).into(),
+            text(&it["error"]).into(),
         ]
-    });
-    table(std::iter::once(header).chain(rows).collect())
+    };
+    let rows: Vec<Vec<Cell>> = array(services).map(row).collect();
+    if rows.is_empty() { "jobs.json has no service\n".to_owned() } else { grid(&header, &rows, width) }
 }
 
 /// One service with what it did last.
-pub fn service(service: &Value) -> String {
-    let mut told = services(&Value::Array(vec![service.clone()]));
-    if let Some(verb) = service["said"]["verb"].as_str() {
+pub fn service(service: &Value, width: usize) -> String {
+    let mut told = services(&Value::Array(vec![service.clone()]), width);
+    if service["said"]["verb"].is_string() {
         let (who, why) = words(&service["said"]);
-        writeln!(told, "\n{verb} by {who} at {}{why}", text(&service["said"]["at"]))
-            .expect("a string takes everything");
+        line(
+            &mut told,
+            &format!("\n{} by {who} at {}{why}", text(&service["said"]["verb"]), text(&service["said"]["at"])),
+        );
     }
-    live_jobs(&mut told, service);
-    runs(&mut told, service);
+    live_jobs(&mut told, service, width);
+    runs(&mut told, service, width);
     told
 }
 
@@ -136,9 +198,9 @@ pub fn why(job: &Value) -> Vec<String> {
     lines.extend(hanging);
     let kept = array(&job["live"]).filter(|it| it["problem"].is_string());
     lines.extend(kept.map(|it| format!("now      {} does not start: {}", text(&it["job"]), text(&it["problem"]))));
-    lines.push(format!("now      {}: {}", phases(&job["phase"]), state(job)));
-    if let Some(error) = job["runsError"].as_str() {
-        lines.push(format!("what is on record can't be read: {error}"));
+    lines.push(format!("now      {}: {}", phases(&job["phase"]), state(job).0));
+    if job["runsError"].is_string() {
+        lines.push(format!("what is on record can't be read: {}", text(&job["runsError"])));
     }
     lines
 }
@@ -147,7 +209,8 @@ fn end(run: &Value) -> String {
     let took_nothing =
         if run["tookNothing"] == true { ", and took none of the messages it was started for" } else { "" };
     let code = run["exitCode"].as_i64().filter(|_| run["outcome"] == "failed").map(|code| format!(" {code}"));
-    let message = run["message"].as_str().and_then(|message| message.lines().next()).map(|line| format!(" ({line})"));
+    let message =
+        run["message"].as_str().and_then(|message| message.lines().next()).map(|line| format!(" ({})", harmless(line)));
     format!(
         "{} {}: {}{}{took_nothing}{}",
         text(&run["job"]),
@@ -156,6 +219,12 @@ fn end(run: &Value) -> String {
         code.unwrap_or_default(),
         message.unwrap_or_default()
     )
+}
+
+/// The day and the time of an RFC 3339 moment, without year and zone.
+fn moment(at: &Value) -> String {
+    let at = text(at);
+    at.get(5..19).map_or(at.clone(), |shown| shown.replace('T', " "))
 }
 
 /// The time of an RFC 3339 moment, with its day where it is not that of the newest line.
@@ -181,35 +250,39 @@ pub fn sentence(decision: &Value) -> String {
     )
 }
 
-fn state(job: &Value) -> String {
+/// How a JobConfig is, and how that looks.
+fn state(job: &Value) -> (String, Style) {
     let backoff = job["backoffSeconds"].as_f64().unwrap_or_default();
-    if job["left"] == true {
+    let told = if job["left"] == true {
         "left jobs.json, drains".to_owned()
     } else if job["draining"] == true {
         "drains".to_owned()
     } else if job["paused"] == true {
         format!("paused{}", said(&job["said"]))
-    } else if let Some(service) = job["waitsFor"].as_str() {
-        format!("waits for {service}")
+    } else if job["waitsFor"].is_string() {
+        format!("waits for {}", text(&job["waitsFor"]))
     } else if backoff > 0.0 {
         format!("backs off for {backoff:.0} s, {} failed in a row", text(&job["failedInARow"]))
     } else {
-        text(&job["decision"]["why"]).replace('_', " ")
-    }
+        return (text(&job["decision"]["why"]).replace('_', " "), Style::new());
+    };
+    (told, WAITS)
 }
 
 /// ` by ann since 2026-01-02T03:04:05Z (deploy)`; nothing where jobs.json says it.
 fn said(said: &Value) -> String {
-    let Some(at) = said["at"].as_str() else { return String::new() };
+    if !said["at"].is_string() {
+        return String::new();
+    }
     let (who, why) = words(said);
-    format!(" by {who} since {at}{why}")
+    format!(" by {who} since {}{why}", text(&said["at"]))
 }
 
 /// Who says something, and why in parentheses, where they told.
-fn words(said: &Value) -> (&str, String) {
-    let who = said["who"].as_str().filter(|who| !who.is_empty()).unwrap_or("somebody");
-    let why = said["why"].as_str().filter(|why| !why.is_empty()).map(|why| format!(" ({why})"));
-    (who, why.unwrap_or_default())
+fn words(said: &Value) -> (String, String) {
+    let [who, why] = [&said["who"], &said["why"]].map(text);
+    let who = if who.is_empty() { "somebody".to_owned() } else { who };
+    (who, if why.is_empty() { why } else { format!(" ({why})") })
 }
 
 fn phases(phase: &Value) -> String {
@@ -231,41 +304,24 @@ fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
 }
 
-/// A value without quotes; nothing where there is none.
+/// A value without quotes and on one line; nothing where there is none.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => harmless(text),
         other => other.to_string(),
     }
 }
 
-fn section(told: &mut String, header: &[&str], rows: Vec<Vec<String>>) {
-    if rows.is_empty() {
-        return;
+fn section(told: &mut String, header: &[(&str, Column)], rows: &[Vec<Cell>], width: usize) {
+    if !rows.is_empty() {
+        told.push('\n');
+        told.push_str(&grid(header, rows, width));
     }
-    let header = header.iter().map(|&word| word.to_owned()).collect();
-    told.push('\n');
-    told.push_str(&table(std::iter::once(header).chain(rows).collect()));
 }
 
-/// Columns as wide as their widest cell.
-fn table(rows: Vec<Vec<String>>) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut told = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            write!(line, "{cell:<width$}  ").expect("a string takes everything");
-        }
-        told.push_str(line.trim_end());
-        told.push('\n');
-    }
-    told
+fn line(told: &mut String, text: &str) {
+    writeln!(told, "{text}").expect("a string takes everything");
 }
 
 #[cfg(test)]
@@ -291,12 +347,44 @@ mod tests {
         })
     }
 
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn states_have_colours_and_others_texts_have_no_say_in_them() {
+        let services =
+            services(&json!([{"name": "a\u{1b}[2J\nb", "state": "RUNNING"}, {"name": "c", "state": "FAILED"}]), 80);
+        assert!(services.contains("a�[2J�b") && services.contains("\u{1b}[32mRUNNING\u{1b}[0m"), "{services:?}");
+        assert!(services.contains("\u{1b}[31mFAILED\u{1b}[0m"), "{services:?}");
+        let mut job = job();
+        job["runs"][0]["message"] = json!("\u{1b}]0;title\u{7}");
+        job["paused"] = json!(true);
+        job["said"] = json!({"who": "ann\u{9b}1m", "at": "2026-01-02T03:04:05Z"});
+        for told in [details(&job, 100), why(&job).join("\n"), overview(&json!([job]), &json!({}), 100)] {
+            let rest = anstream::adapter::strip_str(&told).to_string();
+            assert!(!rest.chars().any(|char| char.is_control() && char != '\n'), "{rest:?}");
+            assert!(rest.contains("ann�1m"), "{rest}");
+        }
+        assert!(details(&job, 100).contains("\u{1b}[33mpaused by ann�1m"));
+    }
+
+    #[test]
+    fn no_table_is_wider_than_the_terminal() {
+        let mut job = job();
+        job["name"] = json!("a-name-that-is-as-long-as-kubernetes-lets-the-name-of-something-be");
+        for width in [60, 80, 100, 160] {
+            let told = plain(&overview(&json!([job]), &json!({}), width));
+            assert!(told.lines().all(|line| line.chars().count() <= width), "{width}:\n{told}");
+        }
+    }
+
     #[test]
     fn the_overview_has_a_line_for_each() {
         let backing_off = json!({"name": "b", "queue": "b", "maxConcurrentJobs": 1, "phase": {}, "backoffSeconds": 12.3, "failedInARow": 3, "decision": {"ready": 1}});
         let paused = json!({"name": "p", "queue": "p", "maxConcurrentJobs": 1, "phase": {}, "paused": true, "said": {"who": "ann@laptop", "at": "2026-01-02T03:04:05Z", "why": "deploy"}});
         let members = json!({"members": [{"member": "job-chief-7d9-x-1a2b", "leads": true}, {"member": "job-chief-7d9-y-3c4d", "leads": false}]});
-        insta::assert_snapshot!(overview(&json!([job(), backing_off, paused]), &members));
+        insta::assert_snapshot!(plain(&overview(&json!([job(), backing_off, paused]), &members, 100)));
     }
 
     #[test]
@@ -306,7 +394,7 @@ mod tests {
 
     #[test]
     fn the_details_tell_what_lives_what_ended_and_why() {
-        insta::assert_snapshot!(details(&job()));
+        insta::assert_snapshot!(plain(&details(&job(), 100)));
     }
 
     #[test]
@@ -318,6 +406,10 @@ mod tests {
             "live": [{"job": "job-chief-a-api-1", "phase": "starting", "node": null, "terminatingSeconds": null, "problem": "image_pull: ErrImagePull"}],
             "runs": [{"job": "job-chief-a-api-0", "wishedAt": "2026-01-02T03:04:05.678Z", "endedAt": "2026-01-02T03:05:05.678Z", "outcome": "stopped", "reason": "unhealthy", "exitCode": null, "message": "port 8080: refused", "tookNothing": false}],
         });
-        insta::assert_snapshot!(format!("{}\n{}", services(&json!([redis, api.clone()])), service(&api)));
+        insta::assert_snapshot!(plain(&format!(
+            "{}\n{}",
+            services(&json!([redis, api.clone()]), 100),
+            service(&api, 100)
+        )));
     }
 }

@@ -8,9 +8,10 @@ use std::{
 };
 
 use anyhow::Context;
+use serde_json::{Value, json};
 
 use crate::{
-    cli::server::print,
+    cli::output::{Output, complain, print},
     config::sources,
     import::{
         Imported,
@@ -20,25 +21,46 @@ use crate::{
 };
 
 /// Prints a jobs.json, and tells on standard error what has no counterpart, what to set, and what could not be done.
-pub(super) fn run(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+pub(super) fn run(files: &[PathBuf], output: Output) -> anyhow::Result<ExitCode> {
     let files = files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<File>>>()?;
     let mut imported = import(&files);
+    let mut warnings = vec![];
     if !imported.settings.is_empty() {
-        judge_settings(&mut imported);
+        warnings = judge_settings(&mut imported);
     }
-    for remark in &imported.remarks {
+    match output.format() {
+        Some(format) => format.print(&report(&imported, &warnings))?,
+        None => tell(&imported, &warnings)?,
+    }
+    Ok(if imported.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell(imported: &Imported, warnings: &[String]) -> anyhow::Result<()> {
+    let remarks = imported.remarks.iter().map(ToString::to_string);
+    for remark in remarks.chain(warnings.iter().cloned()) {
         eprintln!("remark: {remark}");
     }
     if !imported.settings.is_empty() {
         eprint!("the environment of job-chief:\n{}", imported.settings);
     }
     for failure in &imported.failures {
-        eprintln!("job-chief: {failure}");
+        complain(failure);
     }
-    if !imported.jobs_json.is_empty() {
-        print(imported.jobs_json.trim_end())?;
-    }
-    Ok(if imported.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if imported.jobs_json.is_empty() { Ok(()) } else { print(imported.jobs_json.trim_end()) }
+}
+
+/// All of it as one value; the jobs.json as the text that it is, for its comments.
+fn report(imported: &Imported, warnings: &[String]) -> Value {
+    let remark = |place: &str, path: &str, text: &str| json!({ "place": place, "path": path, "text": text });
+    let remarks = imported.remarks.iter().map(|it| remark(&it.place, &it.path, &it.text));
+    let remarks: Vec<Value> = remarks.chain(warnings.iter().map(|text| remark("environment", "", text))).collect();
+    let settings: Vec<String> = imported.settings.to_string().lines().map(|line| line.trim().to_owned()).collect();
+    json!({
+        "jobsJson": imported.jobs_json,
+        "settings": settings,
+        "remarks": remarks,
+        "failures": imported.failures,
+    })
 }
 
 /// No more of a file than decides that it is too large.
@@ -51,9 +73,12 @@ fn read(path: &Path) -> anyhow::Result<File> {
 }
 
 /// What job-chief would say of the variables at its start.
-fn judge_settings(imported: &mut Imported) {
+fn judge_settings(imported: &mut Imported) -> Vec<String> {
     match sources::load(None, &imported.settings.literals()) {
-        Ok(loaded) => loaded.warnings.iter().for_each(|warning| eprintln!("remark: {warning}")),
-        Err(problems) => imported.failures.extend(problems.0.iter().map(ToString::to_string)),
+        Ok(loaded) => loaded.warnings.iter().map(ToString::to_string).collect(),
+        Err(problems) => {
+            imported.failures.extend(problems.0.iter().map(ToString::to_string));
+            vec![]
+        }
     }
 }

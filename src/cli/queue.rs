@@ -1,15 +1,18 @@
-//! The commands about queues.
+//! The commands that change something about queues.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    cli::server::{Asking, Output, Telling, print},
+    cli::{
+        globals::Globals,
+        output::{Output, print},
+        server::{Teller, Telling},
+    },
     clock::sleep,
-    tables,
 };
 
 /// Which JobConfigs are meant.
@@ -32,32 +35,6 @@ pub(super) struct Order {
     telling: Telling,
 }
 
-/// Shows how JobConfigs are, or one of them.
-pub(super) async fn status(config: Option<&Path>, name: Option<&str>, asking: &Asking) -> anyhow::Result<()> {
-    let path: Vec<&str> = std::iter::once("jobs").chain(name).collect();
-    let told = asking.server.ask(config, &path).await?;
-    print(
-        match (asking.output, name) {
-            (Output::Json, _) => serde_json::to_string_pretty(&told)?,
-            (Output::Table, Some(_)) => tables::details(&told),
-            (Output::Table, None) => tables::overview(&told, &asking.server.ask(config, &["members"]).await?),
-        }
-        .trim_end(),
-    )
-}
-
-/// Tells why the last Jobs of a JobConfig were started or were not.
-pub(super) async fn why(config: Option<&Path>, name: &str, asking: &Asking) -> anyhow::Result<()> {
-    let told = asking.server.ask(config, &["jobs", name, "why"]).await?;
-    match asking.output {
-        Output::Json => print(&serde_json::to_string_pretty(&told)?),
-        Output::Table => {
-            let lines = told["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
-            lines.iter().filter_map(|line| line.as_str()).try_for_each(print)
-        }
-    }
-}
-
 /// Between two questions how many Jobs still live.
 const DRAIN_ASKED_EVERY: Duration = Duration::from_secs(1);
 
@@ -74,39 +51,59 @@ impl Whom {
 
 impl Order {
     /// Pauses or resumes.
-    pub(super) async fn pause(&self, config: Option<&Path>, paused: bool) -> anyhow::Result<()> {
+    pub(super) async fn pause(&self, globals: &Globals, paused: bool) -> anyhow::Result<()> {
         let (action, done) = if paused { ("pause", "paused") } else { ("resume", "resumed") };
-        self.telling.tell(config, &self.whom.path(action)).await?;
-        print(&format!("{} {done}", self.whom.told()))
+        let told = self.telling.begin(globals).await?.tell(&self.whom.path(action), json!({})).await?;
+        self.output().print(&told, || format!("{} {done}", self.whom.told()))
     }
 
     /// Asks for a Job now.
-    pub(super) async fn run_now(&self, config: Option<&Path>) -> anyhow::Result<()> {
-        let told = self.telling.tell(config, &self.whom.path("run")).await?;
-        print(&format!("{}: {} asked for; it is created as soon as there is room", self.whom.told(), told["asked"]))
+    pub(super) async fn run_now(&self, globals: &Globals) -> anyhow::Result<()> {
+        let told = self.telling.begin(globals).await?.tell(&self.whom.path("run"), json!({})).await?;
+        let table =
+            || format!("{}: {} asked for; it is created as soon as there is room", self.whom.told(), told["asked"]);
+        self.output().print(&told, table)
     }
 
     /// Pauses, and waits until nothing lives any more.
-    pub(super) async fn drain(&self, config: Option<&Path>, timeout: Duration) -> anyhow::Result<()> {
-        self.pause(config, true).await?;
-        let path: Vec<&str> = std::iter::once("jobs").chain(self.whom.name.as_deref()).collect();
-        let waiting = async {
-            let mut before = None;
-            loop {
-                let told = self.telling.server.ask(config, &path).await?;
-                let live = told.as_array().map_or_else(|| live_jobs(&told), |all| all.iter().map(live_jobs).sum());
-                if before.replace(live) != Some(live) {
-                    print(&format!("{live} live"))?;
-                }
-                if live == 0 {
-                    return anyhow::Ok(());
-                }
-                sleep(DRAIN_ASKED_EVERY).await;
-            }
-        };
-        tokio::time::timeout(timeout, waiting).await.with_context(|| {
+    pub(super) async fn drain(&self, globals: &Globals, timeout: Duration) -> anyhow::Result<()> {
+        let teller = self.telling.begin(globals).await?;
+        let mut told = teller.tell(&self.whom.path("pause"), json!({})).await?;
+        self.progress(&format!("{} paused", self.whom.told()))?;
+        tokio::time::timeout(timeout, self.wait_for_none(&teller)).await.with_context(|| {
             format!("Jobs still live after {}; {} stays paused", humantime::format_duration(timeout), self.whom.told())
-        })?
+        })??;
+        told["live"] = json!(0);
+        self.output().format().map_or(Ok(()), |format| format.print(&told))
+    }
+
+    async fn wait_for_none(&self, teller: &Teller<'_>) -> anyhow::Result<()> {
+        let path: Vec<&str> = std::iter::once("jobs").chain(self.whom.name.as_deref()).collect();
+        let mut before = None;
+        loop {
+            let told = teller.way.ask(&path).await?;
+            let live = told.as_array().map_or_else(|| live_jobs(&told), |all| all.iter().map(live_jobs).sum());
+            if before.replace(live) != Some(live) {
+                self.progress(&format!("{live} live"))?;
+            }
+            if live == 0 {
+                return Ok(());
+            }
+            sleep(DRAIN_ASKED_EVERY).await;
+        }
+    }
+
+    /// How far it is: part of the answer for people, beside that of programs.
+    fn progress(&self, text: &str) -> anyhow::Result<()> {
+        if self.output() == Output::Table {
+            return print(text);
+        }
+        eprintln!("{text}");
+        Ok(())
+    }
+
+    fn output(&self) -> Output {
+        self.telling.asking.output
     }
 }
 

@@ -1,27 +1,36 @@
-//! Whom the commands ask and tell: where job-chief listens, how the answer is printed, and who says it.
+//! Whom the commands ask and tell: a running job-chief, at a URL or in a pod, and who says it.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
+    cli::{
+        globals::{BadConfiguration, Globals},
+        output::{Output, warn},
+        plugin,
+    },
+    cluster::forward::{ForwardError, Target},
     config::{jobs_file::lay_over, settings::ServerSettings, sources},
-    http::client::{ask, tell},
+    http::client::{AskError, Question, TIMEOUT, ask_at, ask_over},
 };
+
+/// Names a URL where --url does not.
+const URL_VARIABLE: &str = "JOB_CHIEF_URL";
 
 /// Whom to ask or tell.
 #[derive(Debug, Args)]
 pub(super) struct Server {
-    /// Where job-chief listens.
+    /// Where job-chief listens, in place of --context [env: JOB_CHIEF_URL].
     ///
-    /// By default the loopback address and the port of the settings, as the service reads them.
-    #[arg(long, env = "JOB_CHIEF_URL", value_name = "URL")]
+    /// By default the loopback address and the port of the settings, as the
+    /// service reads them.
+    #[arg(long, value_name = "URL", conflicts_with = "context")]
     url: Option<String>,
 }
 
@@ -31,7 +40,7 @@ pub(super) struct Asking {
     #[command(flatten)]
     pub(super) server: Server,
     /// How the answer is printed.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
     pub(super) output: Output,
 }
 
@@ -39,49 +48,99 @@ pub(super) struct Asking {
 #[derive(Debug, Args)]
 pub(super) struct Telling {
     #[command(flatten)]
-    pub(super) server: Server,
-    /// A file whose first line is the token.
+    pub(super) asking: Asking,
+    /// A file whose first line is the token; without it that of JOB_CHIEF_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The token, where there is no file.
     #[arg(long, env = "JOB_CHIEF_TOKEN", hide_env_values = true, hide = true, default_value = "")]
     token: String,
     /// Why; kept and shown.
-    #[arg(long, default_value = "", value_name = "TEXT")]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     why: String,
     /// Who; kept and shown.
-    #[arg(long, env = "USER", default_value = "", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "USER",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME"
+    )]
     who: String,
 }
 
-/// How an answer is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
+/// The way to a running job-chief.
+pub(super) enum Way {
+    /// It listens here.
+    Url(String),
+    /// Through the API server.
+    Pod(Box<Target>),
+}
+
+impl Way {
+    /// Asks for a page.
+    pub(super) async fn ask(&self, path: &[&str]) -> anyhow::Result<Value> {
+        self.put(Question { path, told: None }).await
+    }
+
+    async fn put(&self, question: Question<'_>) -> anyhow::Result<Value> {
+        Ok(match self {
+            Self::Url(url) => ask_at(url, question).await?,
+            Self::Pod(target) => {
+                let stream = in_time(&target.told(), target.stream()).await??;
+                ask_over(stream, &target.told(), question).await?
+            }
+        })
+    }
+}
+
+/// No longer than an answer may take: the API server may be silent, too.
+async fn in_time<T>(whom: &str, asking: impl Future<Output = T>) -> Result<T, AskError> {
+    tokio::time::timeout(TIMEOUT, asking).await.map_err(|_| AskError::Timeout(whom.to_owned()))
+}
+
+/// Whether the same question may be answered later.
+pub(super) fn is_passing(error: &anyhow::Error) -> bool {
+    let asked = error.downcast_ref::<AskError>().map(AskError::is_passing);
+    asked.or_else(|| error.downcast_ref::<ForwardError>().map(ForwardError::is_passing)).unwrap_or(false)
 }
 
 impl Server {
-    /// Where job-chief listens: what was said, else what the settings say.
-    fn address(&self, config: Option<&Path>) -> anyhow::Result<String> {
-        if let Some(url) = &self.url {
-            return Ok(url.clone());
+    /// The way to it; what is to be known of its pods is told on standard error.
+    pub(super) async fn way(&self, globals: &Globals) -> anyhow::Result<Way> {
+        if globals.context.is_none() {
+            return self.address(globals).map(Way::Url);
         }
-        let environment: BTreeMap<String, String> = std::env::vars().collect();
-        let loaded = sources::load(config, &environment);
+        let access = globals.access(false)?;
+        let finding = Target::find(&access, globals.namespace.as_deref(), globals.instance.as_deref());
+        let target = in_time("the API server", finding).await??;
+        if let Some(warning) = target.warning() {
+            warn(&warning);
+        }
+        Ok(Way::Pod(Box::new(target)))
+    }
+
+    /// Where job-chief listens: what was said, else what the settings say.
+    fn address(&self, globals: &Globals) -> anyhow::Result<String> {
+        let told = self.url.clone().or_else(|| std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty()));
+        if let Some(url) = told {
+            return Ok(url);
+        }
+        if plugin::is_kubectl() {
+            return Err(BadConfiguration(plugin::NO_CONTEXT.to_owned()).into());
+        }
+        ensure!(
+            globals.namespace.is_none(),
+            BadConfiguration("--namespace says where in a cluster: name the cluster with --context, too".to_owned())
+        );
+        let loaded = sources::load(globals.config(), &globals.environment());
         let settings = loaded.context("the settings do not say where job-chief listens; --url does")?.settings.server;
         ensure!(
             settings.port != 0,
             "server.port is 0, so job-chief listens on a free port, which its log names: use --url"
         );
         Ok(format!("http://{}", address_of(&settings)))
-    }
-
-    /// Asks for a page.
-    pub(super) async fn ask(&self, config: Option<&Path>, path: &[&str]) -> anyhow::Result<Value> {
-        Ok(ask(&self.address(config)?, path).await?)
     }
 }
 
@@ -96,30 +155,33 @@ fn address_of(settings: &ServerSettings) -> SocketAddr {
 }
 
 impl Telling {
-    pub(super) async fn tell(&self, config: Option<&Path>, path: &[&str]) -> anyhow::Result<Value> {
-        self.tell_with(config, path, &json!({})).await
-    }
-
-    /// With more than who and why.
-    pub(super) async fn tell_with(&self, config: Option<&Path>, path: &[&str], more: &Value) -> anyhow::Result<Value> {
+    /// Finds whom to tell, once for all that is told; looked for only by who has a token.
+    pub(super) async fn begin(&self, globals: &Globals) -> anyhow::Result<Teller<'_>> {
         let token = match &self.token_file {
             Some(path) => std::fs::read_to_string(path)
                 .with_context(|| format!("the token can't be read from {}", path.display()))?,
             None => self.token.clone(),
         };
         let token = token.lines().next().unwrap_or_default().trim().to_owned();
-        anyhow::ensure!(!token.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
-        let mut words = json!({ "who": self.who, "why": self.why });
-        lay_over(&mut words, more.clone());
-        Ok(tell(&self.server.address(config)?, path, &token, &words).await?)
+        ensure!(!token.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
+        Ok(Teller { telling: self, token, way: self.asking.server.way(globals).await? })
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-#[expect(clippy::unnecessary_wraps, reason = "reads as the last step of a command")]
-pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    println!("{text}");
-    Ok(())
+/// Somebody who may, and the way.
+pub(super) struct Teller<'a> {
+    telling: &'a Telling,
+    token: String,
+    pub(super) way: Way,
+}
+
+impl Teller<'_> {
+    /// Tells who and why, and more.
+    pub(super) async fn tell(&self, path: &[&str], more: Value) -> anyhow::Result<Value> {
+        let mut words = json!({ "who": self.telling.who, "why": self.telling.why });
+        lay_over(&mut words, more);
+        self.way.put(Question { path, told: Some((&self.token, &words)) }).await
+    }
 }
 
 #[cfg(test)]

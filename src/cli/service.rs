@@ -1,37 +1,53 @@
 //! The commands about services.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    cli::server::{Asking, Output, Telling, print},
+    cli::{
+        examples,
+        globals::Globals,
+        output::{complain, print},
+        server::Telling,
+        show::Showing,
+    },
     store::switches::ServiceVerb,
-    tables,
+    tables::harmless::harmless,
 };
 
 /// What to do about services.
 #[derive(Debug, Subcommand)]
 pub(super) enum ServiceCommand {
-    /// Show how the services stand, or one of them with its runs; fails if one that should run does not.
-    Status {
-        /// The name of one service.
-        name: Option<String>,
-        #[command(flatten)]
-        asking: Asking,
-    },
-    /// Keep up from now on, without waiting; also what they depend on, unless --no-deps.
+    /// Show how services are, or one of them with its runs.
+    ///
+    /// Fails if one that should run does not.
+    #[command(after_help = examples::SERVICE_STATUS)]
+    Status(Showing),
+    /// Keep services up from now on.
+    ///
+    /// Does not wait until they are. Also starts what they depend on, unless --no-deps.
+    #[command(after_help = examples::SERVICE_START)]
     Start(Order),
-    /// Stop until somebody says start: SIGTERM, and SIGKILL after `stopTimeout`.
+    /// Stop services until somebody says start.
+    ///
+    /// Each pod gets SIGTERM, and SIGKILL after `stopTimeout`.
+    #[command(after_help = examples::SERVICE_STOP)]
     Stop(Order),
     /// Stop and start every replica.
+    #[command(after_help = examples::SERVICE_RESTART)]
     Restart(Order),
-    /// Stop without any grace.
+    /// Stop services without any grace.
+    ///
+    /// Needs the right to delete pods: `rbac.halt` in the chart.
+    #[command(after_help = examples::SERVICE_HALT)]
     Halt(Order),
     /// As if jobs.json said `enabled: true`, until that changes.
+    #[command(after_help = examples::SERVICE_ENABLE)]
     Enable(Order),
     /// As if jobs.json said `enabled: false`, until that changes.
+    #[command(after_help = examples::SERVICE_DISABLE)]
     Disable(Order),
 }
 
@@ -56,36 +72,22 @@ pub(super) struct Order {
 
 impl ServiceCommand {
     /// Does it.
-    pub(super) async fn run(&self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(&self, globals: &Globals) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Status { name, asking } => status(config, name.as_deref(), asking).await,
-            Self::Start(order) => order.tell(config, ServiceVerb::Start).await,
-            Self::Stop(order) => order.tell(config, ServiceVerb::Stop).await,
-            Self::Restart(order) => order.tell(config, ServiceVerb::Restart).await,
-            Self::Halt(order) => order.tell(config, ServiceVerb::Halt).await,
-            Self::Enable(order) => order.tell(config, ServiceVerb::Enable).await,
-            Self::Disable(order) => order.tell(config, ServiceVerb::Disable).await,
+            Self::Status(showing) => showing.services(globals).await,
+            Self::Start(order) => order.tell(globals, ServiceVerb::Start).await,
+            Self::Stop(order) => order.tell(globals, ServiceVerb::Stop).await,
+            Self::Restart(order) => order.tell(globals, ServiceVerb::Restart).await,
+            Self::Halt(order) => order.tell(globals, ServiceVerb::Halt).await,
+            Self::Enable(order) => order.tell(globals, ServiceVerb::Enable).await,
+            Self::Disable(order) => order.tell(globals, ServiceVerb::Disable).await,
         }
     }
 }
 
-async fn status(config: Option<&Path>, name: Option<&str>, asking: &Asking) -> anyhow::Result<ExitCode> {
-    let path: Vec<&str> = std::iter::once("services").chain(name).collect();
-    let told = asking.server.ask(config, &path).await?;
-    let text = match (asking.output, name) {
-        (Output::Json, _) => serde_json::to_string_pretty(&told)?,
-        (Output::Table, Some(_)) => tables::service(&told),
-        (Output::Table, None) => tables::services(&told),
-    };
-    print(text.trim_end())?;
-    let all = told.as_array().map_or(std::slice::from_ref(&told), Vec::as_slice);
-    let is_down = all.iter().any(|service| service["wanted"] == true && service["state"] != "RUNNING");
-    Ok(if is_down { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
 impl Order {
     /// A failure of one does not stop the rest.
-    async fn tell(&self, config: Option<&Path>, verb: ServiceVerb) -> anyhow::Result<ExitCode> {
+    async fn tell(&self, globals: &Globals, verb: ServiceVerb) -> anyhow::Result<ExitCode> {
         let deps = if self.deps {
             json!(true)
         } else if self.no_deps {
@@ -99,20 +101,27 @@ impl Order {
         } else {
             self.names.iter().map(|name| vec!["services", name, word]).collect()
         };
-        let mut failed = false;
+        let teller = self.telling.begin(globals).await?;
+        let (mut answers, mut failed) = (vec![], false);
         for path in paths {
-            match self.telling.tell_with(config, &path, &json!({ "deps": deps })).await {
-                Ok(told) => {
-                    let names = told["services"].as_array().map(Vec::as_slice).unwrap_or_default();
-                    let names: Vec<&str> = names.iter().filter_map(|name| name.as_str()).collect();
-                    print(&format!("{word}: {}", names.join(", ")))?;
-                }
+            match teller.tell(&path, json!({ "deps": deps })).await {
+                Ok(told) => answers.push(told),
                 Err(error) => {
                     failed = true;
-                    eprintln!("{word} {}: {error:#}", path.get(1).unwrap_or(&"all"));
+                    complain(&format!("{word} {}: {error:#}", path.get(1).unwrap_or(&"all")));
                 }
             }
         }
+        match self.telling.asking.output.format() {
+            Some(format) => format.print(&answers)?,
+            None => answers.iter().try_for_each(|told| print(&format!("{word}: {}", services(told))))?,
+        }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+/// The services of an answer: those that were named, and those that go with them.
+fn services(told: &Value) -> String {
+    let names = told["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+    names.iter().filter_map(Value::as_str).map(harmless).collect::<Vec<_>>().join(", ")
 }

@@ -12,7 +12,7 @@ use kube::{
 use thiserror::Error;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::cluster::fenced::Fenced;
+use crate::{cluster::fenced::Fenced, config::problems::nearest};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +44,14 @@ pub enum ConnectError {
         "the service account of the pod can't be read: kubernetes.loadConfigFromCluster is for pods of the cluster"
     )]
     InCluster(#[source] kube::config::InClusterError),
+    /// The kubeconfig has no such context.
+    #[error("there is no context \"{context}\" in the kubeconfig{hint}; `kubectl config get-contexts` lists them")]
+    NoContext {
+        /// The context that was named.
+        context: String,
+        /// The nearest one, if one is near.
+        hint: String,
+    },
     /// The kubeconfig or the context in it can't be used.
     #[error("the context \"{context}\" can't be used")]
     Kubeconfig {
@@ -107,6 +115,10 @@ fn client(config: Config) -> kube::Result<Client> {
 async fn named(kubeconfig: Option<&PathBuf>, context: &str) -> Result<Config, ConnectError> {
     let failed = |source| ConnectError::Kubeconfig { context: context.to_owned(), source };
     let file = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(failed)?;
+    let names = || file.contexts.iter().map(|known| known.name.as_str());
+    if !names().any(|name| name == context) {
+        return Err(ConnectError::NoContext { context: context.to_owned(), hint: nearest(context, names()) });
+    }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(file, &options).await.map_err(failed)
 }

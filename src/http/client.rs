@@ -1,21 +1,32 @@
-//! Asks a running job-chief, for the commands.
+//! Asks a running job-chief, for the commands: one question over one stream, whoever has opened it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
-    http::{Request, Uri, header::AUTHORIZATION, uri::InvalidUri},
+    http::{
+        Request, Uri,
+        header::{AUTHORIZATION, CONNECTION, HOST},
+        uri::InvalidUri,
+    },
 };
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 /// How long an answer may take: whoever asks waits for it.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer: some kilobytes for each of ten thousand JobConfigs.
 const BYTES_MAX: usize = 64 << 20;
+
+/// The port of a URL that names none.
+const HTTP_PORT: u16 = 80;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -26,14 +37,26 @@ pub enum AskError {
     /// The token can't stand in a header.
     #[error("the token contains characters that a header may not have")]
     Request(#[source] axum::http::Error),
-    /// Nobody listens there, or not for long.
-    #[error("job-chief at {url} does not answer; is it running, and is --url right?")]
+    /// Nobody listens there.
+    #[error(
+        "job-chief at {url} does not answer; is it running, and is --url right? \
+         From outside its cluster: --context NAME --namespace NAMESPACE"
+    )]
     Unreached {
         /// What was asked.
         url: String,
         /// Why.
         #[source]
-        source: hyper_util::client::legacy::Error,
+        source: io::Error,
+    },
+    /// The connection ends before the answer does.
+    #[error("job-chief at {whom} does not answer: the connection has ended")]
+    Cut {
+        /// Who was asked.
+        whom: String,
+        /// Why.
+        #[source]
+        source: hyper::Error,
     },
     /// It listens, and says nothing.
     #[error("job-chief at {0} gave no answer within {TIMEOUT:?}")]
@@ -46,52 +69,93 @@ pub enum AskError {
     NotOurs(String),
 }
 
-/// GETs a path of the job-chief at `base`; the parts of the path are escaped.
-///
-/// # Errors
-/// See [`AskError`].
-pub async fn ask(base: &str, path: &[&str]) -> Result<Value, AskError> {
-    send(base, path, |uri| Request::get(uri).body(Body::empty())).await
+impl AskError {
+    /// Whether another answer is to be had later, without anybody changing the question.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreached { .. } | Self::Cut { .. } | Self::Timeout(_) | Self::NotOurs(_))
+    }
 }
 
-/// POSTs to a path of the job-chief at `base`.
+/// What is asked: a GET, or a POST by somebody who may.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The parts of the path; they are escaped.
+    pub path: &'a [&'a str],
+    /// The token and the words that are told.
+    pub told: Option<(&'a str, &'a Value)>,
+}
+
+impl Question<'_> {
+    fn path(&self) -> String {
+        self.path.iter().map(|part| format!("/{}", utf8_percent_encode(part, NON_ALPHANUMERIC))).collect()
+    }
+
+    fn request(&self, prefix: &str, host: &str) -> Result<Request<Body>, AskError> {
+        let request = Request::builder().uri(format!("{prefix}{}", self.path()));
+        let request = request.header(HOST, host).header(CONNECTION, "close");
+        match self.told {
+            None => request.body(Body::empty()),
+            Some((token, words)) => {
+                let authorized = request.method("POST").header(AUTHORIZATION, format!("Bearer {token}"));
+                authorized.body(Body::from(words.to_string()))
+            }
+        }
+        .map_err(AskError::Request)
+    }
+}
+
+/// Asks the job-chief at `base`, such as `http://127.0.0.1:8080`.
 ///
 /// # Errors
 /// See [`AskError`].
-pub async fn tell(base: &str, path: &[&str], token: &str, words: &Value) -> Result<Value, AskError> {
-    let request = |uri| {
-        let authorized = Request::post(uri).header(AUTHORIZATION, format!("Bearer {token}"));
-        authorized.body(Body::from(words.to_string()))
+pub async fn ask_at(base: &str, question: Question<'_>) -> Result<Value, AskError> {
+    let base = base.trim_end_matches('/');
+    let wrong = || AskError::Url(base.to_owned());
+    let uri: Uri = base.parse().map_err(|_: InvalidUri| wrong())?;
+    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
+    let url = format!("{base}{}", question.path());
+    let request = question.request(uri.path().trim_end_matches('/'), authority.as_str())?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let address = (host, authority.port_u16().unwrap_or(HTTP_PORT));
+    let asking = async {
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.map_err(|source| AskError::Unreached { url: url.clone(), source })?;
+        exchange(stream, &url, request).await
     };
-    send(base, path, request).await
+    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| Err(AskError::Timeout(url.clone())))
 }
 
-async fn send(
-    base: &str,
-    path: &[&str],
-    request: impl FnOnce(Uri) -> Result<Request<Body>, axum::http::Error>,
-) -> Result<Value, AskError> {
-    let escaped = path.iter().map(|part| format!("/{}", utf8_percent_encode(part, NON_ALPHANUMERIC)));
-    let url = format!("{}{}", base.trim_end_matches('/'), escaped.collect::<String>());
-    let uri: Uri = url.parse().map_err(|_: InvalidUri| AskError::Url(base.to_owned()))?;
-    if uri.scheme_str() != Some("http") {
-        return Err(AskError::Url(base.to_owned()));
-    }
-    let request = request(uri).map_err(AskError::Request)?;
-    tokio::time::timeout(TIMEOUT, answer(&url, request)).await.unwrap_or_else(|_| Err(AskError::Timeout(url.clone())))
+/// Asks the job-chief at the other end of a stream, which is called `whom` in errors.
+///
+/// # Errors
+/// See [`AskError`].
+pub async fn ask_over<S>(stream: S, whom: &str, question: Question<'_>) -> Result<Value, AskError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let request = question.request("", "job-chief")?;
+    let asking = exchange(stream, whom, request);
+    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| Err(AskError::Timeout(whom.to_owned())))
 }
 
-async fn answer(url: &str, request: Request<Body>) -> Result<Value, AskError> {
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
-    let unreached = |source| AskError::Unreached { url: url.to_owned(), source };
-    let response = client.request(request).await.map_err(unreached)?;
-    let status = response.status();
-    let not_ours = || AskError::NotOurs(url.to_owned());
-    let body = to_bytes(Body::new(response.into_body()), BYTES_MAX).await.map_err(|_| not_ours())?;
-    let told: Value = serde_json::from_slice(&body).map_err(|_| not_ours())?;
-    match told["error"].as_str() {
-        Some(error) => Err(AskError::Refused(error.to_owned())),
-        None if status.is_success() => Ok(told),
-        None => Err(not_ours()),
-    }
+async fn exchange<S>(stream: S, whom: &str, request: Request<Body>) -> Result<Value, AskError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let cut = |source| AskError::Cut { whom: whom.to_owned(), source };
+    let not_ours = || AskError::NotOurs(whom.to_owned());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(cut)?;
+    let answer = async move {
+        let response = sender.send_request(request).await.map_err(cut)?;
+        let status = response.status();
+        let body = to_bytes(Body::new(response.into_body()), BYTES_MAX).await.map_err(|_| not_ours())?;
+        let told: Value = serde_json::from_slice(&body).map_err(|_| not_ours())?;
+        match told["error"].as_str() {
+            Some(error) => Err(AskError::Refused(error.to_owned())),
+            None if status.is_success() => Ok(told),
+            None => Err(not_ours()),
+        }
+    };
+    // The connection does the work; what becomes of it is told by the answer.
+    tokio::join!(answer, connection).0
 }

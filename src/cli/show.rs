@@ -1,0 +1,58 @@
+//! The commands that show something of a running job-chief.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::{
+    cli::{
+        globals::Globals,
+        page::Page,
+        server::Asking,
+        watch::{Watching, watch},
+    },
+    tables,
+};
+
+/// What to show, and how.
+#[derive(Debug, Args)]
+pub(super) struct Showing {
+    /// The name of one.
+    name: Option<String>,
+    #[command(flatten)]
+    watching: Watching,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Showing {
+    /// Shows how queues are.
+    pub(super) async fn jobs(&self, globals: &Globals) -> anyhow::Result<ExitCode> {
+        self.show(globals, self.name.as_deref().map_or(Page::Jobs, Page::Job)).await
+    }
+
+    /// Shows how services are; fails if one that should run does not.
+    pub(super) async fn services(&self, globals: &Globals) -> anyhow::Result<ExitCode> {
+        self.show(globals, self.name.as_deref().map_or(Page::Services, Page::Service)).await
+    }
+
+    async fn show(&self, globals: &Globals, page: Page<'_>) -> anyhow::Result<ExitCode> {
+        if let Some(interval) = self.watching.interval() {
+            return watch(page, &self.asking, globals, interval).await;
+        }
+        let told = page.ask(&self.asking.server.way(globals).await?).await?;
+        self.asking.output.print(&told, || page.table(&told))?;
+        Ok(if page.is_down(&told) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+/// Tells why the last Jobs of a JobConfig were started or were not.
+pub(super) async fn why(globals: &Globals, name: &str, asking: &Asking) -> anyhow::Result<()> {
+    let told = asking.server.way(globals).await?.ask(&["jobs", name, "why"]).await?;
+    let lines = || {
+        let lines = told["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
+        lines.iter().filter_map(Value::as_str).map(tables::harmless::harmless).collect::<Vec<_>>().join("\n")
+    };
+    asking.output.print(&told, lines)
+}
