@@ -1,5 +1,6 @@
 //! The commands.
 
+mod doctor;
 mod import;
 mod queue;
 mod server;
@@ -110,6 +111,8 @@ enum Command {
         /// The other jobs.json.
         file: PathBuf,
     },
+    /// Check all that job-chief needs, in Postgres and in Kubernetes, and tell what to do. Changes nothing.
+    Doctor(doctor::Options),
     /// Print a jobs.json for KEDA's ScaledJobs, for plain Jobs, or for the TypeScript job-chief's files.
     Import {
         /// YAML or JSON of Kubernetes, the original's jobs.json, its environment file.
@@ -164,6 +167,9 @@ impl Cli {
         let config = self.config.as_deref();
         let done = match &self.command {
             Command::Service(command) => return runtime()?.block_on(command.run(config)),
+            Command::Doctor(options) => {
+                return runtime()?.block_on(options.run(config, &self.kubeconfig, &self.context));
+            }
             Command::Import { files } => return import::run(files),
             Command::Run => {
                 let plan = self.plan()?;

@@ -13,3 +13,5 @@ pub mod reflect;
 pub mod partial;
 
 pub mod index;
+
+pub mod survey;

@@ -22,3 +22,9 @@ pub mod listen;
 
 /// How many messages there are in each state.
 pub mod totals;
+
+/// What a server, its role and the queues are like, for who asks whether all is well.
+pub mod survey;
+
+/// The way to Postgres: encrypted or not, through a pooler or not, and whether notifications come along it.
+pub mod way;
