@@ -26,5 +26,8 @@ pub mod totals;
 /// What a server, its role and the queues are like, for who asks whether all is well.
 pub mod survey;
 
-/// The way to Postgres: encrypted or not, through a pooler or not, and whether notifications come along it.
+/// The way to Postgres: whether it is open, through a pooler or not, and whether notifications come along it.
 pub mod way;
+
+/// Whether it is encrypted, and until when the certificate is valid.
+pub mod tls;

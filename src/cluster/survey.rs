@@ -1,6 +1,6 @@
 //! What the API server is like, what we may do there, and what it says to a Job: asked for people, in dry runs.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use axum::http;
 use jiff::fmt::rfc2822;
@@ -82,12 +82,6 @@ impl Action {
     /// An action of the words.
     pub fn of(group: &str, resource: &str, verb: &str) -> Self {
         Self { group: group.to_owned(), resource: resource.to_owned(), verb: verb.to_owned() }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)
     }
 }
 

@@ -11,8 +11,7 @@ use crate::{
     doctor::{
         examine::skipped,
         own::{self, Leading},
-        postgres::{self, Encryption},
-        queues,
+        postgres, queues,
         report::{Check, Name},
     },
     pgboss::{
@@ -20,6 +19,7 @@ use crate::{
         error::QueueError,
         shape::Shape,
         survey::{self, BossAccess, Queues, Server},
+        tls,
         way::{self, Sessions},
     },
     sql::channel,
@@ -102,14 +102,10 @@ impl Questions<'_> {
         checks
     }
 
-    /// A connection of ours is encrypted wherever the other side can do it, and verified where the settings say so.
+    /// A connection of ours is encrypted wherever the other side can do it.
     async fn tls(&self) -> Check {
-        if self.db.enable_ssl_auth {
-            return postgres::tls(self.db, Encryption::Verified);
-        }
-        match way::speaks_tls(&self.db.host, self.db.port).await {
-            Ok(true) => postgres::tls(self.db, Encryption::Unverified),
-            Ok(false) => postgres::tls(self.db, Encryption::None),
+        match tls::spoken(&self.db.host, self.db.port).await {
+            Ok(spoken) => postgres::tls(self.db, spoken, self.clock.now()),
             Err(error) => Name::Tls.skipped(format!("it can't be told: {error}")),
         }
     }
@@ -192,11 +188,15 @@ impl Questions<'_> {
                 return vec![failed, Name::Leader.skipped("our schema can't be read")];
             }
         };
-        let reads = |table: &str| own.usage && !own.lacks.iter().any(|(lacking, _)| lacking == table);
+        let lacks_select = |table: &str| {
+            own.lacks.iter().any(|(of, privileges)| of == table && privileges.iter().any(|it| it == "SELECT"))
+        };
         let leader = match own.version {
             None => Name::Leader.skipped("our schema can't be read, or is not there"),
             Some(found) if found < newest() => Name::Leader.skipped("our schema is older than this job-chief"),
-            _ if !reads("leadership") || !reads("members") => Name::Leader.skipped("the role may not read the tables"),
+            _ if lacks_select("leadership") || lacks_select("members") => {
+                Name::Leader.skipped("the role may not read the tables")
+            }
             Some(_) => self.leader().await,
         };
         vec![own::schema(&self.place(server), &own), leader]

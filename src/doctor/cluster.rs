@@ -1,6 +1,6 @@
 //! The API server, and what we may do there, judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::Role;
 
@@ -80,7 +80,7 @@ pub fn verbs(rights: &Rights) -> Vec<Check> {
     let mut checks = vec![];
     let granted = |action: &Action| answers.iter().find(|(asked, _)| asked == action).map(|(_, answer)| answer);
     let lacking = needed.iter().filter(|action| matches!(granted(action), Some(Ok(false))));
-    let lacking: Vec<String> = lacking.map(ToString::to_string).collect();
+    let lacking: Vec<&Action> = lacking.collect();
     let unknown = needed.iter().find_map(|action| granted(action)?.as_ref().err());
     let halting = if rights.may(&halt()) {
         "; delete pods, too, so that services can be halted"
@@ -92,15 +92,25 @@ pub fn verbs(rights: &Rights) -> Vec<Check> {
     }
     if !lacking.is_empty() {
         checks.push(Name::Verbs.failed(
-            format!("{who} may not {} in namespace {namespace}", lacking.join(", ")),
+            format!("{who} may not {} in namespace {namespace}", told(lacking)),
             &["Apply the Role that `job-chief rbac` prints, and a RoleBinding of it to job-chief's ServiceAccount."],
         ));
     }
     if checks.is_empty() {
-        let all = needed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let all = told(&needed);
         checks.push(Name::Verbs.ok(format!("{who} may {all} in namespace {namespace}{halting}")));
     }
     checks
+}
+
+/// Such as `create jobs and list, watch pods`.
+fn told<'a>(actions: impl IntoIterator<Item = &'a Action>) -> String {
+    let mut by_resource: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for action in actions {
+        by_resource.entry(&action.resource).or_default().push(&action.verb);
+    }
+    let told = by_resource.iter().map(|(resource, verbs)| format!("{} {resource}", verbs.join(", ")));
+    told.collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]
@@ -110,9 +120,9 @@ mod tests {
 
     #[test]
     fn what_is_needed_is_what_the_role_grants() {
-        let told: Vec<String> = needed().iter().map(ToString::to_string).collect();
+        let names: Vec<String> = needed().iter().map(|it| format!("{} {}", it.verb, it.resource)).collect();
         let jobs = ["create jobs", "delete jobs", "get jobs", "list jobs", "watch jobs"];
-        assert_eq!(told, [&["list pods", "watch pods"], &jobs[..]].concat());
+        assert_eq!(names, [&["list pods", "watch pods"], &jobs[..]].concat());
     }
 
     #[test]
@@ -143,12 +153,15 @@ mod tests {
     fn each_missing_verb_is_named_and_an_optional_one_is_no_fault() {
         let told = verbs(&rights(&[]));
         assert_eq!((told.len(), told[0].verdict), (1, Verdict::Ok));
-        assert!(told[0].found.starts_with("ann may list pods, watch pods, create jobs"), "{told:?}");
+        assert!(
+            told[0].found.starts_with("ann may create, delete, get, list, watch jobs and list, watch pods in"),
+            "{told:?}"
+        );
         assert!(told[0].found.contains("can be halted"), "{told:?}");
         let told = verbs(&rights(&[halt()]));
         assert_eq!((told[0].verdict, told[0].found.contains("not delete pods")), (Verdict::Ok, true), "{told:?}");
         let told = verbs(&rights(&[Action::of("batch", "jobs", "delete"), Action::of("", "pods", "watch")]));
-        assert_eq!(told[0].found, "ann may not watch pods, delete jobs in namespace team");
+        assert_eq!(told[0].found, "ann may not delete jobs and watch pods in namespace team");
         assert_eq!((told.len(), told[0].verdict), (1, Verdict::Failed));
     }
 

@@ -114,8 +114,9 @@ fn jobs_json_lines(settings: &Settings, jobs: &Result<JobsFile, ReadError>) -> V
         Ok(file) => {
             let (count, path) = (file.jobs.len(), settings.app.jobs_config_path.display());
             let services = file.jobs.iter().filter(|entry| entry.service().is_some()).count();
-            let mut lines =
-                vec![Name::JobsJson.ok(format!("{path}: {} queues, {services} services", count - services))];
+            let of = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+            let told = [of(count - services, "queue"), of(services, "service")].join(", ");
+            let mut lines = vec![Name::JobsJson.ok(format!("{path}: {told}"))];
             lines.extend(warnings(Name::JobsJson, &file.warnings));
             lines
         }

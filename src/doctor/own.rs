@@ -1,6 +1,9 @@
 //! What the role may do, our own tables, and who leads, judged.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     doctor::report::{Check, Name, some_of},
@@ -43,13 +46,26 @@ pub fn grants(place: &Place<'_>, boss: &BossAccess, own: &OwnSchema) -> Check {
     if own.exists && !own.usage {
         lacks.push(format!("USAGE on schema {}", place.own));
     }
-    lacks.extend(own.lacks.iter().map(|(table, all)| format!("{} on {}.{table}", all.join(", "), place.own)));
+    lacks.extend(lacking_tables(place.own, own));
+    if !boss.exists && !own.exists {
+        return Name::Grants.skipped(format!("there is neither schema {} nor {}", place.boss, place.own));
+    }
     if lacks.is_empty() {
-        return Name::Grants
-            .ok(format!("the role {} may do all it needs in {} and {}", place.role, place.boss, place.own));
+        let there = [(place.boss, boss.exists), (place.own, own.exists)].into_iter().filter(|(_, exists)| *exists);
+        let there = some_of(there.map(|(schema, _)| schema));
+        return Name::Grants.ok(format!("the role {} may do all it needs in {there}", place.role));
     }
     let advice = format!("Run what `job-chief grants {}` prints, as the owner of the schemas.", place.role);
     Name::Grants.failed(format!("the role {} lacks {}", place.role, lacks.join("; ")), &[&advice])
+}
+
+/// The tables on which the same is lacking, together.
+fn lacking_tables(schema: &str, own: &OwnSchema) -> Vec<String> {
+    let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (table, privileges) in &own.lacks {
+        alike.entry(privileges.join(", ")).or_default().push(format!("{schema}.{table}"));
+    }
+    alike.iter().map(|(privileges, tables)| format!("{privileges} on {}", tables.join(", "))).collect()
 }
 
 /// The version of our own schema.
@@ -136,17 +152,16 @@ mod tests {
         assert_eq!(grants(&PLACE, &boss(), &own()).verdict, Verdict::Ok);
         let boss =
             BossAccess { usage: false, select: vec![("job".to_owned(), false), ("queue".to_owned(), true)], ..boss() };
-        let lacks = vec![("runs".to_owned(), vec!["INSERT".to_owned(), "DELETE".to_owned()])];
+        let both = vec!["INSERT".to_owned(), "DELETE".to_owned()];
+        let lacks = vec![("members".to_owned(), both.clone()), ("runs".to_owned(), both)];
         let told = grants(&PLACE, &boss, &OwnSchema { usage: false, lacks, ..own() });
         let found = "the role runner lacks USAGE on schema pgboss; SELECT on pgboss.job; USAGE on schema chief; \
-                     INSERT, DELETE on chief.runs";
+                     INSERT, DELETE on chief.members, chief.runs";
         assert_eq!((told.verdict, told.found.as_str()), (Verdict::Failed, found));
         assert!(told.advice[0].contains("job-chief grants runner"), "{told:?}");
-        assert_eq!(
-            grants(&PLACE, &BossAccess::default(), &OwnSchema::default()).verdict,
-            Verdict::Ok,
-            "nothing is there"
-        );
+        let (no_boss, no_own) = (BossAccess::default(), OwnSchema::default());
+        assert_eq!(grants(&PLACE, &no_boss, &no_own).verdict, Verdict::Skipped);
+        assert!(grants(&PLACE, &no_boss, &self::own()).found.ends_with("needs in chief"));
     }
 
     #[test]

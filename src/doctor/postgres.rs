@@ -1,11 +1,16 @@
 //! Postgres itself, and the way there, judged.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::{
     clock::Ahead,
     config::settings::DbSettings,
     doctor::report::{Check, Name},
     pgboss::{
         survey::Server,
+        tls::Tls,
         way::{Sessions, Unreached},
     },
 };
@@ -13,16 +18,8 @@ use crate::{
 /// A difference of clocks that nobody has to know of.
 const AHEAD_MAX_MILLIS: i64 = 2_000;
 
-/// How the connection is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encryption {
-    /// With a certificate that the named authority has signed for this host.
-    Verified,
-    /// With whoever answers.
-    Unverified,
-    /// Not at all.
-    None,
-}
+/// A certificate that ends sooner is told of: most are renewed before.
+const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 86_400);
 
 /// Postgres was reached.
 pub fn reached(db: &DbSettings, server: &Server) -> Check {
@@ -71,20 +68,33 @@ fn refused(code: &str, user: &str, database: &str) -> String {
     }
 }
 
-/// How the way to Postgres is encrypted.
-pub fn tls(db: &DbSettings, encryption: Encryption) -> Check {
+/// How the way to Postgres is encrypted, by what it speaks and the settings, at this time since 1970.
+pub fn tls(db: &DbSettings, tls: Tls, now: Duration) -> Check {
     let advice = "Set db.enableSslAuth (DB_ENABLE_SSL_AUTH) and db.sslPaths.ca (DB_CA_PATH).";
-    match encryption {
-        Encryption::Verified => {
-            Name::Tls.ok(format!("encrypted, and the server's certificate is verified by {}", db.ssl_paths.ca))
+    let Tls::Spoken { until } = tls else {
+        if is_loopback(&db.host) {
+            return Name::Tls.ok(format!("not needed: {} is this machine", db.host));
         }
-        _ if is_loopback(&db.host) => Name::Tls.ok(format!("not needed: {} is this machine", db.host)),
-        Encryption::Unverified => Name::Tls
-            .warning("encrypted, but the server's certificate is not verified: anybody could answer", &[advice]),
-        Encryption::None => Name::Tls.warning(
+        return Name::Tls.warning(
             "not encrypted: passwords and messages can be read on the way, for the server speaks no TLS",
             &["Turn on ssl in Postgres or the pooler.", advice],
-        ),
+        );
+    };
+    let day = |until| i64::try_from(Duration::as_secs(&until)).ok().and_then(|it| Timestamp::from_second(it).ok());
+    let ends = until.and_then(day).map(|day| format!("; the certificate ends on {}", day.strftime("%Y-%m-%d")));
+    let ends = ends.unwrap_or_default();
+    let ends_soon = until.is_some_and(|until| until < now + CERTIFICATE_LEFT_MIN);
+    let found = if db.enable_ssl_auth {
+        format!("encrypted, and the server's certificate is verified by {}{ends}", db.ssl_paths.ca)
+    } else {
+        format!("encrypted, but the server's certificate is not verified: anybody could answer{ends}")
+    };
+    let renew = "Renew the server's certificate: with db.enableSslAuth nobody connects after its end.";
+    match (db.enable_ssl_auth || is_loopback(&db.host), ends_soon) {
+        (true, false) => Name::Tls.ok(found),
+        (true, true) => Name::Tls.warning(found, &[renew]),
+        (false, false) => Name::Tls.warning(found, &[advice]),
+        (false, true) => Name::Tls.warning(found, &[advice, renew]),
     }
 }
 
@@ -105,11 +115,16 @@ pub fn pooler(sessions: Sessions) -> Check {
 pub fn clock(name: Name, ahead: Ahead) -> Check {
     let whose = if name == Name::ApiClock { "the API server's" } else { "Postgres's" };
     let seconds = |millis: i64| format!("{}.{} s", millis / 1000, millis % 1000 / 100);
-    let (difference, within) = (ahead.millis.saturating_abs(), seconds(ahead.within_millis));
+    let difference = ahead.millis.saturating_abs();
+    // What is less than a tenth of a second is not told.
+    let within = ahead.within_millis.saturating_add(100);
     let side = if ahead.millis < 0 { "behind" } else { "ahead of" };
-    let found = format!("{whose} clock is {} {side} this machine's, to within {within}", seconds(difference));
+    if difference <= within {
+        return name.ok(format!("{whose} clock and this machine's agree to within {}", seconds(within)));
+    }
+    let found = format!("{whose} clock is {} {side} this machine's", seconds(difference));
     if difference <= AHEAD_MAX_MILLIS.saturating_add(ahead.within_millis) {
-        return Name::ok(name, found);
+        return name.ok(found);
     }
     let why = if name == Name::ApiClock {
         "Ages of Jobs and start timeouts are wrong by as much."
@@ -166,13 +181,25 @@ mod tests {
 
     #[test]
     fn what_is_sent_in_the_clear_is_told_but_not_on_one_machine() {
-        let verdict = |host: &str, encryption| tls(&db(host), encryption).verdict;
-        assert_eq!(verdict("db", Encryption::Verified), Verdict::Ok);
-        assert_eq!(verdict("db", Encryption::Unverified), Verdict::Warning);
-        assert_eq!(verdict("10.0.0.7", Encryption::None), Verdict::Warning);
-        for host in ["localhost", "127.0.0.1", "::1"] {
-            assert_eq!(verdict(host, Encryption::None), Verdict::Ok);
+        let now = Duration::from_secs(1_800_000_000);
+        let verified = DbSettings { enable_ssl_auth: true, ..db("db") };
+        let spoken = |days: u64| Tls::Spoken { until: Some(now + Duration::from_secs(days * 86_400)) };
+        let cases = [
+            (&verified, spoken(90), Verdict::Ok, "ends on 2027-04-15"),
+            (&verified, spoken(13), Verdict::Warning, "ends on 2027-01-28"),
+            (&verified, Tls::Spoken { until: None }, Verdict::Ok, "verified by"),
+            (&db("db"), spoken(90), Verdict::Warning, "not verified"),
+            (&db("db"), spoken(0), Verdict::Warning, "not verified"),
+            (&db("10.0.0.7"), Tls::None, Verdict::Warning, "no TLS"),
+            (&db("localhost"), Tls::None, Verdict::Ok, "not needed"),
+            (&db("127.0.0.1"), Tls::None, Verdict::Ok, "not needed"),
+            (&db("::1"), spoken(90), Verdict::Ok, "encrypted"),
+        ];
+        for (db, spoken, verdict, found) in cases {
+            let told = tls(db, spoken, now);
+            assert_eq!((told.verdict, told.found.contains(found)), (verdict, true), "{told:?}");
         }
+        assert_eq!(tls(&db("db"), spoken(0), now).advice.len(), 2);
     }
 
     #[test]
@@ -186,11 +213,12 @@ mod tests {
     #[test]
     fn clocks_may_differ_by_what_is_not_known_and_two_seconds_more() {
         let cases = [
-            (0, 10, "0.0 s ahead of this machine's, to within 0.0 s", Verdict::Ok),
+            (0, 10, "agree to within 0.1 s", Verdict::Ok),
+            (-600, 500, "agree to within 0.6 s", Verdict::Ok),
             (-1999, 10, "1.9 s behind this machine's", Verdict::Ok),
-            (2100, 100, "2.1 s ahead", Verdict::Ok),
+            (2100, 100, "2.1 s ahead of this machine's", Verdict::Ok),
             (2101, 100, "2.1 s ahead", Verdict::Warning),
-            (-3_600_000, 600, "3600.0 s behind this machine's, to within 0.6 s", Verdict::Warning),
+            (-3_600_000, 600, "3600.0 s behind this machine's", Verdict::Warning),
         ];
         for (millis, within_millis, found, verdict) in cases {
             let told = clock(Name::PostgresClock, Ahead { millis, within_millis });

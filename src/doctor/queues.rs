@@ -94,12 +94,15 @@ pub fn listen(configs: &[Arc<JobConfig>], known: Option<&Queues>, sessions: Sess
             &["A pooler may stand between: let db.host and db.port name Postgres itself, or use session mode."],
         );
     }
-    let Some(Queues::Listed { queues, can_notify: true }) = known else {
-        return Name::Listen.ok(format!("it works, but pg-boss before 12 sends none; {}", polling()));
-    };
     if configs.is_empty() {
         return Name::Listen.ok("it works");
     }
+    let Some(known) = known else {
+        return Name::Listen.ok("it works; which queues use it can't be known, for pg-boss's tables were not read");
+    };
+    let Queues::Listed { queues, can_notify: true } = known else {
+        return Name::Listen.ok(format!("it works, but pg-boss before 12 sends none; {}", polling()));
+    };
     let tells = |config: &&Arc<JobConfig>| queues.iter().any(|it| it.notify && it.name == *config.queue_name);
     let (told, polled): (Vec<_>, Vec<_>) = configs.iter().partition(tells);
     let names = some_of(told.iter().map(|config| &*config.queue_name));
@@ -180,12 +183,13 @@ mod tests {
 
     #[test]
     fn whoever_is_polled_is_named_with_how_often() {
+        let old = listed(&[], false);
         let (both, some) = (configs(&["a", "b"]), listed(&[("a", true), ("b", false)], true));
         let cases = [
             (Some(&some), Sessions::Shared, None, Verdict::Warning, "transaction mode"),
             (Some(&some), Sessions::Kept, Some(false), Verdict::Warning, "did not arrive"),
             (Some(&some), Sessions::Kept, Some(true), Verdict::Ok, "it works for a; polled: b every 7s"),
-            (None, Sessions::Kept, Some(true), Verdict::Ok, "before 12"),
+            (Some(&old), Sessions::Kept, Some(true), Verdict::Ok, "before 12"),
             (Some(&Queues::Unlisted), Sessions::Kept, Some(true), Verdict::Ok, "before 12"),
         ];
         for (known, sessions, heard, verdict, found) in cases {
@@ -193,6 +197,7 @@ mod tests {
             assert_eq!((told.verdict, told.found.contains(found)), (verdict, true), "{told:?}");
             assert!(told.found.contains("b every 7s"), "{told:?}");
         }
+        assert!(listen(&both, None, Sessions::Kept, Some(true)).found.contains("can't be known"));
         assert_eq!(listen(&[], Some(&some), Sessions::Kept, Some(true)), Name::Listen.ok("it works"));
         let all = listed(&[("a", true), ("b", true)], true);
         let told = listen(&both, Some(&all), Sessions::Kept, Some(true));

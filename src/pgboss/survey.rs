@@ -68,7 +68,7 @@ pub enum Queues {
 /// # Errors
 /// See [`QueueError`].
 pub async fn server(pool: &PgPool, clock: Clock) -> Result<Server, QueueError> {
-    let select = "select current_setting('server_version') as version, current_user::text as role,
+    let select = "select split_part(current_setting('server_version'), ' ', 1) as version, current_user::text as role,
         pg_is_in_recovery() as standby, current_setting('default_transaction_read_only')::boolean as read_only,
         (extract(epoch from clock_timestamp()) * 1000)::bigint as millis";
     // The connection is made before the time is taken.

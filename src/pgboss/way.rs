@@ -1,4 +1,4 @@
-//! The way to Postgres: whether a connection comes about, is encrypted, keeps its session, and brings notifications.
+//! The way to Postgres: whether a connection comes about, keeps its session, and brings notifications.
 
 use std::time::Duration;
 
@@ -7,10 +7,6 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 use crate::{
     pgboss::error::{QueueError, bounded},
@@ -18,16 +14,13 @@ use crate::{
 };
 
 /// How long a connection may take to come up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a notification of our own may take.
 const HEAR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a connection is asked which backend serves it, while another is busy.
 const ROUNDS: usize = 4;
-
-/// What asks whether a server speaks TLS: the length of the message, and the number that stands for the question.
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -85,20 +78,6 @@ pub async fn reach(options: &PgConnectOptions) -> Result<(), Unreached> {
     let connecting = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options));
     let connection = connecting.await.map_err(|_| Unreached::Timeout)??;
     Ok(connection.close().await?)
-}
-
-/// Whether whoever listens there speaks TLS. Where it does, a connection of ours is encrypted.
-///
-/// # Errors
-/// See [`Unreached`].
-pub async fn speaks_tls(host: &str, port: u16) -> Result<bool, Unreached> {
-    let asking = async {
-        let mut stream = TcpStream::connect((host, port)).await?;
-        stream.write_all(&SSL_REQUEST).await?;
-        stream.read_u8().await
-    };
-    let answer = tokio::time::timeout(CONNECT_TIMEOUT, asking).await.map_err(|_| Unreached::Timeout)?;
-    Ok(answer.map_err(|error| Unreached::Network(error.to_string()))? == b'S')
 }
 
 /// What becomes of a session between two statements: while one connection is open and idle, another one is made
