@@ -50,7 +50,7 @@ pub fn unreached(db: &DbSettings, why: &Unreached) -> Check {
             "Check db.sslPaths (DB_CA_PATH, DB_CERT_PATH, DB_KEY_PATH), and that the server's certificate names db.host."
                 .to_owned()
         }
-        Unreached::Settings(_) => "Check that the files of db.sslPaths are there and can be read.".to_owned(),
+        Unreached::Settings(_) => "Check that the files of db.sslPaths are there and can be read, and that this process may connect.".to_owned(),
         Unreached::Refused { code, .. } => refused(code, user, database),
     };
     Name::Postgres.failed(found, &[&advice])

@@ -350,4 +350,20 @@ mod tests {
             ]})
         );
     }
+
+    #[test]
+    fn the_page_says_of_each_check_what_to_do_and_shows_them_as_they_are_printed() {
+        let page = include_str!("../../docs/doctor.md");
+        let (before, rest) = page.split_once("\n```text\n").expect("a sample");
+        let (sample, after) = rest.split_once("\n```\n").expect("its end");
+        assert!(before.contains("job-chief doctor"));
+        let headings: Vec<&str> = after.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+        assert_eq!(headings, Name::ALL.map(Name::as_str));
+        let (lines, _) = sample.split_once("\n\n").expect("the sum stands apart");
+        let starts = lines.lines().filter(|line| !line.starts_with(' '));
+        let mut shown: Vec<&str> = starts.map(|line| line[VERDICT_WIDTH..INDENT].trim()).collect();
+        shown.dedup();
+        assert_eq!(shown, Name::ALL.map(Name::as_str));
+        assert!(sample.lines().all(|line| line.chars().count() <= WIDTH));
+    }
 }

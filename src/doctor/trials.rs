@@ -9,7 +9,7 @@ use crate::{
 pub type Trial = (String, Result<(), SurveyError>);
 
 /// What the API server says when it will not take something: a word in its message, what that means, and what to do.
-const REFUSALS: [(&str, &str, &str); 9] = [
+const REFUSALS: [(&str, &str, &str); 10] = [
     (
         "exceeded quota",
         "a ResourceQuota",
@@ -20,6 +20,7 @@ const REFUSALS: [(&str, &str, &str); 9] = [
         "a ResourceQuota that wants requests or limits to be named",
         "Name them in podConfig.resources (or defaults), or have a LimitRange set them.",
     ),
+    ("status unknown for quota", "a ResourceQuota that the cluster has not counted yet", "Try again in some seconds."),
     ("per Container", "a LimitRange", "Keep podConfig.resources within it: kubectl describe limitrange."),
     ("per Pod", "a LimitRange", "Keep podConfig.resources within it: kubectl describe limitrange."),
     (

@@ -1,6 +1,6 @@
 //! The way to Postgres: whether a connection comes about, keeps its session, and brings notifications.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sqlx::{
     Connection, PgConnection, PgPool, Row,
@@ -63,9 +63,21 @@ impl From<sqlx::Error> for Unreached {
                 let code = error.code().unwrap_or_default().into_owned();
                 Self::Refused { code, message: error.message().to_owned() }
             }
-            sqlx::Error::Io(error) => Self::Network(error.to_string()),
+            sqlx::Error::Io(error) => Self::of(&error),
             sqlx::Error::Tls(error) => Self::Tls(error.to_string()),
             other => Self::Settings(other.to_string()),
+        }
+    }
+}
+
+impl Unreached {
+    /// A file that is missing and a certificate that does not fit come the same way as the network's errors.
+    fn of(error: &io::Error) -> Self {
+        let told = error.to_string();
+        match error.kind() {
+            io::ErrorKind::InvalidData => Self::Tls(told),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::Settings(told),
+            _ => Self::Network(told),
         }
     }
 }
@@ -117,4 +129,18 @@ pub async fn hears(options: &PgConnectOptions, tell: &PgPool, channel: &str) -> 
     bounded(Statement::new("select pg_notify($1, '')").bind(channel).execute(tell)).await?;
     let heard = tokio::time::timeout(HEAR_TIMEOUT, listener.recv()).await;
     Ok(heard.is_ok_and(|heard| heard.is_ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_us_out_is_told_apart() {
+        let of = |kind: io::ErrorKind| Unreached::from(sqlx::Error::Io(io::Error::new(kind, "x")));
+        assert!(matches!(of(io::ErrorKind::ConnectionRefused), Unreached::Network(_)));
+        assert!(matches!(of(io::ErrorKind::InvalidData), Unreached::Tls(_)));
+        assert!(matches!(of(io::ErrorKind::NotFound), Unreached::Settings(_)));
+        assert!(matches!(Unreached::from(sqlx::Error::PoolClosed), Unreached::Settings(_)));
+    }
 }
