@@ -3,6 +3,7 @@
 mod command_line;
 mod completions;
 mod database;
+mod doctor;
 mod examples;
 mod files;
 mod globals;
@@ -109,6 +110,13 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
         output: Output,
     },
+    /// Check all that job-chief needs, and tell what to do; changes nothing.
+    #[command(after_help = examples::DOCTOR)]
+    Doctor {
+        /// How the answer is printed.
+        #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+        output: Output,
+    },
     /// Print the JSON Schema of jobs.json.
     #[command(after_help = examples::SCHEMA)]
     Schema {
@@ -195,6 +203,7 @@ impl Cli {
         let done = match &self.command {
             Command::Status(showing) => return runtime()?.block_on(showing.jobs(globals)),
             Command::Service(command) => return runtime()?.block_on(command.run(globals)),
+            Command::Doctor { output } => return runtime()?.block_on(doctor::run(globals, *output)),
             Command::Validate { output } => return files::validate(globals, *output),
             Command::Import { files, output } => return import::run(files, *output),
             Command::Why { name, asking } => runtime()?.block_on(show::why(globals, name, asking)),

@@ -31,6 +31,24 @@ impl Clock {
     }
 }
 
+/// How far another machine's clock is ahead of ours, and how exactly that is known: half of what the question took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Negative where it is behind.
+    pub millis: i64,
+    /// It may be so much more or less.
+    pub within_millis: i64,
+}
+
+impl Ahead {
+    /// What an answer tells that holds their time, in milliseconds since 1970.
+    pub fn of(sent: Duration, came: Duration, their_unix_millis: i64) -> Self {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let within_millis = millis(came.saturating_sub(sent)) / 2;
+        Self { millis: their_unix_millis.saturating_sub(millis(sent)).saturating_sub(within_millis), within_millis }
+    }
+}
+
 /// Waits until a time of this clock.
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub async fn sleep_until(clock: Clock, time: Duration) {
@@ -45,4 +63,17 @@ pub async fn sleep_until(clock: Clock, time: Duration) {
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub async fn sleep(wait: Duration) {
     tokio::time::sleep(wait).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_clock_is_held_against_the_middle_of_the_question() {
+        let ms = Duration::from_millis;
+        assert_eq!(Ahead::of(ms(1000), ms(1200), 1100), Ahead { millis: 0, within_millis: 100 });
+        assert_eq!(Ahead::of(ms(1000), ms(1200), 4100), Ahead { millis: 3000, within_millis: 100 });
+        assert_eq!(Ahead::of(ms(5000), ms(5000), 1000), Ahead { millis: -4000, within_millis: 0 });
+    }
 }

@@ -15,3 +15,5 @@ pub mod partial;
 pub mod index;
 
 pub mod forward;
+
+pub mod survey;

@@ -49,6 +49,9 @@ pub mod tables;
 /// The pages, what can be changed through them, and the client of the commands.
 pub mod http;
 
+/// What works, what does not, and what to do about it.
+pub mod doctor;
+
 /// The end of the process, in two stages.
 pub mod shutdown;
 

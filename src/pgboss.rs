@@ -22,3 +22,12 @@ pub mod listen;
 
 /// How many messages there are in each state.
 pub mod totals;
+
+/// What a server, its role and the queues are like, for who asks whether all is well.
+pub mod survey;
+
+/// The way to Postgres: whether it is open, through a pooler or not, and whether notifications come along it.
+pub mod way;
+
+/// Whether it is encrypted, and until when the certificate is valid.
+pub mod tls;

@@ -29,3 +29,6 @@ pub mod stored;
 
 /// The one task that writes runs and decisions.
 pub mod writer;
+
+/// What the schema and the role's rights on it are like, for who asks whether all is well.
+pub mod survey;

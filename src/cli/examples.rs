@@ -150,3 +150,11 @@ Examples:
   job-chief completions bash > ~/.local/share/bash-completion/completions/job-chief
   job-chief completions zsh > \"${fpath[1]}/_job-chief\"
   job-chief completions fish > ~/.config/fish/completions/job-chief.fish";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  job-chief doctor --context prod -n media
+  kubectl exec deploy/job-chief -- job-chief doctor
+
+Exit codes: 0 nothing failed (warnings may be there); 1 something does not work;
+2 bad arguments.";

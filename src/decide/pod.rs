@@ -20,3 +20,6 @@ pub mod manifest;
 
 /// Whether two Jobs are the same to their user.
 pub mod generation;
+
+/// Secrets and ConfigMaps that a Job names.
+pub mod references;

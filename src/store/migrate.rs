@@ -35,6 +35,11 @@ pub enum SchemaError {
     },
 }
 
+/// The version of the schema that this binary makes.
+pub fn newest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// Brings the schema up to date. All in one transaction, so that it also works through a pooler.
 ///
 /// # Errors
@@ -57,7 +62,7 @@ pub async fn migrate(connection: &mut PgConnection, schema: &str) -> Result<(), 
 
 /// Whether nothing is to be done, which needs no right but to read.
 async fn is_current(connection: &mut PgConnection, table: &str) -> Result<bool, SchemaError> {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let known = newest();
     let there = Statement::new("select to_regclass($1) is not null as there").bind(table).fetch_one(&mut *connection);
     if !there.await.map_err(SchemaError::Connection)?.get::<bool, _>("there") {
         return Ok(false);

@@ -134,7 +134,7 @@ async fn a_release_comes_changes_and_goes_and_jobs_go_on() {
 }
 
 /// kubectl as the administrator, in the namespace of the case.
-async fn kubectl(stage: &Stage, words: &[&str]) -> String {
+pub(crate) async fn kubectl(stage: &Stage, words: &[&str]) -> String {
     let mut kubectl = Command::new(stage.site.folder.join("bin/testenv"));
     kubectl.arg("kubectl").args(["--kubeconfig", stage.site.text("kubeconfig"), "--namespace", &stage.name]);
     told(kubectl.args(words).current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap())

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::stage::{Stage, eventually, script, with};
 
 /// The manifests that the README has people apply, with this stage's settings.
-async fn deploy(stage: &Stage, role: Value, jobs: &Value) {
+pub(crate) async fn deploy(stage: &Stage, role: Value, jobs: &Value) {
     let site = &stage.site;
     stage.create::<ServiceAccount>(json!({"metadata": {"name": "job-chief"}})).await;
     stage.create::<Role>(role).await;
@@ -35,7 +35,7 @@ async fn deploy(stage: &Stage, role: Value, jobs: &Value) {
     stage.create::<Deployment>(deployment).await;
 }
 
-fn yaml(path: &str) -> Vec<Value> {
+pub(crate) fn yaml(path: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     text.split("\n---\n").map(|document| serde_yaml_ng::from_str(document).unwrap()).collect()
 }

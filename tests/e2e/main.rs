@@ -6,6 +6,7 @@ mod alone;
 mod chart;
 mod cut;
 mod database;
+mod doctor;
 mod ends;
 mod gauges;
 mod in_cluster;

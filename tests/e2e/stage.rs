@@ -224,6 +224,12 @@ impl Stage {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .kill_on_drop(true);
+        command.envs(self.settings());
+        self.chief = Some(command.spawn().unwrap());
+    }
+
+    /// Its environment.
+    fn settings(&self) -> BTreeMap<String, String> {
         let given = [
             ("DATABASE_URL", self.site.database_url(&self.database())),
             ("APP_JOBS_CONFIG_PATH", "jobs.json".into()),
@@ -233,8 +239,15 @@ impl Stage {
             ("LOG_LEVEL", "debug".into()),
             ("DB_MONITOR_STATE_INTERVAL_SECONDS", "1".into()),
         ];
-        command.envs(given).envs(&self.environment);
-        self.chief = Some(command.spawn().unwrap());
+        let given = given.map(|(name, value)| (name.to_owned(), value));
+        given.into_iter().chain(self.environment.clone()).collect()
+    }
+
+    /// A command with the same settings and the same jobs.json, however it ends.
+    pub(crate) async fn beside_it(&self, words: &[&str]) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+        command.args(words).current_dir(self.folder.path()).envs(self.settings());
+        command.output().await.unwrap()
     }
 
     /// Writes another jobs.json.

@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 28] = [
+pub(super) const ROOMS: [(&str, &[&str]); 29] = [
     ("config", &[]),
     ("import", &["config"]),
     ("decide/outcome", &[]),
@@ -35,6 +35,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 28] = [
     ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "pgboss", "store", "telemetry"]),
     ("http", &["actors", "cluster", "config", "decide", "store", "tables", "telemetry"]),
     ("tables", &[]),
+    ("doctor", &["clock", "cluster", "config", "decide", "pgboss", "sql", "store", "telemetry"]),
     ("shutdown", &[]),
     (
         "app",
@@ -48,6 +49,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 28] = [
             "cluster",
             "config",
             "decide",
+            "doctor",
             "http",
             "import",
             "pgboss",
