@@ -115,6 +115,7 @@ pub struct ProcessMetrics {
     pub view_age: Gauge,
     pub watch_restarts: IntCounter,
     pub leader: IntGauge,
+    components: IntGaugeVec,
     pub reloads: IntCounterVec,
     pub last_reload_successful: IntGauge,
 }
@@ -125,12 +126,24 @@ impl ProcessMetrics {
             view_age: page.gauge("view_age_seconds", "Time since the watches last heard of the cluster.")?,
             watch_restarts: page.counter("watch_restarts_total", "Watches that ended and began again with a list.")?,
             leader: page.int_gauge("leader", "1 while this process leads its Instance.")?,
+            components: page.gauges(
+                "component_up",
+                "1 while what readiness stands on works, by component.",
+                &["component"],
+            )?,
             reloads: page.counters("config_reloads_total", "Changed jobs.json files by result.", &["result"])?,
             last_reload_successful: page.int_gauge(
                 "config_last_reload_successful",
                 "0 while jobs.json is wrong and the last good one is in force.",
             )?,
         })
+    }
+}
+
+impl ProcessMetrics {
+    /// A part that readiness stands on works, or does not.
+    pub fn note_component(&self, component: &str, works: bool) {
+        self.components.with_label_values(&[component]).set(works.into());
     }
 }
 
