@@ -373,3 +373,19 @@ impl Page<'_> {
         self.add(HistogramVec::new(opts, labels)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_component_is_one_while_it_works_and_zero_while_it_does_not() {
+        let metrics = Metrics::new().expect("valid names");
+        for works in [true, false] {
+            metrics.process.note_component("schema", works);
+            let page = metrics.page(Duration::ZERO).expect("a page");
+            let line = format!("job_chief_component_up{{component=\"schema\"}} {}\n", u8::from(works));
+            assert!(page.contains(&line), "{page}");
+        }
+    }
+}

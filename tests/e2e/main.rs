@@ -12,6 +12,7 @@ mod in_cluster;
 mod nodes;
 mod outages;
 mod path;
+mod prometheus;
 mod proxy;
 mod recording;
 mod reload;
