@@ -18,7 +18,8 @@ pub enum Component {
 }
 
 impl Component {
-    fn as_str(self) -> &'static str {
+    /// The word in logs and metrics.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Schema => "schema",
             Self::Queue => "queue",

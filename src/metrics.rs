@@ -115,6 +115,7 @@ pub struct ProcessMetrics {
     pub view_age: Gauge,
     pub watch_restarts: IntCounter,
     pub leader: IntGauge,
+    components: IntGaugeVec,
     pub reloads: IntCounterVec,
     pub last_reload_successful: IntGauge,
 }
@@ -125,12 +126,24 @@ impl ProcessMetrics {
             view_age: page.gauge("view_age_seconds", "Time since the watches last heard of the cluster.")?,
             watch_restarts: page.counter("watch_restarts_total", "Watches that ended and began again with a list.")?,
             leader: page.int_gauge("leader", "1 while this process leads its Instance.")?,
+            components: page.gauges(
+                "component_up",
+                "1 while what readiness stands on works, by component.",
+                &["component"],
+            )?,
             reloads: page.counters("config_reloads_total", "Changed jobs.json files by result.", &["result"])?,
             last_reload_successful: page.int_gauge(
                 "config_last_reload_successful",
                 "0 while jobs.json is wrong and the last good one is in force.",
             )?,
         })
+    }
+}
+
+impl ProcessMetrics {
+    /// A part that readiness stands on works, or does not.
+    pub fn note_component(&self, component: &str, works: bool) {
+        self.components.with_label_values(&[component]).set(works.into());
     }
 }
 
@@ -358,5 +371,21 @@ impl Page<'_> {
     fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> prometheus::Result<HistogramVec> {
         let opts = HistogramOpts { common_opts: Self::opts(name, help), buckets: buckets.to_vec() };
         self.add(HistogramVec::new(opts, labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_component_is_one_while_it_works_and_zero_while_it_does_not() {
+        let metrics = Metrics::new().expect("valid names");
+        for works in [true, false] {
+            metrics.process.note_component("schema", works);
+            let page = metrics.page(Duration::ZERO).expect("a page");
+            let line = format!("job_chief_component_up{{component=\"schema\"}} {}\n", u8::from(works));
+            assert!(page.contains(&line), "{page}");
+        }
     }
 }

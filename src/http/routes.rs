@@ -94,6 +94,9 @@ pub fn router(state: AppState) -> Router {
 }
 
 async fn metrics(State(state): State<AppState>) -> Response {
+    for (component, told) in state.shared.health.components() {
+        state.shared.metrics.process.note_component(component.as_str(), told.is_ok());
+    }
     match state.shared.metrics.page(state.shared.clock.now()) {
         Ok(page) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod agreement;
+mod alerts;
 mod objects;
 mod refusals;
 mod release;

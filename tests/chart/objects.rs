@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::release::{EVERYTHING, MINIMAL, ORIGINAL, objects};
 
 /// Kinds whose types come with somebody's operator.
-const FOREIGN: [&str; 3] = ["PodMonitor", "ServiceMonitor", "Route"];
+const FOREIGN: [&str; 4] = ["PodMonitor", "PrometheusRule", "ServiceMonitor", "Route"];
 
 /// The object as its type has it: what the type does not know is gone.
 fn known(object: &Value) -> Value {

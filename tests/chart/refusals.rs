@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::release::refusal;
 
 /// What is laid over the minimal values.
-const WRONG: [&str; 30] = [
+const WRONG: [&str; 35] = [
     // The shape.
     r#"replicas=3"#,
     r#"replicaCount="2""#,
@@ -24,6 +24,9 @@ const WRONG: [&str; 30] = [
     r#"terminationGracePeriodSeconds=5"#,
     r#"jobs={"job":[]}"#,
     r#"podMonitor.interval="often""#,
+    r#"prometheusRule.matchers="namespace=media""#,
+    r#"prometheusRule.runbookBase="docs""#,
+    r#"prometheusRule.alerts={"JobChiefTwoLeaders":{"for":"long"}}"#,
     // What fits together.
     r#"jobs=[]"#,
     r#"jobs={"defaults":{}}"#,
@@ -34,6 +37,8 @@ const WRONG: [&str; 30] = [
     r#"dbConfig.sslAuth.enabled=true"#,
     r#"migrate.enabled=true"#,
     r#"serviceMonitor.enabled=true,service.enabled=false"#,
+    r#"prometheusRule={"enabled":true,"alerts":{"MessageTooOld":{"threshold":1}}}"#,
+    r#"prometheusRule={"enabled":true,"alerts":{"JobChiefServiceDown":{"threshold":3}}}"#,
     r#"jobs=null,jobsJson="[{""#,
     r#"jobs=null,jobsJson="{\"jobs\": []} // none""#,
     r#"jobs=[{"type":"service","name":"My_API","ports":[80]}]"#,

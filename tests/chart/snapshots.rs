@@ -10,7 +10,11 @@ fn what_has_to_be_said_is_enough() {
 
 #[test]
 fn everything_on() {
-    insta::assert_snapshot!("everything", rendered(EVERYTHING));
+    let text = rendered(EVERYTHING);
+    // The dashboard is one line, and a file of its own.
+    let lines =
+        text.lines().map(|line| if line.starts_with("  job-chief.json: ") { "  job-chief.json: …" } else { line });
+    insta::assert_snapshot!("everything", lines.collect::<Vec<_>>().join("\n"));
     insta::assert_snapshot!("everything_notes", notes(EVERYTHING));
 }
 

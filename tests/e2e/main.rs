@@ -13,6 +13,7 @@ mod in_cluster;
 mod nodes;
 mod outages;
 mod path;
+mod prometheus;
 mod proxy;
 mod recording;
 mod reload;

@@ -87,6 +87,11 @@ async fn the_api_server_away_at_the_start_and_for_20_s_later() {
     })
     .await;
     assert_eq!(told["schema"], "ok", "{told}");
+    let metrics = stage.get("/metrics").await.unwrap().1;
+    for (component, up) in [("kubernetes", 0), ("schema", 1), ("queue", 1)] {
+        let line = format!("job_chief_component_up{{component=\"{component}\"}} {up}\n");
+        assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
+    }
     stage.send("work", 3).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(stage.exited(), None, "it goes on");

@@ -7,7 +7,9 @@ use clap::Subcommand;
 use serde_yaml_ng::Value;
 
 use crate::{
+    alerts,
     build::{FEATURE, cargo, told},
+    dashboard,
     folders::root,
     processes::{show, succeed},
     programs::need,
@@ -16,7 +18,8 @@ use crate::{
 /// What to do with the chart.
 #[derive(Subcommand)]
 pub(crate) enum Action {
-    /// Write what is made from it: the plain manifests, the kustomize base, the table of values in its README.
+    /// Write what is made from it: the plain manifests, the kustomize base, the dashboard, the tables of
+    /// values and of alerts.
     Render,
     /// Hold it to what is made from it, to Helm's own lints, and to its tests.
     Test,
@@ -41,6 +44,9 @@ const VALUES: [&str; 3] = ["ci/minimal.yaml", "ci/everything.yaml", "ci/original
 /// What stands around the table of values.
 const TABLE: [&str; 2] = ["<!-- values: made by `cargo xtask chart render` -->\n", "<!-- end of values -->"];
 
+/// The same of the table of alerts.
+const ALERTS: [&str; 2] = ["<!-- alerts: made by `cargo xtask chart render` -->\n", "<!-- end of alerts -->"];
+
 /// Lines that only mean something to Helm.
 const HELMS_OWN: [&str; 4] = ["# Source:", "helm.sh/chart:", "app.kubernetes.io/managed-by: Helm", "checksum/"];
 
@@ -64,6 +70,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         let values = root().join(CHART).join(values);
         succeed(Command::new(&helm).args(["lint", "--strict", CHART, "--values"]).arg(values).current_dir(root()))?;
     }
+    alerts::test()?;
     let mut tests = cargo();
     tests.args(["test", "--package", "job-chief", "--locked", "--features", FEATURE, "--test", "chart"]);
     show(tests.env("JOB_CHIEF_TEST_HELM", helm))
@@ -86,17 +93,20 @@ pub(crate) fn helm() -> anyhow::Result<PathBuf> {
 }
 
 /// Every file that is made from the chart, with its text.
-fn made() -> anyhow::Result<[(&'static str, String); 4]> {
+fn made() -> anyhow::Result<[(&'static str, String); 6]> {
     let mut template = Command::new(helm()?);
     template.args(["template", "job-chief", CHART, "--values", "deploy/plain.yaml"]).current_dir(root());
     let (role, others) = manifests(&succeed(&mut template)?);
     let readme = fs::read_to_string(root().join(CHART).join("README.md"))?;
     let values = fs::read_to_string(root().join(CHART).join("values.yaml"))?;
+    let page = fs::read_to_string(root().join("docs/alerts.md"))?;
     Ok([
         ("deploy/role.yaml", format!("# Made from the chart by `cargo xtask chart render`.\n{role}")),
         ("deploy/job-chief.yaml", format!("{HEAD}{others}")),
         ("deploy/kustomization.yaml", BASE.to_owned()),
-        ("deploy/helm/job-chief/README.md", with_table(&readme, &table(&values)?)?),
+        ("deploy/helm/job-chief/README.md", with_table(&readme, TABLE, &table(&values)?)?),
+        ("deploy/helm/job-chief/files/dashboard.json", dashboard::json()?),
+        ("docs/alerts.md", with_table(&page, ALERTS, &alerts::table()?)?),
     ])
 }
 
@@ -129,10 +139,9 @@ fn manifests(rendered: &str) -> (String, String) {
     (roles.pop().unwrap_or_default().to_owned(), others.join("---\n"))
 }
 
-fn with_table(readme: &str, table: &str) -> anyhow::Result<String> {
-    let [begin, end] = TABLE;
-    let (before, rest) = readme.split_once(begin).context("the chart's README has no place for the values")?;
-    let (_, after) = rest.split_once(end).context("the chart's README has no end of its values")?;
+fn with_table(page: &str, [begin, end]: [&str; 2], table: &str) -> anyhow::Result<String> {
+    let (before, rest) = page.split_once(begin).with_context(|| format!("nowhere stands {begin}"))?;
+    let (_, after) = rest.split_once(end).with_context(|| format!("nowhere stands {end}"))?;
     Ok(format!("{before}{begin}\n{table}\n{end}{after}"))
 }
 

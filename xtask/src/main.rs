@@ -1,10 +1,12 @@
 //! The tasks of the repository: the test cluster, the demo, the tests, tidiness.
 
+mod alerts;
 mod bench;
 mod bosses;
 mod build;
 mod chart;
 mod cluster;
+mod dashboard;
 mod demo;
 mod folders;
 mod image;

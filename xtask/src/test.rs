@@ -12,7 +12,7 @@ use crate::{
     image, mutants, node,
     plane::kubectl,
     processes::{dies_with_us, show},
-    programs::need,
+    programs::{self, need},
     state::State,
     tidy, workflows,
 };
@@ -46,6 +46,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         parts.push(Part { name, seconds: begun.elapsed().as_secs_f64() });
         anyhow::Ok(())
     };
+    // What only the node needs is looked for when the cluster is brought up.
+    programs::ensure(false, options.yes)?;
     part("format", &mut || show(cargo().args(["fmt", "--all", "--check"])))?;
     part("tidy", &mut tidy::run)?;
     part("lints", &mut || {

@@ -30,6 +30,18 @@
 {{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) }}
 {{- fail "serviceMonitor.enabled: needs service.enabled; podMonitor.enabled does without" }}
 {{- end }}
+{{- if .Values.prometheusRule.enabled }}
+{{- $known := dict }}
+{{- range (.Files.Get "files/rules.yaml" | fromYaml).groups }}{{ range .rules }}{{ $_ := set $known .alert .expr }}{{ end }}{{ end }}
+{{- range $name, $own := .Values.prometheusRule.alerts }}
+{{- if not (hasKey $known $name) }}
+{{- fail (printf "prometheusRule.alerts.%s: no alert is called so; there are %s" $name (keys $known | sortAlpha | join ", ")) }}
+{{- end }}
+{{- if and (hasKey $own "threshold") (regexMatch "== [01]$" (get $known $name)) }}
+{{- fail (printf "prometheusRule.alerts.%s.threshold: it is a matter of yes or no; for says after how long" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and (hasSuffix "k8s-job-chief" .Values.image.repository) (regexMatch "^v?1\\." .Values.image.tag) }}
 {{- fail (printf "image: %s:%s is the TypeScript job-chief; name an image of this one" .Values.image.repository .Values.image.tag) }}
 {{- end }}

@@ -1,0 +1,169 @@
+//! A real Prometheus reads two processes while good and bad things happen: every query of the alerts and of the
+//! dashboard gives data.
+
+use std::process::Stdio;
+
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::api::{DeleteParams, PropagationPolicy};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::{
+    services::service,
+    stage::{Stage, eventually, free_port, script, with},
+};
+
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/job-chief/files/rules.yaml");
+const DASHBOARD: &str = include_str!("../../deploy/helm/job-chief/files/dashboard.json");
+
+/// A Prometheus on loopback; it ends with the case.
+struct Prometheus {
+    url: String,
+    _process: Child,
+}
+
+impl Prometheus {
+    fn start(stage: &Stage, targets: &[u16]) -> Self {
+        let (folder, port) = (stage.folder.path(), free_port());
+        let targets: Vec<String> = targets.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let config = json!({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [RULES],
+            "scrape_configs": [{
+                "job_name": "job-chief",
+                "static_configs": [{"targets": targets, "labels": {"namespace": stage.name}}],
+            }],
+        });
+        std::fs::write(folder.join("prometheus.json"), config.to_string()).unwrap();
+        let log = std::fs::File::create(folder.join("prometheus.log")).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "prometheus", "--config.file=prometheus.json"]);
+        command.args(["--storage.tsdb.path=prometheus", &format!("--web.listen-address=127.0.0.1:{port}")]);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let process = command.kill_on_drop(true).spawn().unwrap();
+        Self { url: format!("http://127.0.0.1:{port}"), _process: process }
+    }
+
+    /// The series of a query; what is no query fails.
+    async fn series(&self, query: &str) -> Vec<Value> {
+        let promtool = ["query", "--format=json", "instant", &self.url, query];
+        let output = Command::new("promtool").args(promtool).output().await.unwrap();
+        assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
+        match serde_json::from_slice(&output.stdout).unwrap() {
+            Value::Array(series) => series,
+            other => vec![other],
+        }
+    }
+
+    /// Asks each query until it has given data.
+    async fn give_data(&self, queries: Vec<(String, String)>) {
+        for (name, query) in queries {
+            eventually(&format!("{name} to give data: {query}"), || async {
+                (!self.series(&query).await.is_empty()).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+/// What each alert compares with its threshold: an alert that is quiet has no series, but this has.
+fn alerts() -> Vec<(String, String)> {
+    let rules: Value = serde_yaml_ng::from_str(&std::fs::read_to_string(RULES).unwrap()).unwrap();
+    let groups = rules["groups"].as_array().unwrap();
+    let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let compared = rules.map(|rule| {
+        let (rest, _threshold) = rule["expr"].as_str().unwrap().rsplit_once(' ').unwrap();
+        let (compared, _comparison) = rest.rsplit_once(' ').unwrap();
+        (rule["alert"].as_str().unwrap().to_owned(), compared.to_owned())
+    });
+    compared.collect()
+}
+
+/// The queries of the dashboard's panels, with everything chosen.
+fn panels(namespace: &str) -> Vec<(String, String)> {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let mut queries = vec![];
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let query = target["expr"].as_str().unwrap();
+            let query = query.replace("$namespace", namespace).replace("$job_config", ".*").replace("$job", ".*");
+            queries.push((panel["title"].as_str().unwrap().to_owned(), query.replace("$__rate_interval", "1m")));
+        }
+    }
+    queries
+}
+
+/// What goes well, and what goes wrong in each way.
+fn jobs() -> Value {
+    let soon = json!({"waitTimeAfterSuccessfulRun": "100ms", "waitTimeAfterFailedRun": "100ms"});
+    let waits = json!({"startErrorGrace": "1s", "waitTimeAfterError": "1s", "backoff": {"max": "3s"}});
+    let slow = json!({"jobTemplate": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 300}}}}});
+    json!([
+        with(script("stuck", "true"), soon.clone()),
+        with(script("bad", "exit 7"), soon),
+        with(with(script("missing", "true"), waits), json!({"podConfig": {"image": "job-chief.test/missing:dev"}})),
+        with(script("held", "true"), json!({"paused": true})),
+        with(script("hangs", "trap '' TERM; while :; do sleep 0.2; done"), slow),
+        service("web", "httpd -f -p 8080 -h /tmp", json!({"ports": [8080]})),
+        service("weak", "exit 3", json!({})),
+    ])
+}
+
+/// A Job whose pod does not end when it is told to.
+async fn hangs(stage: &Stage) {
+    let running = || async { (stage.json("/jobs/hangs").await?["phase"]["running"] == 1).then_some(()) };
+    eventually("a Job to run", running).await;
+    let live = stage.json("/jobs/hangs").await.unwrap()["live"][0]["job"].as_str().unwrap().to_owned();
+    let foreground =
+        DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
+    stage.api::<Job>().delete(&live, &foreground).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_query_of_alerts_and_dashboard_gives_data() {
+    let mut first = Stage::set("prometheus").await;
+    first.run(jobs()).await;
+    first.leads().await;
+    let mut second = first.beside().await;
+    second.run(jobs()).await;
+    let prometheus = Prometheus::start(&first, &[first.port, second.port]);
+    for queue in ["stuck", "bad", "missing", "held", "hangs"] {
+        first.send(queue, 1).await;
+    }
+    hangs(&first).await;
+    let mut changed = jobs();
+    changed[0]["queueCheckInterval"] = json!("400ms");
+    first.write_jobs(&changed.to_string());
+
+    let mut alerts = alerts();
+    // Two processes are there, so that none is absent.
+    alerts.retain(|(name, _)| name != "JobChiefAbsent");
+    prometheus.give_data(alerts).await;
+    prometheus.give_data(panels(&first.name)).await;
+    assert_eq!(prometheus.series("absent(job_chief_build_info) == 1").await, [] as [Value; 0]);
+
+    // What does not wait for minutes fires, and for those alone who gave cause.
+    for (alert, label, whose) in [
+        ("JobChiefStartFailures", "job_config", "missing"),
+        ("JobChiefTookNothing", "job_config", "stuck"),
+        ("JobChiefServiceRestarting", "service_name", "weak"),
+    ] {
+        let query = format!("ALERTS{{alertstate=\"firing\",alertname=\"{alert}\"}}");
+        let fires = || async { prometheus.series(&query).await.into_iter().next() };
+        let told = eventually(&format!("{alert} to fire"), fires).await;
+        assert_eq!(told["metric"][label], whose, "{told}");
+    }
+    let others = "ALERTS{alertstate=\"firing\",alertname!~\"JobChief(StartFailures|TookNothing|ServiceRestarting)\"}";
+    assert_eq!(prometheus.series(others).await, [] as [Value; 0]);
+
+    // The hand-over: who follows has the gauges, and each query goes on.
+    first.kill().await;
+    second.leads().await;
+    let of_second = format!("job_chief_queue_messages{{instance=\"127.0.0.1:{}\"}}", second.port);
+    prometheus.give_data(vec![("the gauges of the other".to_owned(), of_second)]).await;
+    assert_eq!(prometheus.series("sum by (namespace, job) (job_chief_leader) > 1").await, [] as [Value; 0]);
+    for pod in second.pods().await {
+        let (name, at_once) = (pod.metadata.name.unwrap(), DeleteParams::default().grace_period(0));
+        second.api::<Pod>().delete(&name, &at_once).await.ok();
+    }
+}
