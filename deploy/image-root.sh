@@ -5,7 +5,8 @@
 # usage: image-root.sh FOLDER   (run in the repository's root; FOLDER must not exist)
 set -eu
 out=$1
-cargo build --release --locked --package job-chief --bin job-chief
+# The Dockerfile names another builder, which writes the list of crates into the program.
+${CARGO_BUILD:-cargo build} --release --locked --package job-chief --bin job-chief
 program=${CARGO_TARGET_DIR:-target}/release/job-chief
 mkdir -p "$out/app/config" "$out/etc/ssl/certs" "$out/usr/local/bin" "$out/tmp"
 cp "$program" "$out/usr/local/bin/job-chief"

@@ -7,10 +7,11 @@ use clap::Subcommand;
 use serde_yaml_ng::Value;
 
 use crate::{
-    build::{FEATURE, cargo, told},
+    build::{FEATURE, cargo},
     folders::root,
     processes::{show, succeed},
     programs::need,
+    steps::told,
 };
 
 /// What to do with the chart.

@@ -17,9 +17,11 @@ mod postgres;
 mod processes;
 mod programs;
 mod state;
+mod steps;
 mod sweep;
 mod test;
 mod tidy;
+mod workflows;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::{
-    build::{self, FEATURE, cargo},
+    build::{FEATURE, cargo},
     chart, cluster,
     folders::{folder, root},
     image, mutants, node,
@@ -14,7 +14,8 @@ use crate::{
     processes::{dies_with_us, show},
     programs::need,
     state::State,
-    tidy,
+    steps::told,
+    tidy, workflows,
 };
 
 /// What the tests are asked for.
@@ -59,6 +60,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     part("unit tests and simulation", &mut units)?;
     part("chart", &mut || chart::test())?;
+    part("workflows", &mut workflows::test)?;
     let mut state = None;
     if options.fast {
         part("Postgres", &mut || {
@@ -112,7 +114,7 @@ fn bring_up(options: &Options) -> anyhow::Result<State> {
     let state = cluster::up(options.yes)?;
     if state.real_node {
         let archive = image::job_chief()?;
-        build::told("loading job-chief's image", || node::load(&state, &archive))?;
+        told("loading job-chief's image", || node::load(&state, &archive))?;
     }
     Ok(state)
 }
