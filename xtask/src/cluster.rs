@@ -6,8 +6,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 
 use crate::{
-    bosses,
-    build,
+    bosses, build,
     folders::folder,
     image,
     net::{add_address, free_network, free_port},
@@ -163,12 +162,7 @@ fn up_with(install: bool, for_tests: bool, beside: Vec<Step<'_>>) -> anyhow::Res
 
 /// Builds, installs and downloads side by side. Programs in Go come one after another: what they have in common is
 /// compiled once then.
-fn build_all(
-    purposes: &[Purpose],
-    install: bool,
-    with_scale_node: bool,
-    beside: Vec<Step<'_>>,
-) -> anyhow::Result<()> {
+fn build_all(purposes: &[Purpose], install: bool, with_scale_node: bool, beside: Vec<Step<'_>>) -> anyhow::Result<()> {
     const PACKAGES: &str = "installing Debian packages";
     if programs::lacks(&[Purpose::Build]) {
         // Without Go and npm there is nothing to do meanwhile.

@@ -37,8 +37,7 @@ struct Image<'a> {
 }
 
 /// What the small images have in common.
-const PLAIN: Image<'_> =
-    Image { name: WORKER, entrypoint: "/worker", command: &[], user: "65532:65532", workdir: "/" };
+const PLAIN: Image<'_> = Image { name: WORKER, entrypoint: "/worker", command: &[], user: "65532:65532", workdir: "/" };
 
 /// The archives of all images but job-chief's own.
 pub(crate) fn small_ones() -> anyhow::Result<Vec<PathBuf>> {

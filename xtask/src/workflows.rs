@@ -78,9 +78,8 @@ fn problems_of(text: &str) -> anyhow::Result<Vec<String>> {
 /// `OWNER/NAME@COMMIT # vVERSION`, or a workflow of this tree.
 fn is_pinned(used: &str) -> bool {
     let commit = |rest: &str| {
-        rest.split_once(" # v").is_some_and(|(commit, _)| {
-            commit.len() == 40 && commit.chars().all(|digit| digit.is_ascii_hexdigit())
-        })
+        rest.split_once(" # v")
+            .is_some_and(|(commit, _)| commit.len() == 40 && commit.chars().all(|digit| digit.is_ascii_hexdigit()))
     };
     used.starts_with("./") || used.split_once('@').is_some_and(|(_, rest)| commit(rest))
 }
@@ -138,7 +137,10 @@ mod tests {
         let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file");
         write(folder.join("Cargo.toml"), "[workspace]\n[package]\nversion = \"1.2.3\"\n[dependencies]\n");
         write(chart.join("Chart.yaml"), "version: 1.2.3\nappVersion: \"1.2.3\"\n");
-        write(folder.join("CHANGELOG.md"), "## [Unreleased]\n- new\n\n## [1.2.3] - 2026-01-02\n- this\n\n## [1.2.2]\n- old\n");
+        write(
+            folder.join("CHANGELOG.md"),
+            "## [Unreleased]\n- new\n\n## [1.2.3] - 2026-01-02\n- this\n\n## [1.2.2]\n- old\n",
+        );
         let script = root().join("deploy/release-notes.sh");
         let notes = |tag: &str| succeed(Command::new("sh").arg(&script).arg(tag).current_dir(&folder));
         assert_eq!(notes("v1.2.3").expect("all agree").trim(), "- this");

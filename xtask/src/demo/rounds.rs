@@ -92,7 +92,14 @@ fn lose_the_service(site: &Site, chief: &Chief) -> anyhow::Result<()> {
     let selector = format!("--selector=job-chief/name={SERVICE}");
     let namespace = site.namespace;
     site.way.kubectl(&[
-        "delete", "pods", "--namespace", namespace, &selector, "--grace-period=0", "--force", "--wait=false",
+        "delete",
+        "pods",
+        "--namespace",
+        namespace,
+        &selector,
+        "--grace-period=0",
+        "--force",
+        "--wait=false",
     ])?;
     let begun = Instant::now();
     let mut shown = String::new();
@@ -111,8 +118,7 @@ fn lose_the_service(site: &Site, chief: &Chief) -> anyhow::Result<()> {
 
 /// Completed messages by queue.
 fn completed(site: &Site) -> anyhow::Result<BTreeMap<String, i64>> {
-    let rows =
-        site.sql("select name || '=' || count(*) from pgboss.job where state = 'completed' group by name")?;
+    let rows = site.sql("select name || '=' || count(*) from pgboss.job where state = 'completed' group by name")?;
     Ok(rows
         .lines()
         .filter_map(|line| line.rsplit_once('='))
@@ -189,4 +195,3 @@ fn summary(site: &Site, chief: &Chief, before: &BTreeMap<String, i64>) -> anyhow
     }
     Ok(())
 }
-
