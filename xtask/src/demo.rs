@@ -12,7 +12,7 @@ use std::{path::PathBuf, time::Instant};
 use clap::Args;
 
 use self::{chief::Chief, guest::Guest, rounds::rounds, site::Site};
-use crate::{build, cluster, steps};
+use crate::{build, cluster, image::WORKER, steps};
 
 /// What the demo is asked for.
 #[derive(Args)]
@@ -92,6 +92,7 @@ fn on_theirs(options: &Options, context: &str, begun: Instant) -> anyhow::Result
         postgres_image,
     };
     let mut guest = Guest::arrive(&wishes)?;
+    let loads_image = image.is_none();
     let played = guest.site().and_then(|site| {
         steps::show_times(begun.elapsed());
         play(&site, options.once)
@@ -99,7 +100,8 @@ fn on_theirs(options: &Options, context: &str, begun: Instant) -> anyhow::Result
     let left = guest.leave();
     let rounds = played?;
     left?;
-    eprintln!("{}, start included. Nothing is left in the cluster of {context}", told(rounds, begun));
+    let but = if loads_image { format!(", but the image {WORKER} on its nodes") } else { String::new() };
+    eprintln!("{}, start included. Nothing is left in the cluster of {context}{but}", told(rounds, begun));
     Ok(())
 }
 

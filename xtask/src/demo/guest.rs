@@ -178,12 +178,9 @@ fn way(wishes: &Wishes<'_>) -> anyhow::Result<Way> {
     let kubeconfig = wishes.kubeconfig.map(Path::canonicalize).transpose().context("--kubeconfig")?;
     let way = Way { kubectl, kubeconfig, context: wishes.context.to_owned() };
     let names = way.kubectl(&["config", "get-contexts", "--output", "name"])?;
-    ensure!(
-        names.lines().any(|name| name == wishes.context),
-        "the kubeconfig has no context {}; it has: {}",
-        wishes.context,
-        names.lines().collect::<Vec<_>>().join(", ")
-    );
+    let names: Vec<&str> = names.lines().collect();
+    let there = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
+    ensure!(names.contains(&wishes.context), "the kubeconfig has no context {}; it has {there}", wishes.context);
     Ok(way)
 }
 
