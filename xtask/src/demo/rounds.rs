@@ -46,7 +46,7 @@ pub(super) fn rounds(site: &Site, once: bool, chief: &mut Chief) -> anyhow::Resu
             return summary(site, chief, &before).map(|()| played);
         }
         eprintln!("\nthe next round comes in {} s; Ctrl-C ends", PAUSE.as_secs());
-        if until(PAUSE, || interrupt::is_asked()) {
+        if until(PAUSE, interrupt::is_asked) {
             return Ok(played);
         }
     }
