@@ -1,8 +1,13 @@
-# The build stage only runs the script that also makes the image for the tests.
+# The build stage only runs the script that also makes the image for the tests. It builds for the machine it runs on:
+# an image for several architectures is made of one build on each (.github/workflows/release.yml).
 FROM rust:1.95.0-bookworm AS build
+# The toolchain of this image, whatever else rust-toolchain.toml asks for.
+ENV RUSTUP_TOOLCHAIN=1.95.0
+# The program carries the list of its crates, which scanners and the SBOM are made from.
+RUN cargo install cargo-auditable --version 0.7.7 --locked
 WORKDIR /src
 COPY . .
-RUN sh deploy/image-root.sh /image
+RUN CARGO_BUILD="cargo auditable build" sh deploy/image-root.sh /image
 
 FROM scratch
 COPY --from=build /image /

@@ -2,11 +2,15 @@
 # Makes the root of job-chief's image: the program, the libraries it is linked with, the certificate
 # authorities, and nothing else. The Dockerfile runs it, and so do the tests, where no Docker is needed.
 #
-# usage: image-root.sh FOLDER   (run in the repository's root; FOLDER must not exist)
+# usage: image-root.sh FOLDER [PROGRAM]   (run in the repository's root; FOLDER must not exist; without a PROGRAM it
+# is built)
 set -eu
 out=$1
-cargo build --release --locked --package job-chief --bin job-chief
-program=${CARGO_TARGET_DIR:-target}/release/job-chief
+program=${2:-${CARGO_TARGET_DIR:-target}/release/job-chief}
+if [ -z "${2:-}" ]; then
+    # The Dockerfile names another builder, which writes the list of crates into the program.
+    ${CARGO_BUILD:-cargo build} --release --locked --package job-chief --bin job-chief
+fi
 mkdir -p "$out/app/config" "$out/etc/ssl/certs" "$out/usr/local/bin" "$out/tmp"
 cp "$program" "$out/usr/local/bin/job-chief"
 # The loader and the libraries, at the paths where the program looks for them.

@@ -13,6 +13,7 @@ mod bouncer;
 mod burst;
 mod depth;
 mod figures;
+mod footprint;
 mod handover;
 mod idle;
 mod latency;
@@ -29,7 +30,8 @@ mod witness;
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 8] = ["latency", "burst", "idle", "restart", "memory", "handover", "depth", "services"];
+const PARTS: [&str; 9] =
+    ["footprint", "latency", "burst", "idle", "restart", "memory", "handover", "depth", "services"];
 
 #[tokio::main]
 async fn main() {
@@ -43,6 +45,7 @@ async fn main() {
     for part in PARTS.iter().filter(|part| asked.is_empty() || asked.contains(part)) {
         let mut figures = Figures::new(part);
         match *part {
+            "footprint" => footprint::measure(&mut figures, runs).await,
             "restart" => restart::measure(&mut figures, runs).await,
             "latency" => latency::measure(&mut figures, runs).await,
             "burst" => burst::measure(&mut figures, runs).await,

@@ -5,38 +5,43 @@ use std::{fs, path::PathBuf, process::Command};
 use anyhow::Context;
 
 use crate::{
-    build::told,
     folders::{root, subfolder},
     processes::succeed,
     programs::need,
-    state::State,
 };
 
 /// The version that the demo sends with.
 pub(crate) const NEWEST: &str = "12";
 
-/// Installs what `testenv/pgboss` locks; nothing is done when that has not changed.
-pub(crate) fn install() -> anyhow::Result<PathBuf> {
-    let (from, to) = (root().join("testenv/pgboss"), subfolder("pgboss")?);
-    fs::copy(from.join("boss.mjs"), to.join("boss.mjs"))?;
-    let lock = fs::read(from.join("package-lock.json"))?;
-    let installed = to.join("installed-lock.json");
-    if fs::read(&installed).is_ok_and(|before| before == lock) {
-        return Ok(to);
-    }
+/// What was locked when it was installed last.
+const INSTALLED: &str = "installed-lock.json";
+
+/// Whether what `testenv/pgboss` locks is there.
+pub(crate) fn are_installed() -> anyhow::Result<bool> {
+    let to = subfolder("pgboss")?;
+    fs::copy(locked().join("boss.mjs"), to.join("boss.mjs"))?;
+    let lock = fs::read(locked().join("package-lock.json"))?;
+    Ok(fs::read(to.join(INSTALLED)).is_ok_and(|before| before == lock))
+}
+
+fn locked() -> PathBuf {
+    root().join("testenv/pgboss")
+}
+
+/// Installs it.
+pub(crate) fn install() -> anyhow::Result<()> {
+    let to = subfolder("pgboss")?;
     for file in ["package.json", "package-lock.json"] {
-        fs::copy(from.join(file), to.join(file))?;
+        fs::copy(locked().join(file), to.join(file))?;
     }
-    told("installing pg-boss 7 to 12", || {
-        succeed(Command::new(need("npm")?).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&to))
-    })?;
-    fs::write(installed, lock)?;
-    Ok(to)
+    succeed(Command::new(need("npm")?).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&to))?;
+    fs::copy(to.join("package-lock.json"), to.join(INSTALLED))?;
+    Ok(())
 }
 
 /// Speaks to pg-boss through its own client.
-pub(crate) fn boss(state: &State, database: &str, version: &str, words: &[&str]) -> anyhow::Result<String> {
+pub(crate) fn boss(database_url: &str, version: &str, words: &[&str]) -> anyhow::Result<String> {
     let mut node = Command::new(need("node")?);
     node.arg("boss.mjs").arg(version).args(words).current_dir(subfolder("pgboss")?);
-    succeed(node.env("DATABASE_URL", state.database_url(database))).context("pg-boss' client failed")
+    succeed(node.env("DATABASE_URL", database_url)).context("pg-boss' client failed")
 }

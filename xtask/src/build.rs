@@ -4,15 +4,15 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
 };
 
 use anyhow::Context;
 
 use crate::{
     folders::{root, subfolder},
-    processes::{show, succeed},
+    processes::succeed,
     programs::need,
+    steps::told,
 };
 
 /// The version of the scale node, known to the Go module proxy.
@@ -21,32 +21,21 @@ const KWOK: &str = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0";
 /// Turns the tests on that need servers. It is on for all tests, so that nothing is built twice.
 pub(crate) const FEATURE: &str = "job-chief/test-servers";
 
-/// Says what is being done, and how long it took.
-pub(crate) fn told<T>(what: &str, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let begun = Instant::now();
-    eprintln!("  {what} …");
-    let done = act().with_context(|| format!("{what} failed"))?;
-    let took = begun.elapsed().as_secs_f64();
-    if took > 1.0 {
-        eprintln!("  {what}: done in {took:.1} s");
-    }
-    Ok(done)
-}
+/// What every Go program is built with: the same, so that what they have in common is compiled once. What debuggers
+/// read is cut off in the end, and so not made in the first place.
+const GO: [&str; 2] = ["-trimpath", "-gcflags=all=-dwarf=false"];
 
-fn go(folder: &Path, cgo: bool) -> anyhow::Result<Command> {
+fn go(folder: &Path, task: &str, ldflags: &str) -> anyhow::Result<Command> {
     let mut go = Command::new(need("go")?);
-    go.current_dir(folder).env("CGO_ENABLED", if cgo { "1" } else { "0" });
+    go.current_dir(folder).env("CGO_ENABLED", "0").arg(task).args(GO).args(["-ldflags", ldflags]);
     Ok(go)
 }
 
 /// etcd, API server, controllers, scheduler, kubelet and kubectl in one program.
 pub(crate) fn control_plane() -> anyhow::Result<PathBuf> {
     let program = subfolder("bin")?.join("testenv");
-    told("building the control plane (minutes the first time)", || {
-        let ldflags = format!("-s -w {}", kubernetes_version()?);
-        let mut build = go(&root().join("testenv"), true)?;
-        show(build.args(["build", "-trimpath", "-ldflags", &ldflags, "-o"]).arg(&program).arg("."))
-    })?;
+    let ldflags = format!("-s -w {}", kubernetes_version()?);
+    succeed(go(&root().join("testenv"), "build", &ldflags)?.arg("-o").arg(&program).arg("."))?;
     Ok(program)
 }
 
@@ -67,7 +56,7 @@ pub(crate) fn scale_node() -> anyhow::Result<PathBuf> {
     let program = folder.join("kwok");
     if !program.exists() {
         told("building the scale node (a minute or two the first time)", || {
-            show(go(&root(), false)?.args(["install", "-trimpath", "-ldflags", "-s -w", KWOK]).env("GOBIN", &folder))
+            succeed(go(&root(), "install", "-s -w")?.arg(KWOK).env("GOBIN", &folder))
         })?;
     }
     Ok(program)
@@ -76,15 +65,19 @@ pub(crate) fn scale_node() -> anyhow::Result<PathBuf> {
 /// A static Go program of the repository.
 pub(crate) fn go_program(folder: &str, package: &str, name: &str) -> anyhow::Result<PathBuf> {
     let program = subfolder("bin")?.join(name);
-    let mut build = go(&root().join(folder), false)?;
-    show(build.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(&program).arg(package))?;
+    succeed(go(&root().join(folder), "build", "-s -w")?.arg("-o").arg(&program).arg(package))?;
     Ok(program)
 }
 
 /// job-chief as the README runs it, for the demo.
-pub(crate) fn job_chief() -> anyhow::Result<PathBuf> {
-    told("building job-chief", || show(cargo().args(["build", "--package", "job-chief", "--bin", "job-chief"])))?;
-    Ok(root().join("target/debug/job-chief"))
+pub(crate) fn job_chief() -> anyhow::Result<()> {
+    let build = ["build", "--locked", "--quiet", "--package", "job-chief", "--bin", "job-chief"];
+    succeed(cargo().args(build)).map(|_| ())
+}
+
+/// Where that is.
+pub(crate) fn job_chief_program() -> PathBuf {
+    root().join("target/debug/job-chief")
 }
 
 /// The root of job-chief's image, made by the script that the Dockerfile runs.

@@ -8,11 +8,12 @@ use serde_yaml_ng::Value;
 
 use crate::{
     alerts,
-    build::{FEATURE, cargo, told},
+    build::{FEATURE, cargo},
     dashboard,
     folders::root,
     processes::{show, succeed},
     programs::need,
+    steps::told,
 };
 
 /// What to do with the chart.

@@ -6,14 +6,15 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 
 use crate::{
-    bosses,
-    build::{self, told},
+    bosses, build,
     folders::folder,
+    image,
     net::{add_address, free_network, free_port},
     node, plane, postgres,
     processes::{Process, until},
-    programs,
+    programs::{self, Purpose},
     state::State,
+    steps::{Step, step, together, told},
     sweep,
 };
 
@@ -122,24 +123,67 @@ fn lock() -> anyhow::Result<std::fs::File> {
     Ok(file)
 }
 
-/// Brings the cluster up, or finds it up.
+/// Brings the cluster up with all that the tests need, or finds it up.
 pub(crate) fn up(install: bool) -> anyhow::Result<State> {
+    let mut state = up_with(install, true, vec![])?;
+    if !state.processes.iter().any(|process| process.name == "kwok") {
+        // A demo has brought it up, which needs none.
+        let _lock = lock()?;
+        told("building and starting the scale node", || node::start_scale(&mut state))?;
+    }
+    Ok(state)
+}
+
+/// Brings the cluster up with what a demo needs, or finds it up, and does other steps beside the building.
+pub(crate) fn up_for_demo(install: bool, beside: Vec<Step<'_>>) -> anyhow::Result<State> {
+    up_with(install, false, beside)
+}
+
+fn up_with(install: bool, for_tests: bool, beside: Vec<Step<'_>>) -> anyhow::Result<State> {
     let _lock = lock()?;
     let real_node = node::can_run_containers();
-    programs::ensure(real_node, install)?;
+    let mut purposes = vec![Purpose::Build, Purpose::Client, Purpose::Postgres];
+    purposes.extend(real_node.then_some(Purpose::Node));
+    purposes.extend(for_tests.then_some(Purpose::Tests));
+    programs::may_install(&purposes, install)?;
     if let Some(state) = State::load()? {
         if is_up(&state) {
-            if real_node {
-                for archive in crate::image::small_ones()? {
-                    node::load(&state, &archive)?;
-                }
-            }
+            programs::ensure(&purposes, install)?;
+            let images = real_node.then(|| step("loading the small images", || node::load_small_ones(&state)));
+            together(images.into_iter().chain(beside).collect())?;
             return Ok(state);
         }
         told("taking down what an earlier run left", || sweep::take_down(&state))?;
     }
-    build::control_plane()?;
-    bosses::install()?;
+    let with_scale_node = for_tests || !real_node;
+    build_all(&purposes, install, with_scale_node, beside)?;
+    start_all(real_node, with_scale_node)
+}
+
+/// Builds, installs and downloads side by side. Programs in Go come one after another: what they have in common is
+/// compiled once then.
+fn build_all(purposes: &[Purpose], install: bool, with_scale_node: bool, beside: Vec<Step<'_>>) -> anyhow::Result<()> {
+    const PACKAGES: &str = "installing Debian packages";
+    if programs::lacks(&[Purpose::Build]) {
+        // Without Go and npm there is nothing to do meanwhile.
+        told(PACKAGES, || programs::ensure(purposes, install))?;
+    }
+    let mut steps = vec![step("building the control plane and the worker (Go)", move || {
+        build::control_plane()?;
+        image::worker()?;
+        if with_scale_node { build::scale_node().map(|_| ()) } else { Ok(()) }
+    })];
+    steps.extend(beside);
+    if programs::lacks(purposes) {
+        steps.push(step(PACKAGES, || programs::ensure(purposes, install)));
+    }
+    if !bosses::are_installed()? {
+        steps.push(step("installing pg-boss 7 to 12 (npm)", bosses::install));
+    }
+    together(steps)
+}
+
+fn start_all(real_node: bool, with_scale_node: bool) -> anyhow::Result<State> {
     let mut state = plan(real_node)?;
     state.save()?;
     told("starting etcd, API server and Postgres", || start_servers(&mut state))?;
@@ -147,7 +191,9 @@ pub(crate) fn up(install: bool) -> anyhow::Result<State> {
     if real_node {
         told("starting the node", || node::start_real(&mut state))?;
     }
-    told("starting the scale node", || node::start_scale(&mut state))?;
+    if with_scale_node {
+        told("starting the scale node", || node::start_scale(&mut state))?;
+    }
     state.ready = true;
     state.save()?;
     Ok(state)
@@ -156,8 +202,10 @@ pub(crate) fn up(install: bool) -> anyhow::Result<State> {
 /// Brings up Postgres alone, or finds it up.
 pub(crate) fn postgres_up(install: bool) -> anyhow::Result<State> {
     let _lock = lock()?;
-    programs::ensure(false, install)?;
-    bosses::install()?;
+    programs::ensure(&[Purpose::Build, Purpose::Client, Purpose::Postgres, Purpose::Tests], install)?;
+    if !bosses::are_installed()? {
+        told("installing pg-boss 7 to 12 (npm)", bosses::install)?;
+    }
     if let Some(state) = State::load()? {
         if postgres::sql(&state, "postgres", "select 1").is_ok() {
             return Ok(state);

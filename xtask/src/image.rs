@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     build::{go_program, image_root},
-    folders::{root, subfolder},
+    folders::subfolder,
     programs::need,
 };
 
@@ -36,18 +36,25 @@ struct Image<'a> {
     workdir: &'a str,
 }
 
+/// What the small images have in common.
+const PLAIN: Image<'_> = Image { name: WORKER, entrypoint: "/worker", command: &[], user: "65532:65532", workdir: "/" };
+
 /// The archives of all images but job-chief's own.
 pub(crate) fn small_ones() -> anyhow::Result<Vec<PathBuf>> {
-    let worker = go_program("examples/worker", ".", "worker")?;
     let pause = go_program("testenv/pause", "main.go", "pause")?;
-    let plain = Image { name: WORKER, entrypoint: "/worker", command: &[], user: "65532:65532", workdir: "/" };
     let busybox = need("busybox")?;
     Ok(vec![
-        plain.pack(&files("worker", &[(&worker, "worker")])?)?,
-        Image { name: PAUSE, entrypoint: "/pause", ..plain }.pack(&files("pause", &[(&pause, "pause")])?)?,
-        Image { name: BUSYBOX, entrypoint: "/bin/busybox", user: "0:0", ..plain }
+        worker()?,
+        Image { name: PAUSE, entrypoint: "/pause", ..PLAIN }.pack(&files("pause", &[(&pause, "pause")])?)?,
+        Image { name: BUSYBOX, entrypoint: "/bin/busybox", user: "0:0", ..PLAIN }
             .pack(&files("busybox", &[(&busybox, "bin/busybox"), (&busybox, "bin/sh"), (&busybox, "bin/sleep")])?)?,
     ])
+}
+
+/// The archive of the example worker's image.
+pub(crate) fn worker() -> anyhow::Result<PathBuf> {
+    let program = go_program("examples/worker", ".", "worker")?;
+    PLAIN.pack(&files("worker", &[(&program, "worker")])?)
 }
 
 /// The archive of job-chief's image.
@@ -107,9 +114,4 @@ impl Image<'_> {
         outer.finish()?;
         Ok(archive)
     }
-}
-
-/// Where the worker's sources are, for messages.
-pub(crate) fn worker_sources() -> PathBuf {
-    root().join("examples/worker")
 }

@@ -19,6 +19,7 @@ mod postgres;
 mod processes;
 mod programs;
 mod state;
+mod steps;
 mod sweep;
 mod test;
 mod tidy;

@@ -23,9 +23,9 @@ use nix::{
 
 use self::{explained::Explained, tried::Tried};
 use crate::{
-    build::told,
     folders::root,
     processes::{show, succeed},
+    steps::told,
 };
 
 /// Mutation tests of `src/decide`: about an hour for all of it.

@@ -34,9 +34,7 @@ pub(crate) fn start_real(state: &mut State) -> anyhow::Result<()> {
     state.launch("containerd", &mut containerd)?;
     let up = until(CONTAINERD_MAX, || ctr(state, &["version"]).is_ok());
     ensure!(up, "containerd does not answer; see target/cluster/logs/containerd.log");
-    for archive in image::small_ones()? {
-        load(state, &archive)?;
-    }
+    load_small_ones(state)?;
     make_cgroup(state)?;
     fs::write(folder.join("kubelet.json"), kubelet_config(state)?.to_string())?;
     let mut kubelet = part("kubelet");
@@ -74,6 +72,11 @@ pub(crate) fn ctr(state: &State, args: &[&str]) -> anyhow::Result<String> {
 pub(crate) fn load(state: &State, archive: &std::path::Path) -> anyhow::Result<()> {
     let archive = archive.to_str().context("a path that is text")?;
     ctr(state, &["images", "import", archive]).map(|_| ())
+}
+
+/// Loads all images but job-chief's own.
+pub(crate) fn load_small_ones(state: &State) -> anyhow::Result<()> {
+    image::small_ones()?.iter().try_for_each(|archive| load(state, archive))
 }
 
 fn containerd_config(state: &State) -> anyhow::Result<String> {

@@ -99,9 +99,14 @@ pub(crate) fn wait(state: &State) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a statement and returns what psql prints of it, bare.
+/// Runs a statement in a database of our own server.
 pub(crate) fn sql(state: &State, database: &str, statement: &str) -> anyhow::Result<String> {
+    ask(&state.database_url(database), statement)
+}
+
+/// Runs a statement and returns what psql prints of it, bare.
+pub(crate) fn ask(url: &str, statement: &str) -> anyhow::Result<String> {
     let mut psql = Command::new(need("psql")?);
     psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "-c", statement]);
-    succeed(psql.arg(state.database_url(database)).env("PGCONNECT_TIMEOUT", "5"))
+    succeed(psql.arg(url).env("PGCONNECT_TIMEOUT", "5"))
 }

@@ -7,24 +7,38 @@ use std::{
 
 use anyhow::bail;
 
-use crate::processes::show;
+use crate::processes::succeed;
 
 /// A program, where else than in PATH it may be, and the Debian package that has it.
 struct Program {
     name: &'static str,
     folders: &'static [&'static str],
     package: &'static str,
-    /// Needed for containers only.
-    for_node: bool,
+    purpose: Purpose,
+}
+
+/// What a program is needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To build and to send messages.
+    Build,
+    /// To look into a database.
+    Client,
+    /// A Postgres of our own.
+    Postgres,
+    /// Containers on this machine.
+    Node,
+    /// Tests alone.
+    Tests,
 }
 
 const fn program(
     name: &'static str,
     folders: &'static [&'static str],
     package: &'static str,
-    for_node: bool,
+    purpose: Purpose,
 ) -> Program {
-    Program { name, folders, package, for_node }
+    Program { name, folders, package, purpose }
 }
 
 /// Folders of Debian's Postgres, newest first.
@@ -37,19 +51,20 @@ const POSTGRES: &[&str] = &[
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 
-const PROGRAMS: [Program; 12] = [
-    program("go", &["/usr/local/go/bin"], "golang", false),
-    program("node", &[], "nodejs", false),
-    program("npm", &[], "npm", false),
-    program("initdb", POSTGRES, "postgresql", false),
-    program("postgres", POSTGRES, "postgresql", false),
-    program("promtool", &[], "prometheus", false),
-    program("pgbouncer", SBIN, "pgbouncer", false),
-    program("containerd", SBIN, "containerd", true),
-    program("runc", SBIN, "runc", true),
-    program("ptp", &["/usr/lib/cni", "/opt/cni/bin"], "containernetworking-plugins", true),
-    program("ip", SBIN, "iproute2", true),
-    program("busybox", &["/bin"], "busybox-static", true),
+const PROGRAMS: [Program; 13] = [
+    program("go", &["/usr/local/go/bin"], "golang", Purpose::Build),
+    program("node", &[], "nodejs", Purpose::Build),
+    program("npm", &[], "npm", Purpose::Build),
+    program("psql", POSTGRES, "postgresql-client", Purpose::Client),
+    program("initdb", POSTGRES, "postgresql", Purpose::Postgres),
+    program("postgres", POSTGRES, "postgresql", Purpose::Postgres),
+    program("promtool", &[], "prometheus", Purpose::Tests),
+    program("pgbouncer", SBIN, "pgbouncer", Purpose::Tests),
+    program("containerd", SBIN, "containerd", Purpose::Node),
+    program("runc", SBIN, "runc", Purpose::Node),
+    program("ptp", &["/usr/lib/cni", "/opt/cni/bin"], "containernetworking-plugins", Purpose::Node),
+    program("ip", SBIN, "iproute2", Purpose::Node),
+    program("busybox", &["/bin"], "busybox-static", Purpose::Node),
 ];
 
 /// Where a program is.
@@ -70,35 +85,50 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Whether something is missing that these purposes need.
+pub(crate) fn lacks(purposes: &[Purpose]) -> bool {
+    !missing(purposes).is_empty()
+}
+
 /// Makes sure that everything is there. With `install` (or `CI=true`) what is missing is installed.
-pub(crate) fn ensure(real_node: bool, install: bool) -> anyhow::Result<()> {
-    let missing = missing(real_node);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let mut packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
-    packages.dedup();
-    let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
-    let command = format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));
-    let may_install = install || std::env::var("CI").is_ok_and(|ci| ci == "true");
-    if !may_install || !is_root() || !Path::new("/usr/bin/apt-get").exists() {
-        bail!("missing: {}. On Debian, as root:\n  {command}\nor run this again as root with --yes", names.join(", "));
-    }
+pub(crate) fn ensure(purposes: &[Purpose], install: bool) -> anyhow::Result<()> {
+    let command = command(&missing(purposes));
+    let Some(command) = command else { return Ok(()) };
+    may_install(purposes, install)?;
     // In this run level Debian's packages start no service.
-    eprintln!("  installing {}", packages.join(", "));
-    show(
-        Command::new("sh")
-            .args(["-c", &format!("({command}) >/dev/null")])
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("RUNLEVEL", "1"),
-    )?;
-    let still: Vec<&str> = self::missing(real_node).iter().map(|program| program.name).collect();
+    let mut sh = Command::new("sh");
+    sh.args(["-c", &command]).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    succeed(&mut sh)?;
+    let still = names(&missing(purposes));
     if !still.is_empty() {
-        bail!("still missing after the installation: {}", still.join(", "));
+        bail!("still missing after the installation: {still}");
     }
     Ok(())
 }
 
-fn missing(real_node: bool) -> Vec<&'static Program> {
-    PROGRAMS.iter().filter(|program| (real_node || !program.for_node) && find(program.name).is_none()).collect()
+/// An error with the command to type if something is missing that we are not to install, or can't.
+pub(crate) fn may_install(purposes: &[Purpose], install: bool) -> anyhow::Result<()> {
+    let missing = missing(purposes);
+    let Some(command) = command(&missing) else { return Ok(()) };
+    let asked = install || std::env::var("CI").is_ok_and(|ci| ci == "true");
+    if asked && is_root() && Path::new("/usr/bin/apt-get").exists() {
+        return Ok(());
+    }
+    bail!("missing: {}. On Debian, as root:\n  {command}\nor run this again as root with --yes", names(&missing));
+}
+
+/// What installs them; `None` if there is nothing to install.
+fn command(missing: &[&Program]) -> Option<String> {
+    let mut packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
+    packages.dedup();
+    let command = |packages| format!("apt-get update && apt-get install -y --no-install-recommends {packages}");
+    Some(packages.join(" ")).filter(|packages| !packages.is_empty()).map(command)
+}
+
+fn names(programs: &[&Program]) -> String {
+    programs.iter().map(|program| program.name).collect::<Vec<_>>().join(", ")
+}
+
+fn missing(purposes: &[Purpose]) -> Vec<&'static Program> {
+    PROGRAMS.iter().filter(|program| purposes.contains(&program.purpose) && find(program.name).is_none()).collect()
 }

@@ -6,14 +6,15 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::{
-    build::{self, FEATURE, cargo},
+    build::{FEATURE, cargo},
     chart, cluster,
     folders::{folder, root},
     image, mutants, node,
     plane::kubectl,
     processes::{dies_with_us, show},
-    programs::{self, need},
+    programs::{self, Purpose, need},
     state::State,
+    steps::told,
     tidy, workflows,
 };
 
@@ -47,7 +48,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     // What only the node needs is looked for when the cluster is brought up.
-    programs::ensure(false, options.yes)?;
+    programs::ensure(&[Purpose::Build, Purpose::Client, Purpose::Postgres, Purpose::Tests], options.yes)?;
     part("format", &mut || show(cargo().args(["fmt", "--all", "--check"])))?;
     part("tidy", &mut tidy::run)?;
     part("lints", &mut || {
@@ -115,7 +116,7 @@ fn bring_up(options: &Options) -> anyhow::Result<State> {
     let state = cluster::up(options.yes)?;
     if state.real_node {
         let archive = image::job_chief()?;
-        build::told("loading job-chief's image", || node::load(&state, &archive))?;
+        told("loading job-chief's image", || node::load(&state, &archive))?;
     }
     Ok(state)
 }
