@@ -89,7 +89,7 @@ async fn answer(url: &str, request: Request<Body>) -> Result<Value, AskError> {
     let not_ours = || AskError::NotOurs(url.to_owned());
     let body = to_bytes(Body::new(response.into_body()), BYTES_MAX).await.map_err(|_| not_ours())?;
     let told: Value = serde_json::from_slice(&body).map_err(|_| not_ours())?;
-    match told["error"].as_str() {
+    match told["detail"].as_str() {
         Some(error) => Err(AskError::Refused(error.to_owned())),
         None if status.is_success() => Ok(told),
         None => Err(not_ours()),
