@@ -109,8 +109,7 @@ async fn events(Call { state, .. }: Call) -> Result<Response, Problem> {
         Problem::new(ProblemType::TooManyListeners, detail)
     };
     let listener = state.channel.listen().await.ok_or_else(full)?;
-    let snapshot =
-        Snapshot { standing: standing(&state), jobs: queues::all(&state), services: services::all(&state) };
+    let snapshot = Snapshot { standing: standing(&state), jobs: queues::all(&state), services: services::all(&state) };
     let first = Event::default().event("snapshot").retry(RECONNECT).data(json(&snapshot));
     let stream = stream::unfold((Some(first), listener), next);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())

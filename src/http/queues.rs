@@ -138,8 +138,10 @@ async fn details(state: &AppState, name: &str) -> Result<JobDetails, Problem> {
     let handle = state.handle(Kind::Queue, name)?;
     let gone = || Problem::new(ProblemType::UnknownName, format!("{name:?} is no JobConfig of a queue any more"));
     let job = view(&handle, state).ok_or_else(gone)?;
-    let (runs, runs_error) = state.runs(name).await;
-    match state.shared.stored.decisions.recent(name, DECISIONS_SHOWN).await {
+    // At once, so that a page takes one wait and not two while Postgres is away.
+    let decisions = state.shared.stored.decisions.recent(name, DECISIONS_SHOWN);
+    let ((runs, runs_error), decisions) = tokio::join!(state.runs(name), decisions);
+    match decisions {
         Ok(decisions) => Ok(JobDetails { job, runs, decisions: Some(decisions), runs_error }),
         Err(error) => Ok(JobDetails { job, runs, decisions: None, runs_error: Some(with_causes(&error)) }),
     }

@@ -203,7 +203,9 @@ async fn read_body<B: DeserializeOwned + Default>(headers: &HeaderMap, body: Bod
         return Ok(B::default());
     }
     let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    if media_type.is_some_and(|it| !it.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")) {
+    if media_type
+        .is_some_and(|it| !it.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json"))
+    {
         let detail = "the body has to be JSON: send it with the header Content-Type: application/json";
         return refused(ProblemType::UnsupportedContent, detail.into());
     }

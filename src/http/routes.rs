@@ -43,8 +43,11 @@ fn table() -> Vec<Route> {
     table.extend(services::routes());
     table.extend(changes::routes());
     table.extend(writes::routes());
-    let answer =
-        Answer { codes: &[StatusCode::OK], media_type: "application/json", schema: Some(|_| json_schema!({"type": "object"})) };
+    let answer = Answer {
+        codes: &[StatusCode::OK],
+        media_type: "application/json",
+        schema: Some(|_| json_schema!({"type": "object"})),
+    };
     // The document is written when the table is whole.
     let text: Arc<OnceLock<String>> = Arc::default();
     let written = text.clone();

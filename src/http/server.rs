@@ -22,11 +22,11 @@ use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio_io_timeout::TimeoutStream;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -221,5 +221,99 @@ impl HttpBody for Counted {
 
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, net::SocketAddr};
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    /// A server that runs on beside the test, whose routes answer, hang, or say more than a connection holds.
+    async fn begin(limits: Limits) -> (SocketAddr, CancellationToken, JoinSet<()>) {
+        let router = Router::new()
+            .route("/", get(async || "hello"))
+            .route("/hangs", get(async || pending::<()>().await))
+            .route("/long", get(async || "x".repeat(64 << 20)));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let (address, shutdown) = (listener.local_addr().expect("bound"), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Server::new(router, limits).run(listener, shutdown.clone()));
+        (address, shutdown, tasks)
+    }
+
+    async fn send(address: SocketAddr, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream.write_all(text.as_bytes()).await.expect("written");
+        stream
+    }
+
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut answer = vec![];
+        // A reset is an end, too.
+        drop(stream.read_to_end(&mut answer).await);
+        String::from_utf8(answer).expect("text")
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        rest(send(address, &format!("GET {path} HTTP/1.0\r\n\r\n")).await).await
+    }
+
+    #[tokio::test]
+    async fn a_head_that_comes_slowly_and_an_idle_connection_are_not_waited_for() {
+        let (address, _, _tasks) = begin(Limits { head_wait: SHORT, ..Limits::default() }).await;
+        let slow = send(address, "GET / HT").await;
+        let idle = send(address, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        assert_eq!(rest(slow).await, "");
+        assert!(rest(idle).await.ends_with("\r\n\r\nhello"), "answered, then closed");
+        assert!(ask(address, "/").await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn the_longest_idle_gives_its_place_and_work_does_not() {
+        let (address, _, _tasks) = begin(Limits { connections: 2, ..Limits::default() }).await;
+        let first = send(address, "GET /").await;
+        let hanging = send(address, "GET /hangs HTTP/1.0\r\n\r\n").await;
+        let second = send(address, "GET /").await;
+        assert_eq!(rest(first).await, "", "its place was wanted");
+        assert!(ask(address, "/").await.ends_with("hello"));
+        assert_eq!(rest(second).await, "");
+        let other = send(address, "GET /hangs HTTP/1.0\r\n\r\n").await;
+        // Until it is seen to be at work, it would give its place.
+        let refused = loop {
+            let answer = ask(address, "/").await;
+            if answer.contains(" 503 ") || answer.is_empty() {
+                break answer;
+            }
+        };
+        let body = refused.split_once("\r\n\r\n").expect("a body").1;
+        let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(problem["type"], "urn:job-chief:problem:too-many-connections");
+        drop((hanging, other));
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_of_an_answer_is_cut_off() {
+        let (address, _, _tasks) = begin(Limits { connections: 1, write_wait: SHORT, ..Limits::default() }).await;
+        let stalled = send(address, "GET /long HTTP/1.0\r\n\r\n").await;
+        while !ask(address, "/").await.ends_with("hello") {}
+        assert!(rest(stalled).await.len() < 64 << 20, "it was cut off");
+    }
+
+    #[tokio::test]
+    async fn at_the_end_answers_are_given_and_nobody_is_waited_for_without_end() {
+        let (address, shutdown, mut tasks) = begin(Limits { drain_wait: SHORT, ..Limits::default() }).await;
+        let idle = send(address, "GET / HTTP/1.1\r\nHost: h\r\n").await;
+        let hanging = send(address, "GET /hangs HTTP/1.0\r\n\r\n").await;
+        shutdown.cancel();
+        tasks.join_next().await.expect("one").expect("no panic");
+        assert_eq!(rest(idle).await + &rest(hanging).await, "");
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens");
     }
 }

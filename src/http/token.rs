@@ -92,10 +92,7 @@ fn is_listed(tokens: &str, given: &str) -> bool {
 async fn read(path: &Path) -> Result<String, Problem> {
     let broken = |why: String| {
         tracing::warn!(path = %path.display(), why, "the file of tokens can't be used");
-        Problem::new(
-            ProblemType::Unavailable,
-            "the file of tokens (server.tokenFile) can't be used; the log says why",
-        )
+        Problem::new(ProblemType::Unavailable, "the file of tokens (server.tokenFile) can't be used; the log says why")
     };
     let file = File::open(path).await.map_err(|error| broken(error.to_string()))?;
     let mut text = String::new();

@@ -41,7 +41,7 @@ pub(crate) struct Stage {
     pub(crate) folder: tempfile::TempDir,
     environment: BTreeMap<String, String>,
     chief: Option<Child>,
-    port: u16,
+    pub(crate) port: u16,
     /// Another kubeconfig than the administrator's.
     pub(crate) kubeconfig: Option<String>,
     pub(crate) recording: Recording,

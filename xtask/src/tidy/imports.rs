@@ -33,10 +33,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 28] = [
     ("store", &["config", "decide", "sql"]),
     ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
     ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "pgboss", "store", "telemetry"]),
-    (
-        "http",
-        &["actors", "clock", "cluster", "config", "decide", "health", "pgboss", "store", "tables", "telemetry"],
-    ),
+    ("http", &["actors", "clock", "cluster", "config", "decide", "health", "pgboss", "store", "tables", "telemetry"]),
     ("tables", &[]),
     ("shutdown", &[]),
     (
