@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -11,7 +15,7 @@ use crate::{
         janitor,
         leader::{Leader, attend},
         monitor::{Monitor, Totals},
-        performer::Shared,
+        performer::{ENDS_MAX, Shared},
         reloader::{Mark, Reloader},
         supervisor::{Followed, Supervisor, draw_seed},
     },
@@ -25,7 +29,14 @@ use crate::{
     config::{entry::Entry, jobs_file, problems::Problem, settings::Settings},
     decide::{lease::LEASE, pod::inputs::Instance},
     health::Health,
-    http::{routes::router, state::AppState, token::Tokens},
+    http::{
+        changes::Publisher,
+        channel::Channel,
+        routes::router,
+        server::{Limits, Server},
+        state::AppState,
+        token::Gate,
+    },
     metrics::Metrics,
     pgboss::{
         connect,
@@ -89,6 +100,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let shared = Arc::new(Shared {
         prober: Prober::default(),
         peers: watch::Sender::default(),
+        ends: broadcast::Sender::new(ENDS_MAX),
         cluster: Cluster::new(&client, &instance.namespace, clock, metrics.clone()),
         instance: instance.clone(),
         stored: stored.clone(),
@@ -111,7 +123,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         standing: leader.standing(),
         roster: roster.clone(),
         totals: totals.subscribe(),
-        tokens: Tokens(settings.server.token_file.clone()),
+        gate: Gate::of(&settings.server),
+        channel: Channel::default(),
         shared: shared.clone(),
     };
     serve(&settings, state, &shutdown, &tasks).await?;
@@ -197,8 +210,8 @@ async fn serve(
         .await
         .with_context(|| format!("can't listen on {address} (server.port, SERVER_PORT)"))?;
     let address = listener.local_addr()?;
-    tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs, /services");
-    let ended = shutdown.clone().cancelled_owned();
-    tasks.spawn(async move { axum::serve(listener, router(state)).with_graceful_shutdown(ended).await });
+    tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs, /services, /events, /openapi.json");
+    tasks.spawn(Publisher::new(state.clone()).run(shutdown.clone()));
+    tasks.spawn(Server::new(router(state), Limits::default()).run(listener, shutdown.clone()));
     Ok(())
 }

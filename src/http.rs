@@ -1,13 +1,28 @@
-//! The HTTP server: metrics, probes, and what is going on.
+//! The HTTP server: metrics, probes, what is going on, and what can be changed.
+
+/// Connections and their limits.
+pub mod server;
 
 /// How the routes refuse.
-pub mod refusal;
+pub mod problem;
 
-/// Who may change something.
+/// Who may ask and change.
 pub mod token;
+
+/// Between who sees changes and who follows them.
+pub mod channel;
 
 /// What the routes answer from.
 pub mod state;
+
+/// One route, as it answers and as it is described.
+pub mod route;
+
+/// Metrics, probes, totals, and who is there.
+pub mod probes;
+
+/// The queues.
+pub mod queues;
 
 /// What can be changed of queues.
 pub mod writes;
@@ -15,7 +30,13 @@ pub mod writes;
 /// The services, and what can be changed of them.
 pub mod services;
 
-/// Every route with its answer.
+/// What changes, as server-sent events.
+pub mod changes;
+
+/// The OpenAPI document.
+pub mod openapi;
+
+/// Every route.
 pub mod routes;
 
 /// The client of the commands.

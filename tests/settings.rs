@@ -28,12 +28,14 @@ fn setting_values() -> Value {
 }
 
 /// Settings whose effect another test shows, and its name.
-const SHOWN_ELSEWHERE: [(&str, &str, &str); 7] = [
+const SHOWN_ELSEWHERE: [(&str, &str, &str); 9] = [
     ("app.jobsConfigPath", "tests/commands.rs", "run_with_a_bad_configuration_starts_nothing_and_ends_with_2"),
     ("db.monitorStateIntervalSeconds", "tests/e2e/path.rs", "workers_take_every_message_and_no_job_is_left_over"),
     ("server.port", "tests/commands.rs", "logs_and_the_server_are_as_the_settings_say"),
     ("server.host", "tests/commands.rs", "logs_and_the_server_are_as_the_settings_say"),
     ("server.tokenFile", "tests/e2e/switching.rs", "what_people_switch_is_kept_with_who_and_why"),
+    ("server.protectReads", "tests/http/main.rs", "pages_need_a_token_where_the_settings_say_so"),
+    ("server.protectMetrics", "tests/http/main.rs", "pages_need_a_token_where_the_settings_say_so"),
     ("telemetry.logger.level", "tests/commands.rs", "logs_and_the_server_are_as_the_settings_say"),
     ("telemetry.logger.prettyPrint", "tests/commands.rs", "logs_and_the_server_are_as_the_settings_say"),
 ];

@@ -29,6 +29,18 @@ use crate::{
     },
 };
 
+/// Ends that wait for whoever publishes them; those beyond are on record all the same.
+pub const ENDS_MAX: usize = 256;
+
+/// A run of a JobConfig has ended, and its end is on record.
+#[derive(Clone, Debug)]
+pub struct EndNotice {
+    /// The name of the JobConfig.
+    pub config: Arc<str>,
+    /// The end.
+    pub ended: Ended,
+}
+
 /// What all actors share.
 pub struct Shared {
     /// This installation.
@@ -47,6 +59,8 @@ pub struct Shared {
     pub hints: Hints,
     /// How the services stand, while this process leads.
     pub peers: tokio::sync::watch::Sender<Arc<Peers>>,
+    /// The runs that end.
+    pub ends: tokio::sync::broadcast::Sender<Arc<EndNotice>>,
     /// The time.
     pub clock: Clock,
     /// What works and what does not.
@@ -131,6 +145,7 @@ impl RunPerformer {
                 let row = EndRow { term: self.term, ended: ended.clone() };
                 let written = self.stored(self.shared.writer.end(row).await).is_some();
                 self.log_end(&ended, written);
+                self.publish_end(&ended, written);
                 vec![RunEvent::EndWritten(ended.name, written)]
             }
         }
@@ -193,6 +208,13 @@ impl RunPerformer {
     /// Its starts that fail are logged at debug.
     fn is_quiet(&self) -> bool {
         self.entry.service().is_some_and(|service| service.quiet)
+    }
+
+    fn publish_end(&self, ended: &Ended, written: bool) {
+        if written && self.shared.ends.receiver_count() > 0 {
+            // An error says that nobody listens any more.
+            drop(self.shared.ends.send(Arc::new(EndNotice { config: self.name.clone(), ended: ended.clone() })));
+        }
     }
 
     fn log_end(&self, ended: &Ended, written: bool) {

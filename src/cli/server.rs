@@ -196,7 +196,8 @@ mod tests {
             ("127.0.0.2", "127.0.0.2:81"),
             ("10.1.2.3", "10.1.2.3:81"),
         ] {
-            let settings = ServerSettings { host: host.parse().expect("an address"), port: 81, token_file: None };
+            let settings =
+                ServerSettings { host: host.parse().expect("an address"), port: 81, ..ServerSettings::default() };
             assert_eq!(address_of(&settings).to_string(), address);
         }
     }

@@ -160,14 +160,24 @@ pub struct ServerSettings {
     pub port: u16,
     /// Default: `0.0.0.0`, so that the probes of the Deployment reach it.
     pub host: std::net::IpAddr,
-    /// A file of bearer tokens, one a line, read anew for each request that changes something; without it there are
+    /// A file of bearer tokens, one a line, read anew for each request that needs one; without it there are
     /// none of these.
     pub token_file: Option<PathBuf>,
+    /// Pages that tell of JobConfigs need a token, too; `/metrics` and the probes do not. Default: false.
+    pub protect_reads: bool,
+    /// `/metrics` needs a token, too. Default: false.
+    pub protect_metrics: bool,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { port: 8080, host: std::net::Ipv4Addr::UNSPECIFIED.into(), token_file: None }
+        Self {
+            port: 8080,
+            host: std::net::Ipv4Addr::UNSPECIFIED.into(),
+            token_file: None,
+            protect_reads: false,
+            protect_metrics: false,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Loaded {
 }
 
 /// The environment names, what they set, and what kind of value they hold.
-const ENVIRONMENT: [(&str, &str, Kind); 28] = [
+const ENVIRONMENT: [(&str, &str, Kind); 30] = [
     ("DB_HOST", "db.host", Kind::Text),
     ("DB_PORT", "db.port", Kind::Number),
     ("DB_USERNAME", "db.user", Kind::Text),
@@ -47,6 +47,8 @@ const ENVIRONMENT: [(&str, &str, Kind); 28] = [
     ("SERVER_PORT", "server.port", Kind::Number),
     ("SERVER_HOST", "server.host", Kind::Text),
     ("SERVER_TOKEN_FILE", "server.tokenFile", Kind::Text),
+    ("SERVER_PROTECT_READS", "server.protectReads", Kind::Flag),
+    ("SERVER_PROTECT_METRICS", "server.protectMetrics", Kind::Flag),
     ("LOG_LEVEL", "telemetry.logger.level", Kind::Text),
     ("LOG_PRETTY_PRINT_ENABLED", "telemetry.logger.prettyPrint", Kind::Flag),
     ("TELEMETRY_TRACING_ENABLED", "telemetry.tracing.enabled", Kind::Flag),

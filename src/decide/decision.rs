@@ -1,11 +1,12 @@
 //! A decision with its inputs, and the Job that it wishes for.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::outcome::{JobName, Slot};
 
 /// A decision with its inputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Decision {
     /// Why so many and no more.
     pub why: DecisionReason,
@@ -32,7 +33,7 @@ pub struct Decision {
 }
 
 /// Why a decision created as many Jobs as it did, and no more: a closed set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionReason {
     /// No message can be fetched.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{config::entry::Kind, decide::service::desired::DesiredState};
 
 /// An operator's word on pausing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Said {
     /// Nothing is to be created.
@@ -53,7 +54,7 @@ pub struct ServiceSwitch {
 }
 
 /// An operator's word on a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verb {
     /// `start`, `stop`, `restart`, `halt`, `enable` or `disable`.
@@ -67,7 +68,7 @@ pub struct Verb {
 }
 
 /// Jobs that people asked for by hand.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Asked {
     /// How many, ever.

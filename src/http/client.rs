@@ -150,7 +150,7 @@ where
         let status = response.status();
         let body = to_bytes(Body::new(response.into_body()), BYTES_MAX).await.map_err(|_| not_ours())?;
         let told: Value = serde_json::from_slice(&body).map_err(|_| not_ours())?;
-        match told["error"].as_str() {
+        match told["detail"].as_str() {
             Some(error) => Err(AskError::Refused(error.to_owned())),
             None if status.is_success() => Ok(told),
             None => Err(not_ours()),

@@ -1,15 +1,7 @@
 //! The services: how they stand, and what can be said of them.
 
-use axum::{
-    Json, Router,
-    body::Body,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
-use serde::Serialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     actors::{
@@ -27,17 +19,20 @@ use crate::{
         switches::Verb,
     },
     http::{
-        refusal::{Refused, answered},
+        problem::{Problem, ProblemType},
+        route::{Call, Page, Route},
         state::AppState,
-        writes::{Words, unwritten, words},
+        token::Access,
+        writes::{CHANGE_PROBLEMS, checked, unwritten},
     },
-    store::switches::ServiceVerb,
+    store::{runs::RunRow, switches::ServiceVerb},
 };
 
-/// One service as `/services` shows it.
-#[derive(Serialize)]
+/// One service.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ServiceView {
+#[schemars(rename = "Service")]
+pub struct ServiceView {
     name: String,
     state: ServiceState,
     /// Absent where this process does not lead.
@@ -49,13 +44,18 @@ struct ServiceView {
     /// It is to be up now: whoever is not RUNNING then is a reason to look.
     wanted: bool,
     replicas: u32,
+    /// Replicas that are up.
     ready: u32,
     priority: i32,
     depends_on: Vec<String>,
     restarts: u64,
+    /// The hash of what its Jobs are rendered from.
     generation: String,
+    /// What is wrong.
     error: Option<String>,
+    /// A replica waits for so long before it is started again.
     wait_seconds: f64,
+    /// Live Jobs by phase.
     phase: Phases,
     live: Vec<LiveJob>,
     /// Who said what last.
@@ -65,44 +65,93 @@ struct ServiceView {
     left: bool,
 }
 
-/// All routes.
-pub(super) fn router() -> Router<AppState> {
-    let tells =
-        |verb| post(async move |state, whom, headers, body| answered(tell(state, whom, headers, body, verb).await));
-    Router::new()
-        .route("/services", get(services))
-        .route("/services/{name}", get(service))
-        .route("/start", tells(ServiceVerb::Start))
-        .route("/services/{name}/start", tells(ServiceVerb::Start))
-        .route("/stop", tells(ServiceVerb::Stop))
-        .route("/services/{name}/stop", tells(ServiceVerb::Stop))
-        .route("/restart", tells(ServiceVerb::Restart))
-        .route("/services/{name}/restart", tells(ServiceVerb::Restart))
-        .route("/halt", tells(ServiceVerb::Halt))
-        .route("/services/{name}/halt", tells(ServiceVerb::Halt))
-        .route("/enable", tells(ServiceVerb::Enable))
-        .route("/services/{name}/enable", tells(ServiceVerb::Enable))
-        .route("/disable", tells(ServiceVerb::Disable))
-        .route("/services/{name}/disable", tells(ServiceVerb::Disable))
+/// One service with what is on record of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ServiceDetails")]
+struct ServiceDetails {
+    #[serde(flatten)]
+    service: ServiceView,
+    /// The newest runs; absent while they can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Vec<RunRow>>,
+    /// Why they can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_error: Option<String>,
 }
 
-async fn services(State(state): State<AppState>) -> Response {
-    let roster = state.roster.borrow().clone();
-    let mut views: Vec<ServiceView> = roster.values().filter_map(|handle| view(handle, &state)).collect();
-    views.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
-    Json(json!(views)).into_response()
+/// Who says it, and why; both are kept and shown.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ServiceWords")]
+struct ServiceWords {
+    #[schemars(length(max = 500))]
+    who: String,
+    #[schemars(length(max = 500))]
+    why: String,
+    /// Whether the services that this one depends on (start, enable) or that depend on it are meant, too; by default
+    /// only for start.
+    deps: Option<bool>,
 }
 
-async fn service(State(state): State<AppState>, Path(name): Path<String>) -> Response {
-    let details = async {
-        let mut page = json!(view(&state.handle(Kind::Service, &name)?, &state));
-        state.add_runs(&mut page, &name).await;
-        Ok((StatusCode::OK, page))
+/// What was said, and of which services.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ServicesTold")]
+struct ServicesTold {
+    verb: &'static str,
+    services: Vec<String>,
+}
+
+impl Page for ServiceView {}
+impl Page for ServiceDetails {}
+impl Page for ServicesTold {}
+
+/// The routes that tell of services and change them.
+pub(super) fn routes() -> Vec<Route> {
+    const UNKNOWN: &[ProblemType] = &[ProblemType::UnknownName, ProblemType::InvalidPath];
+    let tells = |path, summary, verb| {
+        Route::post(path, summary, move |call, words| tell(call, words, verb)).or(CHANGE_PROBLEMS)
     };
-    answered(details.await)
+    vec![
+        Route::get(Access::Read, "/services", "All services, in the order of their priority", services),
+        Route::get(Access::Read, "/services/{name}", "One of them with its last runs", service).or(UNKNOWN),
+        tells("/start", "All services are to be up", ServiceVerb::Start),
+        tells("/services/{name}/start", "It is to be up; waits are over", ServiceVerb::Start),
+        tells("/stop", "All services are to be down", ServiceVerb::Stop),
+        tells("/services/{name}/stop", "It is to be down, until somebody says start", ServiceVerb::Stop),
+        tells("/restart", "All replicas of all services are started anew", ServiceVerb::Restart),
+        tells("/services/{name}/restart", "All its replicas are started anew", ServiceVerb::Restart),
+        tells("/halt", "All services are to be down, without any grace", ServiceVerb::Halt),
+        tells("/services/{name}/halt", "It is to be down, without any grace", ServiceVerb::Halt),
+        tells("/enable", "All services are as with enabled: true", ServiceVerb::Enable),
+        tells("/services/{name}/enable", "As with enabled: true", ServiceVerb::Enable),
+        tells("/disable", "All services are as with enabled: false", ServiceVerb::Disable),
+        tells("/services/{name}/disable", "As with enabled: false", ServiceVerb::Disable),
+    ]
 }
 
-fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
+async fn services(Call { state, .. }: Call) -> Result<Vec<ServiceView>, Problem> {
+    Ok(all(&state))
+}
+
+async fn service(call: Call) -> Result<ServiceDetails, Problem> {
+    let (state, name) = (&call.state, call.name());
+    let gone = || Problem::new(ProblemType::UnknownName, format!("{name:?} is no service any more"));
+    let service = view(&state.handle(Kind::Service, name)?, state).ok_or_else(gone)?;
+    let (runs, runs_error) = state.runs(name).await;
+    Ok(ServiceDetails { service, runs, runs_error })
+}
+
+/// All services as they are shown.
+pub(super) fn all(state: &AppState) -> Vec<ServiceView> {
+    let roster = state.roster.borrow().clone();
+    let mut views: Vec<ServiceView> = roster.values().filter_map(|handle| view(handle, state)).collect();
+    views.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    views
+}
+
+/// A service as it is shown; nothing of a queue.
+pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let StatusChannel::Service(channel) = &handle.status else { return None };
     let Orders { entry, left, ordered: Ordered { orders, last }, .. } = handle.orders.borrow().clone();
     let config = entry.service()?;
@@ -134,20 +183,27 @@ fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     })
 }
 
+impl ServiceView {
+    /// What is the same in two views that differ by the passing of time alone.
+    pub(super) fn timeless(&self) -> Self {
+        let mut view = self.clone();
+        view.since_seconds = view.since_seconds.map(|_| 0.0);
+        view.wait_seconds = view.wait_seconds.min(1.0).ceil();
+        view.live.iter_mut().for_each(|it| it.terminating_seconds = it.terminating_seconds.map(|_| 0));
+        view
+    }
+}
+
 /// One service, or all of them, and those that go with them: all or none.
-async fn tell(
-    State(state): State<AppState>,
-    whom: Option<Path<String>>,
-    headers: HeaderMap,
-    body: Body,
-    verb: ServiceVerb,
-) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why, deps } = words(&state, &headers, body, true).await?;
-    let configs = configs(&state);
-    let named = match whom {
-        Some(Path(name)) => {
-            state.handle(Kind::Service, &name)?;
-            vec![name]
+async fn tell(call: Call, words: ServiceWords, verb: ServiceVerb) -> Result<ServicesTold, Problem> {
+    let ServiceWords { who, why, deps } = words;
+    checked(&who, &why)?;
+    let state = &call.state;
+    let configs = configs(state);
+    let named = match &call.name {
+        Some(name) => {
+            state.handle(Kind::Service, name)?;
+            vec![name.clone()]
         }
         None => configs.keys().cloned().collect(),
     };
@@ -165,7 +221,7 @@ async fn tell(
             if let Some(other) = needed.iter().find(is_disabled) {
                 let text =
                     format!("\"{name}\" depends on \"{other}\", which is disabled: enable that first, or use --deps");
-                return Err((StatusCode::CONFLICT, text));
+                return Err(Problem::new(ProblemType::Conflict, text));
             }
         }
     }
@@ -175,7 +231,7 @@ async fn tell(
     stored.tell_services(&page, verb, (&who, &why)).await.map_err(|error| unwritten(&error))?;
     tracing::info!(services = ?names, who, why, "service {} requested", verb.as_str());
     state.shared.hints.own().notify_one();
-    Ok((StatusCode::OK, json!({ "verb": verb.as_str(), "services": names })))
+    Ok(ServicesTold { verb: verb.as_str(), services: names })
 }
 
 /// What is known of a service whose entry is in jobs.json.

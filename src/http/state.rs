@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
@@ -15,7 +13,12 @@ use crate::{
     },
     config::{entry::Kind, problems::nearest},
     decide::pod::observation::Observed,
-    http::{refusal::Refused, token::Tokens},
+    http::{
+        channel::Channel,
+        problem::{Problem, ProblemType},
+        token::Gate,
+    },
+    store::runs::RunRow,
     telemetry::with_causes,
 };
 
@@ -33,8 +36,10 @@ pub struct AppState {
     pub roster: watch::Receiver<Arc<Roster>>,
     /// The totals of the queues.
     pub totals: watch::Receiver<Totals>,
-    /// Who may switch.
-    pub tokens: Tokens,
+    /// Who may ask and change.
+    pub gate: Gate,
+    /// Who follows what changes.
+    pub channel: Channel,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
     pub shared: Arc<Shared>,
 }
@@ -57,7 +62,7 @@ impl AppState {
     ///
     /// # Errors
     /// 404 with the nearest name.
-    pub fn handle(&self, kind: Kind, name: &str) -> Result<Handle, Refused> {
+    pub fn handle(&self, kind: Kind, name: &str) -> Result<Handle, Problem> {
         let roster = self.roster.borrow();
         let found = roster.get(name).filter(|handle| handle.entry().kind() == kind);
         found.cloned().ok_or_else(|| {
@@ -67,15 +72,15 @@ impl AppState {
                 Kind::Queue => "JobConfig of a queue",
                 Kind::Service => "service",
             };
-            (StatusCode::NOT_FOUND, format!("there is no {what} \"{name}\"{hint}"))
+            Problem::new(ProblemType::UnknownName, format!("there is no {what} {name:?}{hint}"))
         })
     }
 
-    /// Adds the newest runs of a JobConfig to a page, or why they can't be read.
-    pub async fn add_runs(&self, page: &mut Value, name: &str) {
+    /// The newest runs of a JobConfig, or why they can't be read.
+    pub async fn runs(&self, name: &str) -> (Option<Vec<RunRow>>, Option<String>) {
         match self.shared.stored.runs.recent(name, RUNS_SHOWN).await {
-            Ok(runs) => page["runs"] = json!(runs),
-            Err(error) => page["runsError"] = json!(with_causes(&error)),
+            Ok(runs) => (Some(runs), None),
+            Err(error) => (None, Some(with_causes(&error))),
         }
     }
 }

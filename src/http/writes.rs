@@ -1,20 +1,15 @@
-//! What can be changed over HTTP: pausing and resuming, and Jobs asked for by hand. Any process takes it; the one that
-//! leads is told through Postgres.
+//! What can be changed of queues over HTTP: pausing and resuming, and Jobs asked for by hand. Any process takes it; the
+//! one that leads is told through Postgres.
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    routing::post,
-};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::entry::Kind,
     http::{
-        refusal::{Refused, answered},
+        problem::{Problem, ProblemType},
+        route::{Call, Page, Route},
         state::AppState,
     },
     store::{
@@ -24,115 +19,124 @@ use crate::{
     telemetry::with_causes,
 };
 
-/// Bytes of a body: two short sentences.
-const BODY_MAX: usize = 16 << 10;
-
 /// Characters of who and why.
 const WORDS_MAX: usize = 500;
 
-/// Who says it, and why. Both are kept and shown.
-#[derive(Debug, Default, Deserialize)]
+/// Refusals of whatever changes something.
+pub(super) const CHANGE_PROBLEMS: &[ProblemType] = &[
+    ProblemType::InvalidPath,
+    ProblemType::InvalidBody,
+    ProblemType::UnknownName,
+    ProblemType::BodyTooSlow,
+    ProblemType::Conflict,
+    ProblemType::BodyTooLarge,
+    ProblemType::UnsupportedContent,
+    ProblemType::TooManyAsked,
+    ProblemType::Unavailable,
+];
+
+/// Who says it, and why; both are kept and shown.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Words {
-    pub(super) who: String,
-    pub(super) why: String,
-    /// Whether the services that this one depends on, or that depend on it, are meant, too.
-    pub(super) deps: Option<bool>,
+struct Words {
+    #[schemars(length(max = 500))]
+    who: String,
+    #[schemars(length(max = 500))]
+    why: String,
 }
 
-/// The JobConfig in the path; `None` means all of them.
-type Whom = Option<Path<String>>;
-
-/// The routes that change something, each for one JobConfig and for all.
-pub fn router() -> Router<AppState> {
-    let pauses = |paused| {
-        post(async move |state, whom, headers, body| answered(pause(state, whom, headers, body, paused).await))
-    };
-    let runs = || post(async |state, whom, headers, body| answered(run(state, whom, headers, body).await));
-    Router::new()
-        .route("/pause", pauses(true))
-        .route("/jobs/{name}/pause", pauses(true))
-        .route("/resume", pauses(false))
-        .route("/jobs/{name}/resume", pauses(false))
-        .route("/run", runs())
-        .route("/jobs/{name}/run", runs())
-}
-
-async fn pause(
-    State(state): State<AppState>,
-    whom: Whom,
-    headers: HeaderMap,
-    body: Body,
+/// What was said.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PauseTold {
+    /// Of which JobConfig; null means all of them.
+    name: Option<String>,
     paused: bool,
-) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why, .. } = &words(&state, &headers, body, false).await?;
-    let name = whom.as_ref().map(|Path(name)| name.as_str());
-    let file_paused = name.map_or(Ok(false), |name| in_file(&state, name))?;
-    let saying = Saying { paused, file_paused, who, why };
-    state.shared.stored.switches.say(name, saying).await.map_err(|error| unwritten(&error))?;
-    tracing::info!(job_config = name.unwrap_or("all"), who, why, "{}", if paused { "paused" } else { "resumed" });
-    state.shared.hints.own().notify_one();
-    Ok((StatusCode::OK, json!({ "name": name, "paused": paused, "who": who, "why": why })))
+    who: String,
+    why: String,
 }
 
-async fn run(
-    State(state): State<AppState>,
-    whom: Whom,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<(StatusCode, Value), Refused> {
-    let Words { who, why, .. } = &words(&state, &headers, body, false).await?;
-    let names: Vec<String> = match whom {
-        Some(Path(name)) => in_file(&state, &name).map(|_| vec![name])?,
-        None => state.roster.borrow().keys().filter(|name| in_file(&state, name).is_ok()).cloned().collect(),
+/// What was asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RunsAsked {
+    /// Jobs that will be created as soon as there is room for them.
+    asked: u64,
+}
+
+impl Page for PauseTold {}
+
+impl Page for RunsAsked {
+    const CODES: &[StatusCode] = &[StatusCode::ACCEPTED];
+
+    fn code(&self) -> StatusCode {
+        StatusCode::ACCEPTED
+    }
+}
+
+/// The routes that change something of queues, each for one JobConfig and for all.
+pub(super) fn routes() -> Vec<Route> {
+    let pauses = |path, summary, paused| {
+        Route::post(path, summary, move |call, words| pause(call, words, paused)).or(CHANGE_PROBLEMS)
     };
-    let asked = state.shared.stored.switches.ask_runs(&names, (who, why)).await.map_err(|error| unwritten(&error))?;
+    let runs = |path, summary| Route::post(path, summary, run).or(CHANGE_PROBLEMS);
+    vec![
+        pauses("/pause", "Nothing is created for any queue", true),
+        pauses("/jobs/{name}/pause", "Nothing is created for it, until somebody says resume", true),
+        pauses("/resume", "Each queue is as it was before all were paused", false),
+        pauses("/jobs/{name}/resume", "Jobs are created for it again", false),
+        runs("/run", "A Job for each queue, messages or not"),
+        runs("/jobs/{name}/run", "A Job for it, messages or not"),
+    ]
+}
+
+async fn pause(call: Call, words: Words, paused: bool) -> Result<PauseTold, Problem> {
+    let Words { who, why } = words;
+    checked(&who, &why)?;
+    let (state, name) = (&call.state, call.name.clone());
+    let file_paused = name.as_deref().map_or(Ok(false), |name| in_file(state, name))?;
+    let saying = Saying { paused, file_paused, who: &who, why: &why };
+    state.shared.stored.switches.say(name.as_deref(), saying).await.map_err(|error| unwritten(&error))?;
+    let job_config = name.as_deref().unwrap_or("all");
+    tracing::info!(job_config, who, why, "{}", if paused { "paused" } else { "resumed" });
+    state.shared.hints.own().notify_one();
+    Ok(PauseTold { name, paused, who, why })
+}
+
+async fn run(call: Call, words: Words) -> Result<RunsAsked, Problem> {
+    let Words { who, why } = words;
+    checked(&who, &why)?;
+    let state = &call.state;
+    let names: Vec<String> = match call.name {
+        Some(name) => in_file(state, &name).map(|_| vec![name])?,
+        None => state.roster.borrow().keys().filter(|name| in_file(state, name).is_ok()).cloned().collect(),
+    };
+    let asked = state.shared.stored.switches.ask_runs(&names, (&who, &why)).await.map_err(|error| unwritten(&error))?;
     if asked == 0 {
         let text = format!("{RUNS_ASKED_MAX} Jobs were asked for by hand and wait for room already");
-        return Err((StatusCode::TOO_MANY_REQUESTS, text));
+        return Err(Problem::new(ProblemType::TooManyAsked, text));
     }
     tracing::info!(job_configs = ?names, who, why, "a Job was asked for by hand");
     state.shared.hints.own().notify_one();
-    Ok((StatusCode::ACCEPTED, json!({ "asked": asked })))
+    Ok(RunsAsked { asked })
 }
 
-/// Admits whoever asks, then reads what they say: nobody else's body is read.
-pub(super) async fn words(
-    state: &AppState,
-    headers: &HeaderMap,
-    body: Body,
-    of_service: bool,
-) -> Result<Words, Refused> {
-    state.tokens.admit(headers).await?;
-    let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, format!("the body may have {BODY_MAX} bytes at the most"));
-    let bytes = to_bytes(body, BODY_MAX).await.map_err(|_| too_large())?;
-    let wrong =
-        |what: &str| (StatusCode::BAD_REQUEST, format!("{what}; allowed is {{\"who\": \"…\", \"why\": \"…\"}}"));
-    let words: Words = match bytes.trim_ascii() {
-        b"" => Words::default(),
-        text => serde_json::from_slice(text).map_err(|error| wrong(&format!("the body can't be read: {error}")))?,
-    };
-    let fits = |text: &String| text.chars().count() <= WORDS_MAX && !text.chars().any(char::is_control);
-    if words.deps.is_some() && !of_service {
-        return Err(wrong("\"deps\" is for services"));
-    }
-    if [&words.who, &words.why].into_iter().all(fits) {
-        Ok(words)
-    } else {
-        Err(wrong(&format!("\"who\" and \"why\" have at most {WORDS_MAX} characters, all printable")))
-    }
+/// Words that can be kept and shown.
+pub(super) fn checked(who: &str, why: &str) -> Result<(), Problem> {
+    let fits = |text: &&str| text.chars().count() <= WORDS_MAX && !text.chars().any(char::is_control);
+    let text =
+        format!("allowed is {{\"who\": \"…\", \"why\": \"…\"}}, each of at most {WORDS_MAX} characters, all printable");
+    if [who, why].iter().all(fits) { Ok(()) } else { Err(Problem::new(ProblemType::InvalidBody, text)) }
 }
 
 /// Whether jobs.json, which has to have it, has the JobConfig paused.
-fn in_file(state: &AppState, name: &str) -> Result<bool, Refused> {
+fn in_file(state: &AppState, name: &str) -> Result<bool, Problem> {
     let handle = state.handle(Kind::Queue, name)?;
     if handle.orders.borrow().left {
-        return Err((StatusCode::CONFLICT, format!("\"{name}\" has left jobs.json and only drains")));
+        return Err(Problem::new(ProblemType::Conflict, format!("{name:?} has left jobs.json and only drains")));
     }
     Ok(handle.entry().queue().is_some_and(|queue| queue.paused))
 }
 
-pub(super) fn unwritten(error: &StoreError) -> Refused {
+pub(super) fn unwritten(error: &StoreError) -> Problem {
     let text = format!("Postgres did not take it, nothing has changed; try again: {}", with_causes(error));
-    (StatusCode::SERVICE_UNAVAILABLE, text)
+    Problem::new(ProblemType::Unavailable, text)
 }

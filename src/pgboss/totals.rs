@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgPool, Row, postgres::PgRow};
 
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// The messages of one queue by state, in the original's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the states are pg-boss's own words")]
 pub struct States {
     pub created: i64,

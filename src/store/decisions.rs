@@ -1,5 +1,6 @@
 //! The table of decisions, and the mark on runs that took nothing: all SQL over them, one function a statement.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::Row;
 
@@ -22,7 +23,7 @@ pub struct Decisions {
 }
 
 /// A decision as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionRow {
     /// RFC 3339.

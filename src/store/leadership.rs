@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 
@@ -35,7 +36,7 @@ pub struct LeaseAnswer {
 }
 
 /// A process of this Instance.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     /// Its name, its own for as long as it runs.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use tokio::sync::Semaphore;
@@ -40,7 +41,7 @@ pub struct Runs {
 const LOADS_MAX: usize = 4;
 
 /// A run as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunRow {
     /// The Job's name.
@@ -49,7 +50,7 @@ pub struct RunRow {
     pub uid: Option<String>,
     /// The hash of what it was rendered from.
     pub config_hash: String,
-    /// The decision with its inputs.
+    /// The decision with its inputs, as whoever made it wrote it.
     pub decision: serde_json::Value,
     /// RFC 3339.
     pub wished_at: String,

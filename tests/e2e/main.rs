@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
 mod alone;
+mod api;
 mod chart;
+#[path = "../http/contract.rs"]
+mod contract;
 mod cut;
 mod database;
 mod doctor;

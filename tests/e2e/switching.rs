@@ -88,7 +88,7 @@ async fn whoever_may_not_is_told_why_and_nothing_changes() {
     let mut stage = limited("switching-refused").await;
     stage.run(json!([script("work", "true")])).await;
     stage.leads().await;
-    let error = |told: &Value| told["error"].as_str().unwrap_or_default().to_owned();
+    let error = |told: &Value| told["detail"].as_str().unwrap_or_default().to_owned();
     for headers in [
         "",
         "Authorization: Bearer \r\n",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::{
@@ -14,7 +15,7 @@ use crate::decide::{
 };
 
 /// How many live Jobs are in each phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Phases {
     /// Not looked at by the controller yet, or suspended.
     pub queued: u64,
@@ -27,7 +28,7 @@ pub struct Phases {
 }
 
 /// One live Job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveJob {
     /// Its name.

@@ -1,9 +1,10 @@
 //! The states of a service, in words.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How a service stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServiceState {
     /// `enabled: false`, in jobs.json or by hand.

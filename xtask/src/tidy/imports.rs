@@ -33,7 +33,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 29] = [
     ("store", &["config", "decide", "sql"]),
     ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
     ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "pgboss", "store", "telemetry"]),
-    ("http", &["actors", "cluster", "config", "decide", "store", "tables", "telemetry"]),
+    ("http", &["actors", "clock", "cluster", "config", "decide", "health", "pgboss", "store", "tables", "telemetry"]),
     ("tables", &[]),
     ("doctor", &["clock", "cluster", "config", "decide", "pgboss", "sql", "store", "telemetry"]),
     ("shutdown", &[]),

@@ -1,0 +1,310 @@
+//! `/events`: everything once, then what changes, as server-sent events.
+//!
+//! One task looks twice a second at which actors have told something new, and writes each change once for all who
+//! listen. Nothing waits for a listener.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    http::StatusCode,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::stream;
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::sync::{
+    broadcast::{self, error::TryRecvError},
+    watch,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    actors::{
+        orders::Orders,
+        performer::EndNotice,
+        supervisor::{Handle, Roster, StatusChannel},
+    },
+    clock::sleep,
+    cluster::index::View,
+    decide::{
+        outcome::{JobName, Outcome, Reason},
+        queue::status::Status,
+        service::{start_order::Peers, status::ServiceStatus},
+    },
+    http::{
+        channel::{LISTENERS_MAX, Listener, Message},
+        problem::{Problem, ProblemType},
+        queues::{self, JobView},
+        route::{Answer, Call, Route},
+        services::{self, ServiceView},
+        state::AppState,
+        token::Access,
+    },
+};
+
+/// Between looks at what has changed: nobody reads faster.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Between signs of life, below the minute after which proxies cut a silent connection.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a client waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// The first event: everything.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Snapshot")]
+pub(super) struct Snapshot {
+    #[serde(flatten)]
+    standing: StandingView,
+    jobs: Vec<JobView>,
+    services: Vec<ServiceView>,
+}
+
+/// Who answers, and whether it leads. One that does not shows what the cluster shows, no decisions and no ends.
+#[derive(Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Standing")]
+struct StandingView {
+    me: String,
+    leads: bool,
+}
+
+/// A JobConfig is not there any more.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Gone")]
+struct Gone<'a> {
+    name: &'a str,
+}
+
+/// A run has ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "EndedRun")]
+struct EndedRun<'a> {
+    /// The name of its JobConfig.
+    name: &'a str,
+    job: &'a JobName,
+    outcome: Outcome,
+    reason: Reason,
+    exit_code: Option<i32>,
+    /// The termination message, or what the API server said.
+    message: Option<&'a str>,
+}
+
+/// The route.
+pub(super) fn routes() -> Vec<Route> {
+    let answer = Answer { codes: &[StatusCode::OK], media_type: "text/event-stream", schema: None };
+    vec![
+        Route::raw(Access::Read, "/events", "Everything once, then what changes: server-sent events", answer, events)
+            .or(&[ProblemType::TooManyListeners]),
+    ]
+}
+
+async fn events(Call { state, .. }: Call) -> Result<Response, Problem> {
+    let full = || {
+        let detail = format!("{LISTENERS_MAX} listen to /events already; try again later");
+        Problem::new(ProblemType::TooManyListeners, detail)
+    };
+    let listener = state.channel.listen().await.ok_or_else(full)?;
+    let snapshot = Snapshot { standing: standing(&state), jobs: queues::all(&state), services: services::all(&state) };
+    let first = Event::default().event("snapshot").retry(RECONNECT).data(json(&snapshot));
+    let stream = stream::unfold((Some(first), listener), next);
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+}
+
+/// What a listener is sent next; its end where it was too slow, or the process ends.
+async fn next(
+    (first, mut listener): (Option<Event>, Listener),
+) -> Option<(Result<Event, Infallible>, (Option<Event>, Listener))> {
+    if let Some(first) = first {
+        return Some((Ok(first), (None, listener)));
+    }
+    let message = listener.messages.recv().await.ok()?;
+    let Message { number, event, data } = &*message;
+    Some((Ok(Event::default().id(number.to_string()).event(*event).data(data)), (None, listener)))
+}
+
+fn standing(state: &AppState) -> StandingView {
+    StandingView { me: state.me.to_string(), leads: state.leads() }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("views are plain data")
+}
+
+/// What a JobConfig was last seen to be.
+struct Tracked {
+    orders: watch::Receiver<Orders>,
+    status: StatusReceiver,
+    views: watch::Receiver<View>,
+    told: Seen,
+}
+
+enum StatusReceiver {
+    Queue(watch::Receiver<Status>),
+    Service(watch::Receiver<ServiceStatus>),
+}
+
+#[derive(PartialEq)]
+enum Seen {
+    Nothing,
+    Queue(Box<JobView>),
+    Service(Box<ServiceView>),
+}
+
+/// Sees what changes, while somebody listens.
+pub struct Publisher {
+    state: AppState,
+    number: u64,
+    standing: Option<StandingView>,
+    roster: Arc<Roster>,
+    tracked: BTreeMap<String, Tracked>,
+    peers: watch::Receiver<Arc<Peers>>,
+    ends: broadcast::Receiver<Arc<EndNotice>>,
+}
+
+impl Publisher {
+    /// For the listeners of this state.
+    pub fn new(state: AppState) -> Self {
+        let (ends, peers) = (state.shared.ends.subscribe(), state.shared.peers.subscribe());
+        Self { state, number: 0, standing: None, roster: Arc::default(), tracked: BTreeMap::new(), peers, ends }
+    }
+
+    /// Looks until the process ends.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            if self.state.channel.pause() {
+                self.forget();
+                if shutdown.run_until_cancelled(self.state.channel.arrival()).await.is_none() {
+                    return;
+                }
+                self.look(false);
+                self.state.channel.follow();
+            }
+            if shutdown.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+                self.look(true);
+            }
+        }
+    }
+
+    /// Nothing is kept while nobody listens.
+    fn forget(&mut self) {
+        self.tracked.clear();
+        self.roster = Arc::default();
+        self.ends = self.ends.resubscribe();
+    }
+
+    /// Sees what has changed, and tells it.
+    fn look(&mut self, tell: bool) {
+        let mut news = vec![];
+        let standing = standing(&self.state);
+        // What one waits for stands in how the others do.
+        let mut all = self.peers.has_changed().unwrap_or(false);
+        self.peers.mark_unchanged();
+        if self.standing.as_ref() != Some(&standing) {
+            news.push(("leader", json(&standing)));
+            self.standing = Some(standing);
+            all = true;
+        }
+        self.take_roster(&mut news);
+        for (name, tracked) in &mut self.tracked {
+            if let Some(handle) = self.roster.get(name).filter(|_| tracked.take_change() || all) {
+                news.extend(tracked.look(handle, &self.state));
+            }
+        }
+        while let Some(end) = self.next_end() {
+            news.push(("ended", json(&EndedRun::of(&end))));
+        }
+        for (event, data) in news.into_iter().filter(|_| tell) {
+            self.number += 1;
+            self.state.channel.tell(Message { number: self.number, event, data });
+        }
+    }
+
+    /// An end that was not told yet. Whoever ended while there were too many of them is on record all the same.
+    fn next_end(&mut self) -> Option<Arc<EndNotice>> {
+        loop {
+            match self.ends.try_recv() {
+                Ok(end) => return Some(end),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
+    }
+
+    fn take_roster(&mut self, news: &mut Vec<(&'static str, String)>) {
+        let roster = self.state.roster.borrow().clone();
+        if Arc::ptr_eq(&roster, &self.roster) {
+            return;
+        }
+        let mut before = std::mem::take(&mut self.tracked);
+        for (name, handle) in &*roster {
+            let told = before.remove(name).map_or(Seen::Nothing, |tracked| tracked.told);
+            self.tracked.insert(name.clone(), Tracked::new(handle, told));
+        }
+        news.extend(before.keys().map(|name| ("gone", json(&Gone { name }))));
+        self.roster = roster;
+    }
+}
+
+impl Tracked {
+    /// One that is looked at at once.
+    fn new(handle: &Handle, told: Seen) -> Self {
+        let mut orders = handle.orders.subscribe();
+        orders.mark_changed();
+        let status = match &handle.status {
+            StatusChannel::Queue(status) => StatusReceiver::Queue(status.subscribe()),
+            StatusChannel::Service(status) => StatusReceiver::Service(status.subscribe()),
+        };
+        Self { orders, status, views: handle.views.clone(), told }
+    }
+
+    /// Whether anything was told since the last look.
+    fn take_change(&mut self) -> bool {
+        let status = match &mut self.status {
+            StatusReceiver::Queue(status) => take(status),
+            StatusReceiver::Service(status) => take(status),
+        };
+        take(&mut self.orders) | take(&mut self.views) | status
+    }
+
+    /// How it stands, if that is another than was told.
+    fn look(&mut self, handle: &Handle, state: &AppState) -> Option<(&'static str, String)> {
+        let (seen, news) = match &handle.status {
+            StatusChannel::Queue(_) => {
+                let view = queues::view(handle, state)?;
+                (Seen::Queue(Box::new(view.timeless())), ("job", json(&view)))
+            }
+            StatusChannel::Service(_) => {
+                let view = services::view(handle, state)?;
+                (Seen::Service(Box::new(view.timeless())), ("service", json(&view)))
+            }
+        };
+        let differs = seen != self.told;
+        self.told = seen;
+        differs.then_some(news)
+    }
+}
+
+fn take<T>(receiver: &mut watch::Receiver<T>) -> bool {
+    let changed = receiver.has_changed().unwrap_or(false);
+    receiver.mark_unchanged();
+    changed
+}
+
+impl<'a> EndedRun<'a> {
+    fn of(EndNotice { config, ended }: &'a EndNotice) -> Self {
+        let end = &ended.end;
+        Self {
+            name: config,
+            job: &ended.name,
+            outcome: end.outcome,
+            reason: end.reason,
+            exit_code: end.exit_code,
+            message: end.message.as_deref(),
+        }
+    }
+}

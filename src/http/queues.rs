@@ -1,0 +1,196 @@
+//! The JobConfigs of queues: how they stand, and why.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    actors::{
+        orders::{Orders, Switched},
+        supervisor::{Handle, StatusChannel},
+    },
+    config::entry::Kind,
+    decide::{
+        decision::Decision,
+        queue::status::Status,
+        run::live_job::{LiveJob, Phases},
+        service::start_order::missing,
+        switches::{Asked, Said},
+    },
+    http::{
+        problem::{Problem, ProblemType},
+        route::{Call, Page, Route},
+        state::AppState,
+        token::Access,
+    },
+    store::{decisions::DecisionRow, runs::RunRow},
+    tables,
+    telemetry::with_causes,
+};
+
+/// Decisions that `/jobs/{name}` shows.
+const DECISIONS_SHOWN: i64 = 20;
+
+/// One JobConfig of a queue.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Job")]
+pub struct JobView {
+    name: String,
+    queue: String,
+    max_concurrent_jobs: u32,
+    /// Live Jobs by phase.
+    phase: Phases,
+    paused: bool,
+    /// Who said last whether it is paused; absent where nobody did since jobs.json did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
+    /// Who asked last for Jobs by hand; absent where nobody ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<Asked>,
+    /// Nothing is created any more; its Jobs are seen to their end.
+    draining: bool,
+    /// It has left jobs.json.
+    left: bool,
+    /// Nothing is created for so long; 0 where nothing failed.
+    backoff_seconds: f64,
+    failed_in_a_row: u32,
+    /// Slots that wait after a run.
+    cooling_slots: usize,
+    live: Vec<LiveJob>,
+    /// The last decision; absent where none was made, and where another process leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<DecisionView>,
+    /// Services that have to be RUNNING.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<String>,
+    /// The first of them that is not, as far as whoever leads knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
+}
+
+/// A decision with its inputs, and how long ago it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "LastDecision")]
+struct DecisionView {
+    age_seconds: f64,
+    #[serde(flatten)]
+    decision: Decision,
+}
+
+/// One JobConfig of a queue with what is on record of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "JobDetails")]
+struct JobDetails {
+    #[serde(flatten)]
+    job: JobView,
+    /// The newest runs; absent while they can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Vec<RunRow>>,
+    /// The newest decisions; absent while they can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decisions: Option<Vec<DecisionRow>>,
+    /// Why they can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_error: Option<String>,
+}
+
+/// The last decisions and ends.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Why")]
+struct WhyView {
+    name: String,
+    /// A readable line each, in the order in which it happened; those of what is so now stand last.
+    lines: Vec<String>,
+}
+
+impl Page for JobView {}
+impl Page for JobDetails {}
+impl Page for WhyView {}
+
+/// The routes that tell of queues.
+pub(super) fn routes() -> Vec<Route> {
+    const UNKNOWN: &[ProblemType] = &[ProblemType::UnknownName, ProblemType::InvalidPath];
+    vec![
+        Route::get(Access::Read, "/jobs", "All JobConfigs of queues", jobs),
+        Route::get(Access::Read, "/jobs/{name}", "One of them with its last runs and decisions", job).or(UNKNOWN),
+        Route::get(Access::Read, "/jobs/{name}/why", "Its last decisions and ends in words", why).or(UNKNOWN),
+    ]
+}
+
+async fn jobs(Call { state, .. }: Call) -> Result<Vec<JobView>, Problem> {
+    Ok(all(&state))
+}
+
+async fn job(call: Call) -> Result<JobDetails, Problem> {
+    details(&call.state, call.name()).await
+}
+
+async fn why(call: Call) -> Result<WhyView, Problem> {
+    let page = details(&call.state, call.name()).await?;
+    let page = serde_json::to_value(page).map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
+    Ok(WhyView { name: call.name().to_owned(), lines: tables::why(&page) })
+}
+
+/// Everything that is known of one JobConfig.
+async fn details(state: &AppState, name: &str) -> Result<JobDetails, Problem> {
+    let handle = state.handle(Kind::Queue, name)?;
+    let gone = || Problem::new(ProblemType::UnknownName, format!("{name:?} is no JobConfig of a queue any more"));
+    let job = view(&handle, state).ok_or_else(gone)?;
+    // At once, so that a page takes one wait and not two while Postgres is away.
+    let decisions = state.shared.stored.decisions.recent(name, DECISIONS_SHOWN);
+    let ((runs, runs_error), decisions) = tokio::join!(state.runs(name), decisions);
+    match decisions {
+        Ok(decisions) => Ok(JobDetails { job, runs, decisions: Some(decisions), runs_error }),
+        Err(error) => Ok(JobDetails { job, runs, decisions: None, runs_error: Some(with_causes(&error)) }),
+    }
+}
+
+/// All queues as they are shown.
+pub(super) fn all(state: &AppState) -> Vec<JobView> {
+    let roster = state.roster.borrow().clone();
+    roster.values().filter_map(|handle| view(handle, state)).collect()
+}
+
+/// A queue as it is shown; nothing of a service.
+pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
+    let StatusChannel::Queue(channel) = &handle.status else { return None };
+    let now = state.shared.clock.now();
+    let status = state.shown(handle, channel, Status::of_view);
+    let Orders { entry, left, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
+    let config = entry.queue()?;
+    Some(JobView {
+        name: config.name.clone(),
+        queue: config.queue_name.clone(),
+        max_concurrent_jobs: config.max_concurrent_jobs,
+        phase: status.phases,
+        paused: paused.paused,
+        said: paused.said,
+        asked: Some(asked).filter(|asked| asked.count > 0),
+        draining: status.draining,
+        left,
+        backoff_seconds: status.backoff_until.map_or(0.0, |until| until.saturating_sub(now).as_secs_f64()),
+        failed_in_a_row: status.failed_in_a_row,
+        cooling_slots: status.cooling,
+        live: status.live,
+        decision: status
+            .decided
+            .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
+        depends_on: config.depends_on.clone(),
+        waits_for: missing(&config.depends_on, &state.shared.peers.borrow())
+            .filter(|_| state.leads())
+            .map(str::to_owned),
+    })
+}
+
+impl JobView {
+    /// What is the same in two views that differ by the passing of time alone.
+    pub(super) fn timeless(&self) -> Self {
+        let mut view = self.clone();
+        view.backoff_seconds = view.backoff_seconds.min(1.0).ceil();
+        view.decision.iter_mut().for_each(|it| it.age_seconds = 0.0);
+        view.live.iter_mut().for_each(|it| it.terminating_seconds = it.terminating_seconds.map(|_| 0));
+        view
+    }
+}

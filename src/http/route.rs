@@ -1,0 +1,214 @@
+//! One route: what it answers, to whom, and how it is described. A handler's types are those of the document.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::{FromRequestParts, Path, Request, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::http::{
+    problem::{Problem, ProblemType},
+    state::AppState,
+    token::Access,
+};
+
+/// How long an answer may take: a statement has a limit of its own, and no route has more than three.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a body may take to arrive: two short sentences.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// Bytes of a body: two short sentences.
+const BODY_MAX: usize = 16 << 10;
+
+/// A type as it is in the document.
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a handler answers with.
+pub trait Page: Serialize + JsonSchema {
+    /// The codes that it may have.
+    const CODES: &[StatusCode] = &[StatusCode::OK];
+
+    /// The code that it has.
+    fn code(&self) -> StatusCode {
+        StatusCode::OK
+    }
+}
+
+impl<T: Page> Page for Vec<T> {}
+
+/// What a handler is told.
+pub struct Call {
+    /// What it answers from.
+    pub state: AppState,
+    /// The name in the path; `None` where the path has none.
+    pub name: Option<String>,
+}
+
+impl Call {
+    /// The name in the path.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
+/// What an answer consists of.
+pub struct Answer {
+    /// Codes of answers that are no refusals.
+    pub codes: &'static [StatusCode],
+    /// How it is written.
+    pub media_type: &'static str,
+    /// Its type; `None` for text.
+    pub schema: Option<SchemaOf>,
+}
+
+/// One route.
+pub struct Route {
+    /// As axum and OpenAPI write it.
+    pub path: &'static str,
+    /// `get` or `post`.
+    pub method: &'static str,
+    /// What it is for, in a sentence.
+    pub summary: &'static str,
+    /// Who gets an answer.
+    pub access: Access,
+    /// The type of what is sent.
+    pub body: Option<SchemaOf>,
+    /// What comes back.
+    pub answer: Answer,
+    /// Kinds of refusals that only some routes have.
+    pub problems: &'static [ProblemType],
+    /// The handler.
+    pub handler: MethodRouter<AppState>,
+}
+
+impl Route {
+    /// A page that is read.
+    pub fn get<T, H, F>(access: Access, path: &'static str, summary: &'static str, handler: H) -> Self
+    where
+        T: Page,
+        H: Fn(Call) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        let answer = Answer { codes: T::CODES, media_type: "application/json", schema: Some(schema::<T>) };
+        Self::raw(access, path, summary, answer, move |call| {
+            let page = handler(call);
+            async move { page.await.map(|page| json(&page)) }
+        })
+    }
+
+    /// A page that is read and is written in another way.
+    pub fn raw<H, F>(access: Access, path: &'static str, summary: &'static str, answer: Answer, handler: H) -> Self
+    where
+        H: Fn(Call) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        let handler = async move |State(state): State<AppState>, request: Request| {
+            let path = request.uri().path().to_owned();
+            let answer = async { handler(admitted(state, access, request).await?.call).await };
+            in_time(&path, answer).await
+        };
+        let handler = on(MethodFilter::GET, handler);
+        Self { path, method: "get", summary, access, body: None, answer, problems: &[], handler }
+    }
+
+    /// Something that is changed. The body of somebody who may not change it is not read.
+    pub fn post<B, T, H, F>(path: &'static str, summary: &'static str, handler: H) -> Self
+    where
+        B: DeserializeOwned + JsonSchema + Default + Send + 'static,
+        T: Page,
+        H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        let access = Access::Change;
+        let handler = async move |State(state): State<AppState>, request: Request| {
+            let path = request.uri().path().to_owned();
+            let answer = async {
+                let Admitted { call, headers, body } = admitted(state, access, request).await?;
+                let words = read_body(&headers, body).await?;
+                handler(call, words).await.map(|page| json(&page))
+            };
+            in_time(&path, answer).await
+        };
+        let handler = on(MethodFilter::POST, handler);
+        let answer = Answer { codes: T::CODES, media_type: "application/json", schema: Some(schema::<T>) };
+        Self { path, method: "post", summary, access, body: Some(schema::<B>), answer, problems: &[], handler }
+    }
+
+    /// Refusals that not every route has.
+    #[must_use]
+    pub fn or(self, problems: &'static [ProblemType]) -> Self {
+        Self { problems, ..self }
+    }
+}
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+fn json<T: Page>(page: &T) -> Response {
+    (page.code(), Json(page)).into_response()
+}
+
+/// A request of somebody who may ask.
+struct Admitted {
+    call: Call,
+    headers: HeaderMap,
+    body: Body,
+}
+
+async fn admitted(state: AppState, access: Access, request: Request) -> Result<Admitted, Problem> {
+    let (mut parts, body) = request.into_parts();
+    state.gate.admit(access, &parts.headers).await?;
+    let unreadable = |why| Problem::new(ProblemType::InvalidPath, format!("the name in the path can't be read: {why}"));
+    let name = Option::<Path<String>>::from_request_parts(&mut parts, &()).await;
+    let name = name.map_err(|rejection| unreadable(rejection.body_text()))?.map(|Path(name)| name);
+    Ok(Admitted { call: Call { state, name }, headers: parts.headers, body })
+}
+
+/// What becomes of a request, within its time.
+async fn in_time(path: &str, answer: impl Future<Output = Result<Response, Problem>>) -> Response {
+    let too_slow = || Problem::new(ProblemType::TooSlow, format!("there was no answer within {ANSWER_WAIT:?}"));
+    let answer = tokio::time::timeout(ANSWER_WAIT, answer).await.unwrap_or_else(|_| Err(too_slow()));
+    answer.unwrap_or_else(|problem| problem.response(path))
+}
+
+/// What is sent; nothing at all says nothing.
+async fn read_body<B: DeserializeOwned + Default>(headers: &HeaderMap, body: Body) -> Result<B, Problem> {
+    let refused = |kind, detail: String| Err(Problem::new(kind, detail));
+    let too_large = || refused(ProblemType::BodyTooLarge, format!("the body may have {BODY_MAX} bytes at the most"));
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_MAX as u64) {
+        return too_large();
+    }
+    let bytes = match tokio::time::timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => return too_large(),
+        Err(_) => {
+            return refused(ProblemType::BodyTooSlow, format!("the body did not arrive within {BODY_WAIT:?}"));
+        }
+    };
+    let text = bytes.trim_ascii();
+    if text.is_empty() {
+        return Ok(B::default());
+    }
+    let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    if media_type
+        .is_some_and(|it| !it.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json"))
+    {
+        let detail = "the body has to be JSON: send it with the header Content-Type: application/json";
+        return refused(ProblemType::UnsupportedContent, detail.into());
+    }
+    let wrong = |error| format!("the body can't be read: {error}; allowed is {{\"who\": \"…\", \"why\": \"…\"}}");
+    serde_json::from_slice(text).or_else(|error| refused(ProblemType::InvalidBody, wrong(error)))
+}

@@ -1,0 +1,187 @@
+//! The HTTP server as anybody may meet it: every route and every refusal as the document says, and nobody who is slow,
+//! silent or hostile keeps others out.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod contract;
+mod events;
+mod service;
+
+use std::io::{Read, Write};
+
+use contract::Contract;
+use serde_json::json;
+use service::{Service, TOKEN, Told, read_answer};
+
+/// Every route of the document, as (method, path).
+fn routes(contract: &Contract) -> Vec<(String, String)> {
+    let paths = contract.document["paths"].as_object().unwrap();
+    let of_path = |(path, operations): (&String, &serde_json::Value)| {
+        operations.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of_path).collect()
+}
+
+fn check(contract: &Contract, (method, route): (&str, &str), told: &Told) {
+    let media_type = told.field("content-type").unwrap();
+    contract.check((method, route), (told.code, media_type, &told.body));
+    assert_eq!(told.field("x-content-type-options"), Some("nosniff"));
+    assert!(!told.body.contains("canary") && !told.head.contains("canary"), "{}{}", told.head, told.body);
+}
+
+#[test]
+fn every_route_answers_as_the_document_says_and_tells_no_secret() {
+    let service = Service::start(&[]);
+    let contract = Contract { document: service.get("/openapi.json", "").json() };
+    let routes = routes(&contract);
+    insta::assert_snapshot!(
+        "routes",
+        routes.iter().map(|(method, path)| format!("{method} {path}\n")).collect::<String>()
+    );
+    // All at once: while Postgres is away most of them wait for it.
+    std::thread::scope(|scope| {
+        for (method, route) in routes.iter().filter(|(_, route)| route != "/events") {
+            scope.spawn(|| try_route(&service, &contract, (method, route)));
+        }
+    });
+}
+
+fn try_route(service: &Service, contract: &Contract, (method, route): (&str, &str)) {
+    let ask = |path: &str, headers: &str, body: &str| {
+        let told = service.ask(method, path, headers, body);
+        check(contract, (method, route), &told);
+        told.code
+    };
+    let path = route.replace("{name}", if route.starts_with("/services") { "redis" } else { "mail" });
+    if method == "GET" {
+        assert_eq!(ask(&path, "", ""), if route == "/readiness" { 503 } else { 200 }, "{route}");
+    } else {
+        let huge = format!("{{\"why\": \"{}\"}}", "x".repeat(10 << 20));
+        let wrong = "Authorization: Bearer canary\r\n";
+        let form = format!("{TOKEN}Content-Type: application/x-www-form-urlencoded\r\n");
+        let codes =
+            [("", "{}"), (wrong, "{}"), (TOKEN, "["), (TOKEN, "{\"whom\": 1}"), (&form, "who=me"), (TOKEN, &huge)];
+        let codes = codes.map(|(headers, body)| ask(&path, headers, body));
+        assert_eq!(codes, [401, 401, 400, 400, 415, 413], "{route}");
+        assert_eq!(ask(&path, TOKEN, "{\"who\": \"me\"}"), 503, "{route}: Postgres is away");
+    }
+    if route.contains("{name}") {
+        for (name, code) in [("nobody", 404), ("%3Cscript%3E%1b%5b31m%E2%80%AE", 404), ("%FF", 400)] {
+            assert_eq!(ask(&route.replace("{name}", name), TOKEN, ""), code, "{route} {name}");
+        }
+    }
+}
+
+/// Type, code and instance of a problem.
+fn problem(told: &Told) -> (String, u16, String) {
+    assert_eq!(told.field("content-type"), Some("application/problem+json"), "{}{}", told.head, told.body);
+    let page = told.json();
+    let text = |key: &str| page[key].as_str().unwrap_or_else(|| panic!("no {key}: {page}")).to_owned();
+    assert_eq!(page["status"], json!(told.code));
+    assert!(!text("title").is_empty() && !text("detail").is_empty(), "{page}");
+    let kind = text("type").strip_prefix("urn:job-chief:problem:").expect("one of ours").to_owned();
+    (kind, told.code, text("instance"))
+}
+
+#[test]
+fn whoever_asks_for_what_is_not_there_is_told_the_nearest() {
+    let service = Service::start(&[]);
+    let told = service.get("/job?x=1", "");
+    assert_eq!(problem(&told), ("unknown-path".into(), 404, "/job".into()));
+    assert!(told.body.contains("did you mean \\\"/jobs\\\"?"), "{}", told.body);
+    let told = service.get("/jobs/mial", "");
+    assert_eq!(problem(&told), ("unknown-name".into(), 404, "/jobs/mial".into()));
+    assert!(told.body.contains("did you mean \\\"mail\\\"?"), "{}", told.body);
+    let told = service.get("/jobs/redis", "");
+    assert_eq!(problem(&told).1, 404, "a service is no queue");
+    let told = service.ask("DELETE", "/jobs/mail/pause", TOKEN, "");
+    assert_eq!(problem(&told), ("method-not-allowed".into(), 405, "/jobs/mail/pause".into()));
+    assert_eq!(told.field("allow"), Some("POST"));
+    assert_eq!(service.ask("PUT", "/jobs", TOKEN, "").field("allow"), Some("GET,HEAD"));
+    assert_eq!(service.ask("HEAD", "/jobs", "", "").code, 200);
+}
+
+#[test]
+fn a_head_that_is_too_long_is_refused() {
+    let service = Service::start(&[]);
+    let long = format!("X-Long: {}\r\n", "x".repeat(20 << 10));
+    let many = (0..100).map(|number| format!("X-{number}: x\r\n")).collect::<String>();
+    for headers in [&long, &many] {
+        assert_eq!(problem(&service.get("/jobs", headers)), ("head-too-large".into(), 431, "/jobs".into()));
+    }
+    let path = format!("/jobs/{}", "x".repeat(20 << 10));
+    assert_eq!(problem(&service.get(&path, "")).1, 431);
+    // Beyond what is read at all there is a code and no more.
+    let endless = format!("X-Long: {}\r\n", "x".repeat(200 << 10));
+    assert_eq!(service.get("/jobs", &endless).code, 431);
+    assert_eq!(service.send(b"\x16\x03\x01 hello\r\n\r\n").code, 400);
+}
+
+#[test]
+fn a_body_that_comes_a_byte_at_a_time_is_not_waited_for() {
+    let service = Service::start(&[]);
+    let mut stream = service.connect();
+    let head = format!("POST /jobs/mail/pause HTTP/1.1\r\nHost: localhost\r\n{TOKEN}Content-Length: 1000\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut writing = stream.try_clone().unwrap();
+    // A byte a second, until nobody takes it.
+    let dripping = std::thread::spawn(move || {
+        while writing.write_all(b" ").is_ok() {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+    });
+    assert_eq!(service.get("/jobs", "").code, 200, "others are answered meanwhile");
+    let told = read_answer(&mut stream);
+    assert_eq!(problem(&told), ("body-too-slow".into(), 408, "/jobs/mail/pause".into()));
+    drop(stream);
+    dripping.join().unwrap();
+}
+
+#[test]
+fn a_thousand_silent_connections_keep_nobody_out() {
+    let service = Service::start(&[]);
+    let idle: Vec<_> = (0..1000).map(|_| service.connect()).collect();
+    for _ in 0..20 {
+        assert_eq!(service.get("/liveness", "").code, 200);
+        assert_eq!(service.get("/jobs", "").code, 200);
+    }
+    let mut oldest = &idle[0];
+    assert_eq!(oldest.read(&mut [0]).unwrap_or(0), 0, "the one that was silent for the longest has given its place");
+    let mut newest = &idle[999];
+    newest.write_all(b"GET /liveness HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    newest.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+}
+
+#[test]
+fn pages_need_a_token_where_the_settings_say_so() {
+    let open = ["/liveness", "/readiness", "/openapi.json"];
+    let read = [
+        ("/jobs", 200),
+        ("/jobs/nobody", 404),
+        ("/jobs/nobody/why", 404),
+        ("/services", 200),
+        ("/services/nobody", 404),
+        ("/states", 200),
+        ("/events", 200),
+    ];
+    for (setting, protects_reads, protects_metrics) in
+        [("", false, false), ("SERVER_PROTECT_READS", true, false), ("SERVER_PROTECT_METRICS", false, true)]
+    {
+        let settings = if setting.is_empty() { vec![] } else { vec![(setting, "true")] };
+        let service = Service::start(&settings);
+        let code = |path: &str, headers: &str| match path {
+            "/events" => events::Events::open(&service, headers).code,
+            _ => service.get(path, headers).code,
+        };
+        for path in open {
+            assert_ne!(code(path, ""), 401, "{setting} {path}");
+        }
+        for (path, known) in read {
+            let codes = (code(path, ""), code(path, TOKEN));
+            assert_eq!(codes, (if protects_reads { 401 } else { known }, known), "{setting} {path}");
+        }
+        let codes = (code("/metrics", ""), code("/metrics", TOKEN));
+        assert_eq!(codes, (if protects_metrics { 401 } else { 200 }, 200), "{setting}");
+    }
+}
