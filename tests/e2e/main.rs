@@ -9,6 +9,7 @@ mod database;
 mod ends;
 mod gauges;
 mod in_cluster;
+mod laptop;
 mod nodes;
 mod outages;
 mod path;
