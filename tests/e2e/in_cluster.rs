@@ -15,6 +15,11 @@ use crate::stage::{Stage, eventually, script, with};
 
 /// The manifests that the README has people apply, with this stage's settings.
 pub(crate) async fn deploy(stage: &Stage, role: Value, jobs: &Value) {
+    deploy_with(stage, role, jobs, |_| {}).await;
+}
+
+/// The same with something changed in the Deployment.
+pub(crate) async fn deploy_with(stage: &Stage, role: Value, jobs: &Value, change: impl FnOnce(&mut Value)) {
     let site = &stage.site;
     stage.create::<ServiceAccount>(json!({"metadata": {"name": "job-chief"}})).await;
     stage.create::<Role>(role).await;
@@ -32,6 +37,7 @@ pub(crate) async fn deploy(stage: &Stage, role: Value, jobs: &Value) {
     container["imagePullPolicy"] = json!("Never");
     // The one whose log is read is the one that acts.
     deployment["spec"]["replicas"] = json!(1);
+    change(&mut deployment);
     stage.create::<Deployment>(deployment).await;
 }
 

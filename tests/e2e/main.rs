@@ -13,6 +13,7 @@ mod doctor;
 mod ends;
 mod gauges;
 mod in_cluster;
+mod laptop;
 mod nodes;
 mod outages;
 mod path;
