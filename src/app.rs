@@ -134,9 +134,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     tasks.spawn(monitor.run());
     tasks.spawn(shutdown::on_signal(shutdown.clone()));
     tasks.spawn(reloader.run());
-    let schema = &settings.db.manager_schema;
-    let migrating = shutdown.run_until_cancelled(janitor::wait_for_schema(&pool, schema, &shared.health));
-    let migrated = migrating.await.unwrap_or(Ok(()));
+    let waiting = janitor::wait_for_schema(&pool, &settings.db.manager_schema, &shared.health);
+    let migrated = shutdown.run_until_cancelled(waiting).await.unwrap_or(Ok(()));
     if migrated.is_ok() {
         tasks.spawn(janitor::prune(stored.clone()));
         let attending = tasks.spawn(attend(stored.leadership, me, shutdown.clone()));
