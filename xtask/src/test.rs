@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Test binaries that need no server.
-const SERVERLESS: [&str; 7] = ["simulation", "sequences", "documents", "commands", "http", "settings", "import"];
+const SERVERLESS: [&str; 8] = ["simulation", "sequences", "documents", "commands", "cli", "http", "settings", "import"];
 
 fn units() -> anyhow::Result<()> {
     let mut tests = cargo();
