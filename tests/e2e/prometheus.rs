@@ -1,7 +1,7 @@
 //! A real Prometheus reads two processes while good and bad things happen: every query of the alerts and of the
 //! dashboard gives data.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{DeleteParams, PropagationPolicy};
@@ -47,14 +47,25 @@ impl Prometheus {
         Self { url: format!("http://127.0.0.1:{port}"), _process: process }
     }
 
+    async fn ask(&self, query: &str) -> Output {
+        let promtool = ["query", "--format=json", "instant", &self.url, query];
+        Command::new("promtool").args(promtool).output().await.unwrap()
+    }
+
+    /// Waits until it answers.
+    async fn is_ready(&self) {
+        eventually("Prometheus to answer", || async { self.ask("vector(1)").await.status.success().then_some(()) })
+            .await;
+    }
+
     /// The series of a query; what is no query fails.
     async fn series(&self, query: &str) -> Vec<Value> {
-        let promtool = ["query", "--format=json", "instant", &self.url, query];
-        let output = Command::new("promtool").args(promtool).output().await.unwrap();
+        let output = self.ask(query).await;
         assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
         match serde_json::from_slice(&output.stdout).unwrap() {
             Value::Array(series) => series,
-            other => vec![other],
+            Value::Null => vec![],
+            other => panic!("{query}: {other}"),
         }
     }
 
@@ -134,6 +145,7 @@ async fn every_query_of_alerts_and_dashboard_gives_data() {
         first.send(queue, 1).await;
     }
     hangs(&first).await;
+    prometheus.is_ready().await;
     let mut changed = jobs();
     changed[0]["queueCheckInterval"] = json!("400ms");
     first.write_jobs(&changed.to_string());
