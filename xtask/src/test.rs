@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Test binaries that need no server.
-const SERVERLESS: [&str; 6] = ["simulation", "sequences", "documents", "commands", "settings", "import"];
+const SERVERLESS: [&str; 7] = ["simulation", "sequences", "documents", "pages", "commands", "settings", "import"];
 
 fn units() -> anyhow::Result<()> {
     let mut tests = cargo();
