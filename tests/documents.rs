@@ -1,5 +1,5 @@
-//! What people read and write: the shipped files load, the README's snippets load, wrong files give every
-//! problem with its place, and Jobs look as they are documented.
+//! What people write: the shipped files load, wrong files give every problem with its place, and Jobs look as they are
+//! documented. What people read is held by `tests/pages`.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -93,17 +93,6 @@ fn the_shipped_files_load() {
     let (_, jobs) = manifests.split_once("jobs.json: |\n").unwrap();
     let (jobs, _) = jobs.split_once("---").unwrap();
     jobs_file::load("jobs.json", jobs).unwrap();
-}
-
-#[test]
-fn the_snippets_of_the_readme_load() {
-    let readme = read("README.md");
-    let snippets: Vec<&str> =
-        readme.split("```jsonc\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(snippets.len() >= 2, "the README shows jobs.json by example");
-    for snippet in snippets {
-        jobs_file::load("README.md", snippet).unwrap();
-    }
 }
 
 #[test]
@@ -304,22 +293,14 @@ fn the_schema_of_jobs_json_agrees_with_the_loader() {
     }
 }
 
-/// Every property of a schema, below its definitions too.
-fn keys(schema: &Value) -> Vec<String> {
-    let own = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
-    let definitions = schema["$defs"].as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with("io.k8s"));
-    own.chain(definitions.flat_map(|(_, definition)| keys(definition))).collect()
-}
-
+/// An editor finds the schema by `$schema`; the loader passes it over, and so does the schema itself.
 #[test]
-fn every_key_is_documented() {
-    let (jobs, told) = (jobs_json_schema(), read("docs/jobs-json.md"));
-    for key in keys(&jobs).iter().filter(|key| *key != "$schema") {
-        assert!(told.contains(&format!("{key}`")), "docs/jobs-json.md says nothing of {key}");
-    }
-    let (settings, told) = (job_chief::config::schema::schema_of::<Settings>(), read("docs/settings.md"));
-    for key in keys(&settings) {
-        let group = ["app", "db", "kubernetes", "server", "telemetry", "logger", "sslPaths"].contains(&key.as_str());
-        assert!(group || told.contains(&key), "docs/settings.md says nothing of {key}");
-    }
+fn the_object_form_may_name_its_schema() {
+    let named = json!({"$schema": "./jobs.schema.json", "jobs": [minimal()]});
+    let loaded = jobs_file::load("jobs.json", &named.to_string()).unwrap();
+    assert!(loaded.warnings.is_empty() && loaded.jobs.len() == 1);
+    let shipped: Value = serde_json::from_str(&read("docs/jobs.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&shipped).unwrap();
+    assert!(validator.is_valid(&named));
+    assert!(!validator.is_valid(&json!({"$schema": 5, "jobs": [minimal()]})));
 }

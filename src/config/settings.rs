@@ -31,12 +31,12 @@ pub struct Settings {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AppSettings {
-    /// Tells this Instance's Jobs from those of others in the namespace. Default: `aaaaaa`.
+    /// Tells this Instance's Jobs from those of others in the namespace; small letters, digits and `-`. Default: `aaaaaa`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub instance_uid: String,
     /// The path of jobs.json. Default: `./jobs.json`.
     pub jobs_config_path: PathBuf,
-    /// The value of the label `environment`; empty leaves the label out. Default: empty.
+    /// The value of the label `environment` of Jobs and pods; empty leaves the label out. Default: empty.
     pub environment: String,
 }
 
@@ -50,20 +50,20 @@ impl Default for AppSettings {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DbSettings {
-    /// Default: `localhost`.
+    /// Where Postgres is. Default: `localhost`.
     #[schemars(length(min = 1))]
     pub host: String,
-    /// Default: 5432.
+    /// The port of Postgres. Default: 5432.
     #[schemars(range(min = 1))]
     pub port: u16,
-    /// Default: `postgres`.
+    /// The role that logs in to Postgres. Default: `postgres`.
     pub user: String,
-    /// Default: `postgres`.
+    /// The password of `db.user`. Default: `postgres`.
     #[schemars(with = "String")]
     pub password: SecretString,
-    /// Where a worker reads the password instead of having it in its Job.
+    /// `{name, key}` of a Secret: workers read the password from it, and it stands in no Job. Default: none.
     pub password_secret: Option<PasswordSecret>,
-    /// Default: `postgres`.
+    /// The database with both schemas. Default: `postgres`.
     pub database: String,
     /// pg-boss's schema. Default: `pgboss`.
     #[schemars(length(min = 1, max = 63))]
@@ -74,11 +74,12 @@ pub struct DbSettings {
     /// Seconds between refreshes of the totals of `/states` and the queue gauges. Default: 30.
     #[schemars(range(min = 1, max = 86_400))]
     pub monitor_state_interval_seconds: u64,
-    /// Whether Postgres is spoken to through TLS with the certificates below. Default: false.
+    /// Whether Postgres is spoken to through TLS with the certificates of `db.sslPaths`, its name verified.
+    /// Default: false.
     pub enable_ssl_auth: bool,
     /// The certificates.
     pub ssl_paths: SslPaths,
-    /// The secret that holds the certificates for the workers.
+    /// The Secret with the certificates, mounted for workers where the paths say. Default: empty.
     pub cert_secret_name: String,
 }
 
@@ -117,11 +118,11 @@ pub struct PasswordSecret {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SslPaths {
-    /// The authority that signed the server's certificate.
+    /// The file of the authority that signed the server's certificate. Default: empty.
     pub ca: String,
-    /// Our certificate.
+    /// The file of our certificate. Default: empty.
     pub cert: String,
-    /// Its key.
+    /// The file of the key of our certificate. Default: empty.
     pub key: String,
 }
 
@@ -129,12 +130,12 @@ pub struct SslPaths {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KubernetesSettings {
-    /// Default: `default`.
+    /// Where Jobs are created. Default: `default`.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
-    /// Whether the service account of the pod is used. Default: false.
+    /// Whether the service account of our pod is used, as in a cluster. Default: false.
     pub load_config_from_cluster: bool,
-    /// The pull secret of every Job; empty for none.
+    /// The pull secret of every Job; empty for none. Default: empty.
     pub pull_secret: String,
     /// The default of `ttlSecondsAfterFinished`. Default: 30m.
     #[serde(with = "crate::config::job_config::HumanDuration")]
@@ -156,16 +157,17 @@ impl Default for KubernetesSettings {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ServerSettings {
-    /// Default: 8080; 0 takes a free one and logs it.
+    /// The port that is listened on; 0 takes a free one and logs it. Default: 8080.
     pub port: u16,
-    /// Default: `0.0.0.0`, so that the probes of the Deployment reach it.
+    /// The address that is listened on; by default every one, so that the probes of the Deployment reach it.
+    /// Default: `0.0.0.0`.
     pub host: std::net::IpAddr,
-    /// A file of bearer tokens, one a line, read anew for each request that needs one; without it there are
-    /// none of these.
+    /// A file of bearer tokens, one a line, read anew for each request that needs one; without it nothing can be changed
+    /// over HTTP. Default: none.
     pub token_file: Option<PathBuf>,
-    /// Pages that tell of JobConfigs need a token, too; `/metrics` and the probes do not. Default: false.
+    /// Pages about JobConfigs need a token, too; the probes, `/metrics` and `/openapi.json` do not. Default: false.
     pub protect_reads: bool,
-    /// `/metrics` needs a token, too. Default: false.
+    /// `/metrics` needs a token, too: Prometheus brings it by `authorization.credentials_file`. Default: false.
     pub protect_metrics: bool,
 }
 
@@ -193,7 +195,7 @@ pub struct TelemetrySettings {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LoggerSettings {
-    /// `error`, `warn`, `info`, `debug` or `trace`. Default: `info`.
+    /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`. Default: `info`.
     pub level: LogLevel,
     /// Text for people instead of JSON, one object a line. Default: false.
     pub pretty_print: bool,

@@ -68,6 +68,12 @@ pub fn is_variable(name: &str) -> bool {
     name == "DATABASE_URL" || ENVIRONMENT.iter().any(|(known, ..)| *known == name)
 }
 
+/// The variables of the environment, each with the setting that it sets; `DATABASE_URL` sets several and is not among
+/// them.
+pub fn variables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ENVIRONMENT.into_iter().map(|(name, key, _)| (name, key))
+}
+
 /// Keys of the original that no longer mean anything, as JSON pointers, with what is so instead.
 const MEANINGLESS: [(&str, &str); 9] = [
     ("/db/deleteAfterHours", "pg-boss itself deletes its messages"),

@@ -1,4 +1,4 @@
-//! The README's table of worked sequences, and the waits: scripts of events with what they lead to.
+//! The table of worked sequences in docs/queues.md, and the waits: scripts of events with what they lead to.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod bare;

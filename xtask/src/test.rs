@@ -90,7 +90,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Test binaries that need no server.
-const SERVERLESS: [&str; 8] = ["simulation", "sequences", "documents", "commands", "cli", "http", "settings", "import"];
+const SERVERLESS: [&str; 9] =
+    ["simulation", "sequences", "documents", "pages", "commands", "cli", "http", "settings", "import"];
 
 fn units() -> anyhow::Result<()> {
     let mut tests = cargo();
