@@ -23,10 +23,9 @@ use crate::{
     },
     doctor::{
         cluster::{self, Rights},
-        examine::skipped,
         postgres,
         references::{self, Known, Named},
-        report::{Check, Name},
+        report::{Check, Name, skipped},
         trials::{self, Trial},
     },
     telemetry::with_causes,

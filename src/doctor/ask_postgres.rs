@@ -9,10 +9,9 @@ use crate::{
     config::{entry::Entry, job_config::JobConfig, settings::DbSettings, settings::Settings},
     decide::lease::{Answer, Ask, RENEW_EVERY, Record, TAKE_AFTER},
     doctor::{
-        examine::skipped,
         own::{self, Leading},
         postgres, queues,
-        report::{Check, Name},
+        report::{Check, Name, skipped},
     },
     pgboss::{
         connect,

@@ -20,7 +20,7 @@ use crate::{
     },
     doctor::{
         ask_cluster, ask_postgres,
-        report::{Check, Name, Report},
+        report::{Check, Name, Report, skipped},
     },
     telemetry::with_causes,
 };
@@ -129,11 +129,6 @@ fn jobs_json_lines(settings: &Settings, jobs: &Result<JobsFile, ReadError>) -> V
             vec![Name::JobsJson.failed(with_causes(error), &["Check app.jobsConfigPath (APP_JOBS_CONFIG_PATH)."])]
         }
     }
-}
-
-/// Lines for what was not looked at.
-pub(super) fn skipped(names: &[Name], why: &str) -> Vec<Check> {
-    names.iter().map(|name| name.skipped(why)).collect()
 }
 
 #[cfg(test)]

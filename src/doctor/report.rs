@@ -273,6 +273,11 @@ fn plain(text: &str) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Lines for what was not looked at.
+pub fn skipped(names: &[Name], why: &str) -> Vec<Check> {
+    names.iter().map(|name| name.skipped(why)).collect()
+}
+
 /// The first of many names, and how many more there are.
 pub fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
