@@ -56,7 +56,7 @@ async fn doctor(stage: &Stage) -> Told {
 
 async fn examined(stage: &Stage, words: &[&str]) -> Told {
     let output = stage.beside_it(&[&["doctor", "--output", "json"], words].concat()).await;
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let told: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
     let lines = told["checks"].as_array().unwrap().clone();
     Told { code: output.status.code().unwrap(), lines, text }
@@ -229,8 +229,8 @@ async fn it_works_in_the_pod() {
     stage.send("work", 0).await;
     deploy(&stage, yaml("deploy/role.yaml").remove(0), &json!([script("work", "true")])).await;
     eventually("the Deployment's pod", || async {
-        let labels = ListParams::default().labels("app.kubernetes.io/name=job-chief");
-        let pods = stage.api::<Pod>().list(&labels).await.unwrap();
+        let ours = ListParams::default().labels("app.kubernetes.io/name=job-chief");
+        let pods = stage.api::<Pod>().list(&ours).await.unwrap();
         let ready = |pod: &Pod| {
             let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
             conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
