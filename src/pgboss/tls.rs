@@ -28,8 +28,8 @@ use crate::pgboss::way::{CONNECT_TIMEOUT, Unreached};
 /// What asks whether a server speaks TLS: the length of the message, and the number that stands for the question.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// A time at which no certificate is valid: the refusal tells until when it is.
-const FAR: Duration = Duration::from_secs(200 * 365 * 86_400);
+/// The year 10000, in which no certificate is valid: the refusal tells until when it is.
+const FAR: Duration = Duration::from_secs(253_402_300_800);
 
 /// What whoever listens does with TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
