@@ -129,7 +129,11 @@ pub(crate) fn up(install: bool) -> anyhow::Result<State> {
     if !state.processes.iter().any(|process| process.name == "kwok") {
         // A demo has brought it up, which needs none.
         let _lock = lock()?;
+        // A kill before its end must not leave a cluster that counts as whole.
+        state.ready = false;
         told("building and starting the scale node", || node::start_scale(&mut state))?;
+        state.ready = true;
+        state.save()?;
     }
     Ok(state)
 }
