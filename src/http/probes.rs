@@ -101,6 +101,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn metrics(Call { state, .. }: Call) -> Result<axum::response::Response, Problem> {
+    let _turn = state.turn().await;
     let page = state.shared.metrics.page(state.shared.clock.now());
     let page = page.map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
     Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response())
