@@ -34,7 +34,7 @@ use crate::{
         channel::Channel,
         routes::router,
         server::{Limits, Server},
-        state::AppState,
+        state::{AppState, Turns},
         token::Gate,
     },
     metrics::Metrics,
@@ -125,6 +125,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         totals: totals.subscribe(),
         gate: Gate::of(&settings.server),
         channel: Channel::default(),
+        turns: Turns::default(),
         shared: shared.clone(),
     };
     serve(&settings, state, &shutdown, &tasks).await?;

@@ -13,7 +13,6 @@ use axum::{
     },
 };
 use futures::stream;
-use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{
     broadcast::{self, error::TryRecvError},
@@ -55,9 +54,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// The first event: everything.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Snapshot")]
-pub(super) struct Snapshot {
+#[derive(Serialize)]
+struct Snapshot {
     #[serde(flatten)]
     standing: StandingView,
     jobs: Vec<JobView>,
@@ -65,24 +63,21 @@ pub(super) struct Snapshot {
 }
 
 /// Who answers, and whether it leads. One that does not shows what the cluster shows, no decisions and no ends.
-#[derive(Clone, PartialEq, Serialize, JsonSchema)]
-#[schemars(rename = "Standing")]
+#[derive(Clone, PartialEq, Serialize)]
 struct StandingView {
     me: String,
     leads: bool,
 }
 
 /// A JobConfig is not there any more.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Gone")]
+#[derive(Serialize)]
 struct Gone<'a> {
     name: &'a str,
 }
 
 /// A run has ended.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "EndedRun")]
 struct EndedRun<'a> {
     /// The name of its JobConfig.
     name: &'a str,
@@ -109,8 +104,10 @@ async fn events(Call { state, .. }: Call) -> Result<Response, Problem> {
         Problem::new(ProblemType::TooManyListeners, detail)
     };
     let listener = state.channel.listen().await.ok_or_else(full)?;
+    let turn = state.turn().await;
     let snapshot = Snapshot { standing: standing(&state), jobs: queues::all(&state), services: services::all(&state) };
     let first = Event::default().event("snapshot").retry(RECONNECT).data(json(&snapshot));
+    drop(turn);
     let stream = stream::unfold((Some(first), listener), next);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }

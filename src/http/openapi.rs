@@ -61,7 +61,8 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
         operation["parameters"] = json!([name]);
     }
     if let Some(body) = route.body {
-        let schema = body(generator).to_value();
+        // What may be left out of what is sent is never left out of what is answered.
+        let schema = body(&mut SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true).into_generator());
         operation["requestBody"] = json!({"required": false, "content": {"application/json": {"schema": schema}}});
     }
     operation

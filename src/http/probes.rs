@@ -101,6 +101,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn metrics(Call { state, .. }: Call) -> Result<axum::response::Response, Problem> {
+    let _turn = state.turn().await;
     for (component, health) in state.shared.health.components() {
         state.shared.metrics.process.note_component(component.as_str(), health.is_ok());
     }

@@ -120,6 +120,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn jobs(Call { state, .. }: Call) -> Result<Vec<JobView>, Problem> {
+    let _turn = state.turn().await;
     Ok(all(&state))
 }
 

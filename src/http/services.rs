@@ -131,6 +131,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn services(Call { state, .. }: Call) -> Result<Vec<ServiceView>, Problem> {
+    let _turn = state.turn().await;
     Ok(all(&state))
 }
 

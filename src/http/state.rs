@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::{
     actors::{
@@ -25,6 +25,20 @@ use crate::{
 /// Runs that a page of one JobConfig shows.
 const RUNS_SHOWN: i64 = 20;
 
+/// Lists that are made at once: one of ten thousand JobConfigs takes some ten milliseconds of a core, and the actors have
+/// to have their turns between them.
+const LISTS_AT_ONCE: usize = 4;
+
+/// Turns at making a list. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LISTS_AT_ONCE)))
+    }
+}
+
 /// What the routes answer from.
 #[derive(Clone)]
 pub struct AppState {
@@ -40,11 +54,18 @@ pub struct AppState {
     pub gate: Gate,
     /// Who follows what changes.
     pub channel: Channel,
+    /// Who may make a list of all JobConfigs now.
+    pub turns: Turns,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
     pub shared: Arc<Shared>,
 }
 
 impl AppState {
+    /// A turn at making a list of all JobConfigs.
+    pub async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.0.acquire().await.expect("never closed")
+    }
+
     /// This process leads.
     pub fn leads(&self) -> bool {
         self.standing.borrow().term.is_some()

@@ -96,8 +96,10 @@ async fn whoever_follows_is_told_what_happens_also_after_a_restart() {
     let mut events = Events::open(&stage).await;
     let snapshot = events.until("snapshot", |_| true).await.unwrap();
     assert_eq!((&snapshot["leads"], &snapshot["jobs"][0]["name"]), (&json!(true), &json!("work")));
+    let contract = Contract { document: stage.json("/openapi.json").await.unwrap() };
     stage.send("work", 1).await;
-    events.until("job", |job| job["phase"]["running"] == 1 || job["phase"]["starting"] == 1).await.unwrap();
+    let lives = |job: &Value| job["phase"]["running"] == 1 || job["phase"]["starting"] == 1;
+    contract.check_part("Job", &events.until("job", lives).await.unwrap());
     let ended = events.until("ended", |end| end["name"] == "work").await.unwrap();
     assert_eq!((&ended["outcome"], &ended["exitCode"]), (&json!("failed"), &json!(3)));
     assert!(ended["message"].as_str().unwrap().contains("<b>canary-free</b>"), "{ended}");

@@ -23,6 +23,12 @@ impl Contract {
         assert!(problems.is_empty(), "{what}\n{}", problems.join("\n"));
     }
 
+    /// A value is what the document calls by this name.
+    pub(crate) fn check_part(&self, name: &str, value: &Value) {
+        let problems = self.problems(&json!({"$ref": format!("#/components/schemas/{name}")}), value);
+        assert!(problems.is_empty(), "{value}\n{}", problems.join("\n"));
+    }
+
     /// Also what the schema does not name is a problem.
     fn problems(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut whole = json!({ "components": self.document["components"], "allOf": [schema] });

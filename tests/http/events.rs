@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::service::{Service, TOKEN};
+use crate::{
+    contract::Contract,
+    service::{Service, TOKEN},
+};
 
 /// A listener.
 pub(crate) struct Events {
@@ -94,6 +97,9 @@ fn whoever_listens_is_told_everything_and_then_what_changes() {
     let snapshot = first.data();
     assert_eq!((names(&snapshot["jobs"]), names(&snapshot["services"])), (vec!["hostile", "mail"], vec!["redis"]));
     assert_eq!(snapshot["leads"], false);
+    let contract = Contract { document: service.get("/openapi.json", "").json() };
+    snapshot["jobs"].as_array().unwrap().iter().for_each(|job| contract.check_part("Job", job));
+    snapshot["services"].as_array().unwrap().iter().for_each(|service| contract.check_part("Service", service));
     let hostile = &snapshot["jobs"][0]["queue"];
     assert_eq!(hostile, "<script>alert(1)</script>\u{1b}[31m\u{202e}&\"'");
     assert!(!first.field("data").unwrap().chars().any(char::is_control), "control characters are escaped");

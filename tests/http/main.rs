@@ -37,6 +37,11 @@ fn every_route_answers_as_the_document_says_and_tells_no_secret() {
         "routes",
         routes.iter().map(|(method, path)| format!("{method} {path}\n")).collect::<String>()
     );
+    let words = &contract.document["paths"]["/jobs/{name}/pause"]["post"]["requestBody"]["content"]["application/json"]
+        ["schema"];
+    for (body, allowed) in [(json!({}), true), (json!({"who": "me"}), true), (json!({"whom": "me"}), false)] {
+        assert_eq!(jsonschema::is_valid(words, &body), allowed, "{body} {words}");
+    }
     // All at once: while Postgres is away most of them wait for it.
     std::thread::scope(|scope| {
         for (method, route) in routes.iter().filter(|(_, route)| route != "/events") {
