@@ -52,7 +52,7 @@ enum Command {
     /// Show how queues are, or one of them with what it did last.
     #[command(after_help = examples::STATUS)]
     Status(Showing),
-    /// Tell why the last Jobs were started or were not, and how they ended.
+    /// Tell why Jobs were started or were not, and how they ended.
     #[command(after_help = examples::WHY)]
     Why {
         /// The name of the JobConfig.
@@ -124,9 +124,9 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Format::Json, value_name = "FORMAT")]
         output: Format,
     },
-    /// Make a jobs.json of KEDA's ScaledJobs, Jobs, or the original's files.
+    /// Make a jobs.json of KEDA's ScaledJobs or the original's files.
     ///
-    /// The original is the TypeScript job-chief.
+    /// Plain Jobs are taken, too. The original is the TypeScript job-chief.
     #[command(after_help = examples::IMPORT)]
     Import {
         /// YAML or JSON of Kubernetes, the original's jobs.json, its environment file.
@@ -175,8 +175,8 @@ impl Cli {
         let words: Vec<OsString> = std::env::args_os().collect();
         command_line::choose_colours(&words);
         let mut parser = Self::parser();
-        let read = parser.try_get_matches_from_mut(words).and_then(|matches| Self::from_arg_matches(&matches));
-        read.unwrap_or_else(|error| error.format(&mut parser).exit())
+        let matches = parser.try_get_matches_from_mut(words).unwrap_or_else(|error| error.exit());
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut parser).exit())
     }
 
     /// The parser of the command line, whose help is the reference.

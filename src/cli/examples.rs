@@ -3,7 +3,7 @@
 /// Below the help of all.
 pub(super) const ROOT: &str = "\
 Examples:
-  job-chief validate                                 check settings and jobs.json
+  job-chief validate                                 check what you wrote
   job-chief plan new.json                            what would change
   job-chief --context prod -n media status --watch   ask the one in a cluster
   job-chief --context prod -n media why mail         why Jobs start or do not
@@ -14,8 +14,8 @@ Exit codes:
      a service that should run does not, Jobs outlived `drain`
   2  bad arguments, or a configuration that nothing can be started with
 
-Variables: JOB_CHIEF_CONFIG, JOB_CHIEF_URL, JOB_CHIEF_TOKEN, KUBECONFIG, NO_COLOR,
-and those of the settings. As `kubectl-job_chief` on the PATH it is
+Variables: JOB_CHIEF_CONFIG, JOB_CHIEF_URL, JOB_CHIEF_TOKEN, KUBECONFIG, USER,
+NO_COLOR, and those of the settings. As `kubectl-job_chief` on the PATH it is
 `kubectl job-chief`.";
 
 pub(super) const RUN: &str = "\
@@ -65,8 +65,8 @@ Examples:
   job-chief drain mail --timeout 10m && ./migrate-the-table
   job-chief drain --all --why 'an upgrade of the nodes'
 
-Exit codes: 0 nothing lives any more; 1 Jobs still live after --timeout, and what
-was paused stays so; 2 bad arguments.";
+Exit codes: 0 nothing lives any more; 1 Jobs still live after --timeout, and
+what was paused stays so; 2 bad arguments.";
 
 pub(super) const RUN_NOW: &str = "\
 Examples:
@@ -147,7 +147,7 @@ Examples:
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:
-  job-chief completions bash > ~/.local/share/bash-completion/completions/job-chief
+  source <(job-chief completions bash)        in ~/.bashrc
   job-chief completions zsh > \"${fpath[1]}/_job-chief\"
   job-chief completions fish > ~/.config/fish/completions/job-chief.fish";
 

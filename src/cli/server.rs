@@ -88,7 +88,7 @@ impl Way {
         Ok(match self {
             Self::Url(url) => ask_at(url, question).await?,
             Self::Pod(target) => {
-                let stream = in_time(&target.told(), target.stream()).await??;
+                let stream = in_time(target.stream()).await??;
                 ask_over(stream, &target.told(), question).await?
             }
         })
@@ -96,8 +96,8 @@ impl Way {
 }
 
 /// No longer than an answer may take: the API server may be silent, too.
-async fn in_time<T>(whom: &str, asking: impl Future<Output = T>) -> Result<T, AskError> {
-    tokio::time::timeout(TIMEOUT, asking).await.map_err(|_| AskError::Timeout(whom.to_owned()))
+async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, AskError> {
+    tokio::time::timeout(TIMEOUT, asking).await.map_err(|_| AskError::Timeout("the API server".to_owned()))
 }
 
 /// Whether the same question may be answered later.
@@ -114,7 +114,7 @@ impl Server {
         }
         let access = globals.access(false)?;
         let finding = Target::find(&access, globals.namespace.as_deref(), globals.instance.as_deref());
-        let target = in_time("the API server", finding).await??;
+        let target = in_time(finding).await??;
         if let Some(warning) = target.warning() {
             warn(&warning);
         }

@@ -59,13 +59,13 @@ pub enum AskError {
         source: hyper::Error,
     },
     /// It listens, and says nothing.
-    #[error("job-chief at {0} gave no answer within {TIMEOUT:?}")]
+    #[error("{0} gave no answer within {TIMEOUT:?}")]
     Timeout(String),
     /// It says no.
     #[error("{0}")]
     Refused(String),
     /// Something else listens there.
-    #[error("what listens at {0} is not job-chief")]
+    #[error("what answers at {0} is not job-chief")]
     NotOurs(String),
 }
 
@@ -122,7 +122,9 @@ pub async fn ask_at(base: &str, question: Question<'_>) -> Result<Value, AskErro
         let stream = stream.map_err(|source| AskError::Unreached { url: url.clone(), source })?;
         exchange(stream, &url, request).await
     };
-    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| Err(AskError::Timeout(url.clone())))
+    tokio::time::timeout(TIMEOUT, asking)
+        .await
+        .unwrap_or_else(|_| Err(AskError::Timeout(format!("job-chief at {url}"))))
 }
 
 /// Asks the job-chief at the other end of a stream, which is called `whom` in errors.
@@ -135,7 +137,9 @@ where
 {
     let request = question.request("", "job-chief")?;
     let asking = exchange(stream, whom, request);
-    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| Err(AskError::Timeout(whom.to_owned())))
+    tokio::time::timeout(TIMEOUT, asking)
+        .await
+        .unwrap_or_else(|_| Err(AskError::Timeout(format!("job-chief at {whom}"))))
 }
 
 async fn exchange<S>(stream: S, whom: &str, request: Request<Body>) -> Result<Value, AskError>

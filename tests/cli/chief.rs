@@ -65,7 +65,8 @@ impl Chief {
                 let page = page.to_string();
                 let answer =
                     format!("HTTP/1.1 {code} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{page}", page.len());
-                reader.get_mut().write_all(answer.as_bytes()).unwrap();
+                // Whoever asked may have gone.
+                drop(reader.get_mut().write_all(answer.as_bytes()));
             }
         }));
         chief

@@ -99,7 +99,7 @@ fn bad_input_is_told_by_a_sentence() {
     for (text, wanted) in [
         (&b"\0\x01"[..], "f.yaml: is no text in UTF-8"),
         (b"a: [", "f.yaml: is no YAML: "),
-        (b"kind: Namespace\napiVersion: v1", "job-chief: there is nothing to import: known are KEDA's ScaledJob"),
+        (b"kind: Namespace\napiVersion: v1", "error: there is nothing to import: known are KEDA's ScaledJob"),
         (b"kind: ScaledObject\napiVersion: keda.sh/v1alpha1", "a ScaledObject scales a Deployment"),
         (b"kind: CronJob\napiVersion: batch/v1", "a CronJob starts by the clock"),
         (b"kind: Job\napiVersion: batch/v1", "has no spec"),
