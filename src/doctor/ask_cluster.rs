@@ -176,7 +176,7 @@ impl Questions {
         let mut named = Named::new();
         for (name, job) in jobs {
             for reference in references(job) {
-                named.entry(reference).or_insert_with(BTreeSet::new).insert(name.clone());
+                named.entry(reference).or_default().insert(name.clone());
             }
         }
         let known = named.keys().map(|reference| async {
