@@ -25,7 +25,7 @@ pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
     let header = [
         ("JOBCONFIG", Column::Name),
         ("QUEUE", Column::Name),
-        ("JOBS", Column::Text),
+        ("JOBS", Column::Detail),
         ("MAX", Column::Short),
         ("READY", Column::Short),
         ("STATE", Column::Text),
@@ -269,13 +269,13 @@ fn state(job: &Value) -> (String, Style) {
     (told, WAITS)
 }
 
-/// ` by ann since 2026-01-02T03:04:05Z (deploy)`; nothing where jobs.json says it.
+/// ` by ann since 01-02 03:04:05 (deploy)`; nothing where jobs.json says it.
 fn said(said: &Value) -> String {
     if !said["at"].is_string() {
         return String::new();
     }
     let (who, why) = words(said);
-    format!(" by {who} since {}{why}", text(&said["at"]))
+    format!(" by {who} since {}{why}", moment(&said["at"]))
 }
 
 /// Who says something, and why in parentheses, where they told.

@@ -15,6 +15,8 @@ const ELLIPSIS: char = '…';
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     /// Cut first, at its end.
+    Detail,
+    /// Cut next, at its end.
     Text,
     /// Cut after the texts, in its middle: the end of a Job's name tells it from the others.
     Name,
@@ -23,8 +25,15 @@ pub(super) enum Column {
 }
 
 /// The order in which columns are cut, and how much each keeps before the next are.
-const CUTS: [(Column, usize); 5] =
-    [(Column::Text, 24), (Column::Name, 24), (Column::Text, 10), (Column::Name, 10), (Column::Short, 4)];
+const CUTS: [(Column, usize); 7] = [
+    (Column::Detail, 16),
+    (Column::Text, 24),
+    (Column::Name, 24),
+    (Column::Detail, 8),
+    (Column::Text, 10),
+    (Column::Name, 10),
+    (Column::Short, 4),
+];
 
 /// A text and how it looks.
 #[derive(Clone, Debug)]
@@ -143,7 +152,7 @@ mod tests {
             assert!(line.width() <= width, "{line}");
             assert_eq!(line.trim_end(), wanted, "{width}");
         }
-        for width in 20..120 {
+        for width in 30..120 {
             let told = grid(&HEADER, &rows, width);
             assert!(told.lines().all(|line| line.width() <= width), "{width}: {told}");
         }
