@@ -1,6 +1,6 @@
 //! How things are with Kubernetes, asked in order. Nothing is written there: Jobs are asked for in dry runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, future::join_all, stream};
 use k8s_openapi::api::batch::v1::Job;
