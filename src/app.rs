@@ -31,11 +31,9 @@ use crate::{
     health::Health,
     http::{
         changes::Publisher,
-        channel::Channel,
         routes::router,
         server::{Limits, Server},
-        state::{AppState, Turns},
-        token::Gate,
+        state::AppState,
     },
     metrics::Metrics,
     pgboss::{
@@ -118,16 +116,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let totals = watch::Sender::new(Totals::new());
-    let state = AppState {
-        me: me.clone(),
-        standing: leader.standing(),
-        roster: roster.clone(),
-        totals: totals.subscribe(),
-        gate: Gate::of(&settings.server),
-        channel: Channel::default(),
-        turns: Turns::default(),
-        shared: shared.clone(),
-    };
+    let followed = (leader.standing(), roster.clone(), totals.subscribe());
+    let state = AppState::new(me.clone(), followed, &settings.server, shared.clone());
     serve(&settings, state, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
     let monitor =

@@ -11,7 +11,7 @@ use crate::{
         performer::Shared,
         supervisor::{Handle, Roster},
     },
-    config::{entry::Kind, problems::nearest},
+    config::{entry::Kind, problems::nearest, settings::ServerSettings},
     decide::pod::observation::Observed,
     http::{
         channel::Channel,
@@ -31,7 +31,7 @@ const LISTS_AT_ONCE: usize = 4;
 
 /// Turns at making a list. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Turns(Arc<Semaphore>);
+struct Turns(Arc<Semaphore>);
 
 impl Default for Turns {
     fn default() -> Self {
@@ -55,12 +55,26 @@ pub struct AppState {
     /// Who follows what changes.
     pub channel: Channel,
     /// Who may make a list of all JobConfigs now.
-    pub turns: Turns,
+    turns: Turns,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
     pub shared: Arc<Shared>,
 }
 
+/// Who leads, the JobConfigs, and the totals of the queues.
+pub type Followed = (watch::Receiver<Standing>, watch::Receiver<Arc<Roster>>, watch::Receiver<Totals>);
+
 impl AppState {
+    /// What the routes of a process of this name answer from, to whom the settings let in.
+    pub fn new(
+        me: Arc<str>,
+        (standing, roster, totals): Followed,
+        settings: &ServerSettings,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let (gate, channel, turns) = (Gate::of(settings), Channel::default(), Turns::default());
+        Self { me, standing, roster, totals, gate, channel, turns, shared }
+    }
+
     /// A turn at making a list of all JobConfigs.
     pub async fn turn(&self) -> SemaphorePermit<'_> {
         self.turns.0.acquire().await.expect("never closed")
