@@ -110,7 +110,7 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
         output: Output,
     },
-    /// Check all that job-chief needs, and tell what to do; changes nothing.
+    /// Check all that job-chief needs, and tell what to do.
     #[command(after_help = examples::DOCTOR)]
     Doctor {
         /// How the answer is printed.

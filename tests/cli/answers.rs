@@ -18,7 +18,7 @@ pub(crate) fn chief() -> Chief {
         ("GET /jobs", 200, json!([mail(false)])),
         ("GET /jobs/mail", 200, mail(false)),
         ("GET /jobs/mail/why", 200, json!({"name": "mail", "lines": ["12:00:00 a", "now b\u{1b}[2J"]})),
-        ("GET /jobs/mial", 404, json!({"error": "there is no JobConfig of a queue \"mial\" (did you mean \"mail\"?)"})),
+        ("GET /jobs/mial", 404, json!({"detail": "there is no JobConfig of a queue \"mial\" (did you mean \"mail\"?)"})),
         ("GET /members", 200, json!({"me": "a", "members": [{"member": "a", "leads": true}]})),
         ("GET /services", 200, json!([redis])),
         ("POST /jobs/mail/pause", 200, json!({"name": "mail", "paused": true})),
@@ -88,7 +88,7 @@ fn what_others_say_does_not_steer_a_terminal() {
     chief.answer("GET /jobs", json!([hostile]));
     let told = job_chief(&["status", "--url", &chief.url(), "--color", "never"]);
     assert!(told.out.contains("a�]0;x��b"), "{}", told.out);
-    chief.answers.lock().unwrap().insert("GET /jobs/x".into(), (404, json!({"error": "no\u{1b}[2Jsuch"})));
+    chief.answers.lock().unwrap().insert("GET /jobs/x".into(), (404, json!({"detail": "no\u{1b}[2Jsuch"})));
     let told = job_chief(&["status", "x", "--url", &chief.url()]);
     assert_eq!((told.code, told.err.as_str()), (1, "error: no�[2Jsuch\n"));
 }
