@@ -18,7 +18,11 @@ pub(crate) fn chief() -> Chief {
         ("GET /jobs", 200, json!([mail(false)])),
         ("GET /jobs/mail", 200, mail(false)),
         ("GET /jobs/mail/why", 200, json!({"name": "mail", "lines": ["12:00:00 a", "now b\u{1b}[2J"]})),
-        ("GET /jobs/mial", 404, json!({"detail": "there is no JobConfig of a queue \"mial\" (did you mean \"mail\"?)"})),
+        (
+            "GET /jobs/mial",
+            404,
+            json!({"detail": "there is no JobConfig of a queue \"mial\" (did you mean \"mail\"?)"}),
+        ),
         ("GET /members", 200, json!({"me": "a", "members": [{"member": "a", "leads": true}]})),
         ("GET /services", 200, json!([redis])),
         ("POST /jobs/mail/pause", 200, json!({"name": "mail", "paused": true})),
