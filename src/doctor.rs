@@ -1,6 +1,6 @@
 //! `job-chief doctor`: what works, what does not, and what to do about it.
 //!
-//! The adapters say how things are, pure functions judge it, and [`examine`] asks in order. Nothing is changed anywhere:
+//! The adapters say how things are, pure functions judge it, and `examine.rs` asks in order. Nothing is changed anywhere:
 //! Postgres is only read, and the API server is asked in dry runs.
 
 /// What was found: a line for each check.
