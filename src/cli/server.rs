@@ -32,6 +32,12 @@ pub(super) struct Server {
     /// service reads them.
     #[arg(long, value_name = "URL", conflicts_with = "context")]
     url: Option<String>,
+    /// A file whose first line is the token; without it that of JOB_CHIEF_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The token, where there is no file.
+    #[arg(long, env = "JOB_CHIEF_TOKEN", hide_env_values = true, hide = true, default_value = "")]
+    token: String,
 }
 
 /// Whom to ask, and how to tell.
@@ -49,12 +55,6 @@ pub(super) struct Asking {
 pub(super) struct Telling {
     #[command(flatten)]
     pub(super) asking: Asking,
-    /// A file whose first line is the token; without it that of JOB_CHIEF_TOKEN.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// The token, where there is no file.
-    #[arg(long, env = "JOB_CHIEF_TOKEN", hide_env_values = true, hide = true, default_value = "")]
-    token: String,
     /// Why; kept and shown.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     why: String,
@@ -71,7 +71,14 @@ pub(super) struct Telling {
 }
 
 /// The way to a running job-chief.
-pub(super) enum Way {
+pub(super) struct Way {
+    to: Place,
+    /// The token of whoever asks; empty where there is none.
+    token: String,
+}
+
+/// Where it is.
+enum Place {
     /// It listens here.
     Url(String),
     /// Through the API server.
@@ -81,13 +88,14 @@ pub(super) enum Way {
 impl Way {
     /// Asks for a page.
     pub(super) async fn ask(&self, path: &[&str]) -> anyhow::Result<Value> {
-        self.put(Question { path, told: None }).await
+        self.put(path, None).await
     }
 
-    async fn put(&self, question: Question<'_>) -> anyhow::Result<Value> {
-        Ok(match self {
-            Self::Url(url) => ask_at(url, question).await?,
-            Self::Pod(target) => {
+    async fn put(&self, path: &[&str], told: Option<&Value>) -> anyhow::Result<Value> {
+        let question = Question { path, token: Some(&*self.token).filter(|token| !token.is_empty()), told };
+        Ok(match &self.to {
+            Place::Url(url) => ask_at(url, question).await?,
+            Place::Pod(target) => {
                 let stream = in_time(target.stream()).await??;
                 ask_over(stream, &target.told(), question).await?
             }
@@ -109,8 +117,22 @@ pub(super) fn is_passing(error: &anyhow::Error) -> bool {
 impl Server {
     /// The way to it; what is to be known of its pods is told on standard error.
     pub(super) async fn way(&self, globals: &Globals) -> anyhow::Result<Way> {
+        Ok(Way { token: self.token()?, to: self.place(globals).await? })
+    }
+
+    /// The first line of the file, else what the environment has; empty where there is neither.
+    fn token(&self) -> anyhow::Result<String> {
+        let text = match &self.token_file {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("the token can't be read from {}", path.display()))?,
+            None => self.token.clone(),
+        };
+        Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+    }
+
+    async fn place(&self, globals: &Globals) -> anyhow::Result<Place> {
         if globals.context.is_none() {
-            return self.address(globals).map(Way::Url);
+            return self.address(globals).map(Place::Url);
         }
         let access = globals.access(false)?;
         let finding = Target::find(&access, globals.namespace.as_deref(), globals.instance.as_deref());
@@ -118,7 +140,7 @@ impl Server {
         if let Some(warning) = target.warning() {
             warn(&warning);
         }
-        Ok(Way::Pod(Box::new(target)))
+        Ok(Place::Pod(Box::new(target)))
     }
 
     /// Where job-chief listens: what was said, else what the settings say.
@@ -157,21 +179,15 @@ fn address_of(settings: &ServerSettings) -> SocketAddr {
 impl Telling {
     /// Finds whom to tell, once for all that is told; looked for only by who has a token.
     pub(super) async fn begin(&self, globals: &Globals) -> anyhow::Result<Teller<'_>> {
-        let token = match &self.token_file {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("the token can't be read from {}", path.display()))?,
-            None => self.token.clone(),
-        };
-        let token = token.lines().next().unwrap_or_default().trim().to_owned();
-        ensure!(!token.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
-        Ok(Teller { telling: self, token, way: self.asking.server.way(globals).await? })
+        let server = &self.asking.server;
+        ensure!(!server.token()?.is_empty(), "a token is needed: --token-file FILE, or JOB_CHIEF_TOKEN");
+        Ok(Teller { telling: self, way: server.way(globals).await? })
     }
 }
 
 /// Somebody who may, and the way.
 pub(super) struct Teller<'a> {
     telling: &'a Telling,
-    token: String,
     pub(super) way: Way,
 }
 
@@ -180,7 +196,7 @@ impl Teller<'_> {
     pub(super) async fn tell(&self, path: &[&str], more: Value) -> anyhow::Result<Value> {
         let mut words = json!({ "who": self.telling.who, "why": self.telling.why });
         lay_over(&mut words, more);
-        self.way.put(Question { path, told: Some((&self.token, &words)) }).await
+        self.way.put(path, Some(&words)).await
     }
 }
 

@@ -81,8 +81,10 @@ impl AskError {
 pub struct Question<'a> {
     /// The parts of the path; they are escaped.
     pub path: &'a [&'a str],
-    /// The token and the words that are told.
-    pub told: Option<(&'a str, &'a Value)>,
+    /// The token, where one is known: pages may need it, and whatever changes something does.
+    pub token: Option<&'a str>,
+    /// The words that are told; without any, a page is asked for.
+    pub told: Option<&'a Value>,
 }
 
 impl Question<'_> {
@@ -93,12 +95,13 @@ impl Question<'_> {
     fn request(&self, prefix: &str, host: &str) -> Result<Request<Body>, AskError> {
         let request = Request::builder().uri(format!("{prefix}{}", self.path()));
         let request = request.header(HOST, host).header(CONNECTION, "close");
+        let request = match self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        };
         match self.told {
             None => request.body(Body::empty()),
-            Some((token, words)) => {
-                let authorized = request.method("POST").header(AUTHORIZATION, format!("Bearer {token}"));
-                authorized.body(Body::from(words.to_string()))
-            }
+            Some(words) => request.method("POST").body(Body::from(words.to_string())),
         }
         .map_err(AskError::Request)
     }

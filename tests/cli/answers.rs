@@ -34,7 +34,6 @@ pub(crate) fn chief() -> Chief {
 #[test]
 fn every_answer_is_there_for_people_and_for_programs() {
     let chief = chief();
-    let token = ["--token-file", "token"];
     for (words, table, key) in [
         (&["status"][..], "JOBCONFIG", "jobs"),
         (&["status", "mail"], "mail  queue Mail/1", "queue"),
@@ -48,9 +47,8 @@ fn every_answer_is_there_for_people_and_for_programs() {
         let asked = |output: &str| {
             let folder = TempDir::new().unwrap();
             std::fs::write(folder.path().join("token"), "secret\n").unwrap();
-            let is_told = !matches!(words, ["status" | "why", ..] | ["service", "status", ..]);
-            let more: &[&str] = if is_told { &token } else { &[] };
-            run(command(&folder, &[words, &["--url", &chief.url(), "-o", output], more].concat()))
+            let more = ["--url", &chief.url(), "-o", output, "--token-file", "token"];
+            run(command(&folder, &[words, &more].concat()))
         };
         let told = asked("table");
         assert!(told.out.contains(table), "{words:?}: {}{}", told.out, told.err);
@@ -62,6 +60,12 @@ fn every_answer_is_there_for_people_and_for_programs() {
     let told = chief.told.lock().unwrap();
     assert!(told.iter().all(|(token, words)| token == "Bearer secret" && words["why"] == ""), "{told:?}");
     assert_eq!(told.len(), 12);
+    let mut tokens = chief.tokens.lock().unwrap();
+    assert!(tokens.iter().all(|token| token.as_deref() == Some("Bearer secret")), "pages may need it, too: {tokens:?}");
+    tokens.clear();
+    drop(tokens);
+    run(command(&TempDir::new().unwrap(), &["status", "--url", &chief.url()]));
+    assert!(chief.tokens.lock().unwrap().iter().all(Option::is_none), "who has none sends none");
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Chief {
     pub(crate) answers: Answers,
     /// The bodies that were POSTed, and the token of each.
     pub(crate) told: Arc<Mutex<Vec<(String, Value)>>>,
+    /// The token of each question, where it had one.
+    pub(crate) tokens: Arc<Mutex<Vec<Option<String>>>>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -34,9 +36,10 @@ impl Chief {
 
     pub(crate) fn at(address: SocketAddr, answers: Answers) -> Self {
         let listener = TcpListener::bind(address).unwrap();
-        let (ended, told) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let mut chief = Self { address: listener.local_addr().unwrap(), answers, told, ended, thread: None };
+        let (ended, told, tokens) = (Arc::new(AtomicBool::new(false)), Arc::default(), Arc::default());
+        let mut chief = Self { address: listener.local_addr().unwrap(), answers, told, tokens, ended, thread: None };
         let (answers, told, ended) = (chief.answers.clone(), chief.told.clone(), chief.ended.clone());
+        let tokens = chief.tokens.clone();
         chief.thread = Some(std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if ended.load(Ordering::SeqCst) {
@@ -56,6 +59,7 @@ impl Chief {
                 };
                 let mut body = vec![0; header("content-length").map_or(0, |length| length.parse().unwrap())];
                 reader.read_exact(&mut body).unwrap();
+                tokens.lock().unwrap().extend((!head.is_empty()).then(|| header("authorization")));
                 if !body.is_empty() {
                     let token = header("authorization").unwrap_or_default();
                     told.lock().unwrap().push((token, serde_json::from_slice(&body).unwrap()));
