@@ -68,7 +68,13 @@ impl Service {
         // The log is read on, so that it never blocks.
         std::thread::spawn(move || lines.for_each(drop));
         let address = serde_json::from_str::<Value>(&serving).unwrap()["address"].as_str().unwrap().parse().unwrap();
-        Self { child, address, folder }
+        let service = Self { child, address, folder };
+        // Its actors are begun beside the server. The token is for cases in which pages need one.
+        let token = "Authorization: Bearer canary-token-1\r\n";
+        while service.get("/jobs", token).json().as_array().is_none_or(Vec::is_empty) {
+            std::thread::yield_now();
+        }
+        service
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
