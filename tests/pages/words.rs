@@ -10,6 +10,7 @@ use job_chief::{
         service::state::SERVICE_STATES,
     },
     health::Component,
+    http::problem::{PROBLEM_TYPES, TYPE_PREFIX},
 };
 use serde_json::{Value, json};
 
@@ -123,5 +124,16 @@ fn every_grant_is_explained() {
     }
     for schema in ["pgboss", "chief"] {
         assert!(rows.iter().any(|row| row[0].contains("USAGE") && row[0].contains(schema)), "{schema}");
+    }
+}
+
+#[test]
+fn every_kind_of_problem_is_documented_with_its_code() {
+    let text = page::read("docs/api.md");
+    for kind in PROBLEM_TYPES {
+        let (uri, code) = (kind.uri(), kind.code().as_u16().to_string());
+        let word = uri.strip_prefix(TYPE_PREFIX).unwrap();
+        let row = text.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{word}`")));
+        assert!(row.is_some_and(|row| row.contains(&code)), "docs/api.md says nothing of {word} ({code})");
     }
 }
