@@ -33,7 +33,7 @@ pub(super) struct Globals {
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(super) namespace: Option<String>,
     /// The installation to ask, where a namespace has several: the release of Helm.
-    #[arg(long, global = true, value_name = "NAME", requires = "context")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(super) instance: Option<String>,
     /// When to colour.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]

@@ -30,7 +30,7 @@ pub(super) struct Server {
     ///
     /// By default the loopback address and the port of the settings, as the
     /// service reads them.
-    #[arg(long, value_name = "URL", conflicts_with = "context")]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// A file whose first line is the token; without it that of JOB_CHIEF_TOKEN.
     #[arg(long, value_name = "FILE")]
@@ -134,6 +134,9 @@ impl Server {
         if globals.context.is_none() {
             return self.address(globals).map(Place::Url);
         }
+        // The parser does not see them together where one stands before the command.
+        let both = "--url and --context are two ways to one job-chief: give one of them";
+        ensure!(self.url.is_none(), BadConfiguration(both.to_owned()));
         let access = globals.access(false)?;
         let finding = Target::find(&access, globals.namespace.as_deref(), globals.instance.as_deref());
         let target = in_time(finding).await??;
@@ -152,10 +155,12 @@ impl Server {
         if plugin::is_kubectl() {
             return Err(BadConfiguration(plugin::NO_CONTEXT.to_owned()).into());
         }
-        ensure!(
-            globals.namespace.is_none(),
-            BadConfiguration("--namespace says where in a cluster: name the cluster with --context, too".to_owned())
-        );
+        for (name, is_given) in
+            [("--namespace", globals.namespace.is_some()), ("--instance", globals.instance.is_some())]
+        {
+            let sentence = format!("{name} says where in a cluster: name the cluster with --context, too");
+            ensure!(!is_given, BadConfiguration(sentence));
+        }
         let loaded = sources::load(globals.config(), &globals.environment());
         let settings = loaded.context("the settings do not say where job-chief listens; --url does")?.settings.server;
         ensure!(

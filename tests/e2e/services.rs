@@ -154,16 +154,17 @@ async fn any_exit_is_a_reason_to_start_it_again() {
 #[tokio::test]
 async fn what_is_never_ready_fails_and_what_is_unhealthy_is_restarted() {
     let mut stage = Stage::set("services-checks").await;
-    let never = json!({"quiet": true, "startTimeout": "5s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"},
+    let never = json!({"quiet": true, "startTimeout": "15s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"},
         "readiness": {"exec": {"command": ["false"]}, "periodSeconds": 1}});
     // It serves for a while; then nobody listens, and its container runs on.
     let page = "mkdir -p /tmp/www; echo ok > /tmp/www/health; httpd -p 8080 -h /tmp/www; trap 'exit 0' TERM; sleep 6 & wait $!; kill $(pidof httpd); while :; do sleep 0.2; done";
     let http =
         |path: &str| json!({"ports": [8080], "unhealthyThreshold": 2, "check": {"http": {"port": 8080, "path": path}}});
     let wrong =
-        with(http("/wrong"), json!({"startTimeout": "5s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"}}));
+        with(http("/wrong"), json!({"startTimeout": "15s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"}}));
+    let serves = "mkdir -p /tmp/www; httpd -p 8080 -h /tmp/www; trap 'exit 0' TERM; while :; do sleep 0.2; done";
     let jobs =
-        json!([service("never", IDLE, never), service("web", page, http("/health")), service("wrong", page, wrong)]);
+        json!([service("never", IDLE, never), service("web", page, http("/health")), service("wrong", serves, wrong)]);
     stage.run(jobs).await;
     stage.in_state("web", "RUNNING").await;
     let told = stage.in_state("never", "FAILED").await;
