@@ -44,7 +44,10 @@ use self::{
     remark::{Notes, Origin, Remark},
     settings::Settings,
 };
-use crate::config::jobs_file::{self, BYTES_MAX};
+use crate::{
+    config::jobs_file::{self, BYTES_MAX},
+    harmless::harmless,
+};
 
 /// What became of all files.
 #[derive(Debug, Default)]
@@ -66,7 +69,7 @@ pub fn import(files: &[File]) -> Imported {
     for file in files {
         match documents::read(file) {
             Ok(found) => documents.extend(found),
-            Err(why) => imported.failures.push(format!("{}: {why}", remark::printable(&file.name))),
+            Err(why) => imported.failures.push(format!("{}: {why}", harmless(&file.name))),
         }
     }
     let around = Surroundings::of(&documents);

@@ -7,6 +7,9 @@
 /// What people write: jobs.json and the settings, checked whole.
 pub mod config;
 
+/// Texts of others, made safe for a terminal.
+pub mod harmless;
+
 /// The configuration of other tools, as entries of jobs.json: pure code.
 pub mod import;
 

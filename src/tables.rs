@@ -4,17 +4,13 @@
 
 mod grid;
 
-pub mod harmless;
-
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use self::{
-    grid::{Cell, Column, grid},
-    harmless::harmless,
-};
+use self::grid::{Cell, Column, grid};
+use crate::harmless::harmless;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const WAITS: Style = AnsiColor::Yellow.on_default();

@@ -19,7 +19,7 @@ use crate::{
         sources,
     },
     decide::{
-        decision::{Decision, Wish},
+        decision::Wish,
         pod::{inputs::Instance, manifest::Template, names::job_name},
     },
     telemetry::with_causes,
@@ -109,14 +109,7 @@ pub(super) fn render(globals: &Globals, name: &str, format: Format) -> anyhow::R
     let entry = plan.jobs.iter().find(|entry| entry.name() == name);
     let entry = entry.with_context(|| format!("there is no JobConfig \"{name}\" in jobs.json{hint}"))?;
     let instance = Instance::of(&plan.settings);
-    let wish = Wish {
-        name: job_name(&instance.uid, name, 0, 0),
-        slot: 0,
-        decision: Decision::default(),
-        adopted: None,
-        serves: None,
-        starts: None,
-    };
+    let wish = Wish::example(job_name(&instance.uid, name, 0, 0));
     format.print(&Template::of(entry, &instance).job(&wish))
 }
 
@@ -136,16 +129,12 @@ pub(super) fn plan(globals: &Globals, file: &Path, output: Output) -> anyhow::Re
 
 fn report(changes: &Changes) -> Value {
     let change = |(name, (kind, change)): (&String, &(Kind, Change))| {
-        let kind = match kind {
-            Kind::Queue => "queue",
-            Kind::Service => "service",
-        };
         let (word, keys) = match change {
             Change::Added => ("added", &[][..]),
             Change::Changed(keys) => ("changed", keys.as_slice()),
             Change::Removed => ("removed", &[][..]),
         };
-        json!({ "name": name, "kind": kind, "change": word, "keys": keys })
+        json!({ "name": name, "kind": kind.as_str(), "change": word, "keys": keys })
     };
     let (added, changed, removed) = changes.counts();
     json!({

@@ -13,8 +13,8 @@ use crate::{
         server::Telling,
         show::Showing,
     },
+    harmless::harmless,
     store::switches::ServiceVerb,
-    tables::harmless::harmless,
 };
 
 /// What to do about services.

@@ -12,7 +12,7 @@ use crate::{
         server::Asking,
         watch::{Watching, watch},
     },
-    tables,
+    harmless::harmless,
 };
 
 /// What to show, and how.
@@ -52,7 +52,7 @@ pub(super) async fn why(globals: &Globals, name: &str, asking: &Asking) -> anyho
     let told = asking.server.way(globals).await?.ask(&["jobs", name, "why"]).await?;
     let lines = || {
         let lines = told["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
-        lines.iter().filter_map(Value::as_str).map(tables::harmless::harmless).collect::<Vec<_>>().join("\n")
+        lines.iter().filter_map(Value::as_str).map(harmless).collect::<Vec<_>>().join("\n")
     };
     asking.output.print(&told, lines)
 }

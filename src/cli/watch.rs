@@ -13,7 +13,7 @@ use crate::{
         server::{Asking, is_passing},
     },
     clock::sleep,
-    tables::harmless::harmless,
+    harmless::harmless,
 };
 
 /// More often than this nothing has changed, and ten thousand JobConfigs are a large page.

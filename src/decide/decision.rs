@@ -94,6 +94,13 @@ pub struct Wish {
     pub starts: Option<u64>,
 }
 
+impl Wish {
+    /// One that nobody has, to see what its Job would be.
+    pub fn example(name: JobName) -> Self {
+        Self { name, slot: 0, decision: Decision::default(), adopted: None, serves: None, starts: None }
+    }
+}
+
 /// What was seen of messages leaving the queue, as totals since the start: a run compares them to learn what
 /// happened while it lived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -13,7 +13,7 @@ use crate::{
     },
     config::{entry::Entry, settings::Settings},
     decide::{
-        decision::{Decision, Wish},
+        decision::Wish,
         pod::{
             inputs::Instance,
             manifest::Template,
@@ -94,14 +94,7 @@ fn jobs(settings: &Settings, entries: &[Entry], clock: Clock) -> Vec<(String, Jo
     let instance = Instance::of(settings);
     let seed = u64::try_from(clock.unix_millis()).unwrap_or_default();
     let job = |entry: &Entry| {
-        let wish = Wish {
-            name: job_name(&instance.uid, entry.name(), seed, 0),
-            slot: 0,
-            decision: Decision::default(),
-            adopted: None,
-            serves: None,
-            starts: None,
-        };
+        let wish = Wish::example(job_name(&instance.uid, entry.name(), seed, 0));
         (entry.name().to_owned(), Template::of(entry, &instance).job(&wish))
     };
     entries.iter().map(job).collect()

@@ -81,7 +81,7 @@ impl Questions<'_> {
         let server = match survey::server(&self.pool, self.clock).await {
             Ok(server) => server,
             Err(error) => {
-                let mut checks = vec![Name::Postgres.failed(with_causes(&error), &["Try again."])];
+                let mut checks = vec![Name::Postgres.unanswered(&error)];
                 checks.extend(skipped(&ALL, "Postgres did not answer"));
                 return checks;
             }
@@ -122,8 +122,8 @@ impl Questions<'_> {
     ) -> Check {
         match (boss, own) {
             (Ok(boss), Ok(own)) => own::grants(&self.place(server), boss, own),
-            (Err(error), _) => Name::Grants.failed(with_causes(error), &["Try again."]),
-            (_, Err(error)) => Name::Grants.failed(with_causes(error), &["Try again."]),
+            (Err(error), _) => Name::Grants.unanswered(error),
+            (_, Err(error)) => Name::Grants.unanswered(error),
         }
     }
 
@@ -152,13 +152,13 @@ impl Questions<'_> {
         let Some(shape) = shape else {
             return (None, skipped(&[Name::Queues], "pg-boss's tables were not found"));
         };
-        match (survey::queues(&self.pool, &self.db.schema, shape).await, &self.configs) {
+        match (survey::queues(&self.pool, shape).await, &self.configs) {
             (Ok(known), Some(configs)) => {
                 let lines = queues::queues(configs, &known);
                 (Some(known), lines)
             }
             (Ok(known), None) => (Some(known), skipped(&[Name::Queues], "jobs.json is wrong")),
-            (Err(error), _) => (None, vec![Name::Queues.failed(with_causes(&error), &["Try again."])]),
+            (Err(error), _) => (None, vec![Name::Queues.unanswered(&error)]),
         }
     }
 
@@ -183,7 +183,7 @@ impl Questions<'_> {
         let own = match own {
             Ok(own) => own,
             Err(error) => {
-                let failed = Name::Schema.failed(with_causes(&error), &["Try again."]);
+                let failed = Name::Schema.unanswered(&error);
                 return vec![failed, Name::Leader.skipped("our schema can't be read")];
             }
         };
@@ -205,7 +205,7 @@ impl Questions<'_> {
         let place = Place::new(&self.pool, &self.db.manager_schema, self.instance);
         match leading(&Leadership::new(place)).await {
             Ok(leading) => own::leader(self.instance, &leading),
-            Err(error) => Name::Leader.failed(with_causes(&error), &["Try again."]),
+            Err(error) => Name::Leader.unanswered(&error),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What was found: a line for each check, with a verdict and what to do.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use serde::Serialize;
+
+use crate::{harmless::steers, telemetry::with_causes};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,6 +160,11 @@ impl Name {
         self.check(Verdict::Failed, &found.into(), advice)
     }
 
+    /// The question was not answered.
+    pub fn unanswered(self, error: &dyn Error) -> Check {
+        self.failed(with_causes(error), &["Try again."])
+    }
+
     /// It was not looked at.
     pub fn skipped(self, why: impl Into<String>) -> Check {
         self.check(Verdict::Skipped, &why.into(), &[])
@@ -269,7 +276,7 @@ fn pieces(word: &str, most: usize) -> Vec<String> {
 
 /// Text in one line and without control characters, whoever wrote it.
 fn plain(text: &str) -> String {
-    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let visible: String = text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

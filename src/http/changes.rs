@@ -270,19 +270,23 @@ impl Tracked {
 
     /// How it stands, if that is another than was told.
     fn look(&mut self, handle: &Handle, state: &AppState) -> Option<(&'static str, String)> {
-        let (seen, news) = match &handle.status {
+        match &handle.status {
             StatusChannel::Queue(_) => {
                 let view = queues::view(handle, state)?;
-                (Seen::Queue(Box::new(view.timeless())), ("job", json(&view)))
+                self.note(Seen::Queue(Box::new(view.timeless()))).then(|| ("job", json(&view)))
             }
             StatusChannel::Service(_) => {
                 let view = services::view(handle, state)?;
-                (Seen::Service(Box::new(view.timeless())), ("service", json(&view)))
+                self.note(Seen::Service(Box::new(view.timeless()))).then(|| ("service", json(&view)))
             }
-        };
+        }
+    }
+
+    /// Whether it is another than was told; from now on it counts as told.
+    fn note(&mut self, seen: Seen) -> bool {
         let differs = seen != self.told;
         self.told = seen;
-        differs.then_some(news)
+        differs
     }
 }
 

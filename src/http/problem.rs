@@ -77,6 +77,9 @@ pub const PROBLEM_TYPES: [ProblemType; 17] = [
     ProblemType::TooSlow,
 ];
 
+/// Refusals of pages of one JobConfig.
+pub const NAME_PROBLEMS: &[ProblemType] = &[ProblemType::UnknownName, ProblemType::InvalidPath];
+
 impl ProblemType {
     /// The last word of its type, its code, and what it means.
     fn parts(self) -> (&'static str, StatusCode, &'static str) {

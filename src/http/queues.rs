@@ -17,7 +17,7 @@ use crate::{
         switches::{Asked, Said},
     },
     http::{
-        problem::{Problem, ProblemType},
+        problem::{NAME_PROBLEMS, Problem, ProblemType},
         route::{Call, Page, Route},
         state::AppState,
         token::Access,
@@ -111,11 +111,10 @@ impl Page for WhyView {}
 
 /// The routes that tell of queues.
 pub(super) fn routes() -> Vec<Route> {
-    const UNKNOWN: &[ProblemType] = &[ProblemType::UnknownName, ProblemType::InvalidPath];
     vec![
         Route::get(Access::Read, "/jobs", "All JobConfigs of queues", jobs),
-        Route::get(Access::Read, "/jobs/{name}", "One of them with its last runs and decisions", job).or(UNKNOWN),
-        Route::get(Access::Read, "/jobs/{name}/why", "Its last decisions and ends in words", why).or(UNKNOWN),
+        Route::get(Access::Read, "/jobs/{name}", "One of them with its last runs and decisions", job).or(NAME_PROBLEMS),
+        Route::get(Access::Read, "/jobs/{name}/why", "Its last decisions and ends in words", why).or(NAME_PROBLEMS),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Every route: one table, from which the router and the OpenAPI document are made.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
@@ -36,6 +36,9 @@ pub const HEAD_MAX: usize = 16 << 10;
 /// Fields of a request's head.
 pub const FIELDS_MAX: usize = 64;
 
+/// The document, written when it is asked for.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| document(&table()).to_string());
+
 /// All routes.
 fn table() -> Vec<Route> {
     let mut table = probes::routes();
@@ -48,15 +51,8 @@ fn table() -> Vec<Route> {
         media_type: "application/json",
         schema: Some(|_| json_schema!({"type": "object"})),
     };
-    // The document is written when the table is whole.
-    let text: Arc<OnceLock<String>> = Arc::default();
-    let written = text.clone();
-    let handler = move |_: Call| {
-        let text = written.get().cloned().unwrap_or_default();
-        async { Ok(([(CONTENT_TYPE, "application/json")], text).into_response()) }
-    };
+    let handler = async |_: Call| Ok(([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response());
     table.push(Route::raw(Access::Open, "/openapi.json", "This document", answer, handler));
-    text.get_or_init(|| document(&table).to_string());
     table
 }
 
@@ -99,6 +95,6 @@ fn too_long(request: &Request) -> Option<Problem> {
     let fields = request.headers();
     let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     let bytes = line + fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-    let detail = format!("a request's head may have {HEAD_MAX} bytes and {FIELDS_MAX} fields");
-    (bytes > HEAD_MAX || fields.len() > FIELDS_MAX).then(|| Problem::new(ProblemType::HeadTooLarge, detail))
+    let detail = || format!("a request's head may have {HEAD_MAX} bytes and {FIELDS_MAX} fields");
+    (bytes > HEAD_MAX || fields.len() > FIELDS_MAX).then(|| Problem::new(ProblemType::HeadTooLarge, detail()))
 }

@@ -19,7 +19,7 @@ use crate::{
         switches::Verb,
     },
     http::{
-        problem::{Problem, ProblemType},
+        problem::{NAME_PROBLEMS, Problem, ProblemType},
         route::{Call, Page, Route},
         state::AppState,
         token::Access,
@@ -108,13 +108,12 @@ impl Page for ServicesTold {}
 
 /// The routes that tell of services and change them.
 pub(super) fn routes() -> Vec<Route> {
-    const UNKNOWN: &[ProblemType] = &[ProblemType::UnknownName, ProblemType::InvalidPath];
     let tells = |path, summary, verb| {
         Route::post(path, summary, move |call, words| tell(call, words, verb)).or(CHANGE_PROBLEMS)
     };
     vec![
         Route::get(Access::Read, "/services", "All services, in the order of their priority", services),
-        Route::get(Access::Read, "/services/{name}", "One of them with its last runs", service).or(UNKNOWN),
+        Route::get(Access::Read, "/services/{name}", "One of them with its last runs", service).or(NAME_PROBLEMS),
         tells("/start", "All services are to be up", ServiceVerb::Start),
         tells("/services/{name}/start", "It is to be up; waits are over", ServiceVerb::Start),
         tells("/stop", "All services are to be down", ServiceVerb::Stop),

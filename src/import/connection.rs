@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::import::{
-    documents::{Content, Document},
-    fields::{Fields, scalar},
-    given::Given,
-    remark::{Notes, Origin, printable, shown},
+use crate::{
+    harmless::harmless,
+    import::{
+        documents::{Content, Document},
+        fields::{Fields, scalar},
+        given::Given,
+        remark::{Notes, Origin, shown},
+    },
 };
 
 /// What KEDA calls a part of the connection, and our variable.
@@ -118,7 +121,7 @@ fn variable_of(path: &str, name: &str, ours: &str, variables: &[Value], notes: &
     let found = variables.iter().find(|variable| variable["name"] == name);
     let given = found.and_then(given);
     if given.is_none() {
-        let name = printable(name);
+        let name = harmless(name);
         notes.say(path, format!("the container has no variable {name} in its env, so it may come by envFrom: give job-chief the same value as {ours}"));
     }
     given
@@ -152,7 +155,7 @@ fn references(
         notes.say(path, "its Secrets are in KEDA's namespace: copy them into the one of job-chief");
     }
     let Some(object) = around.get(kind, name, &notes.origin) else {
-        let (kind, name) = (printable(kind), printable(name));
+        let (kind, name) = (harmless(kind), harmless(name));
         notes.say(
             path,
             format!(
@@ -162,7 +165,7 @@ fn references(
         return BTreeMap::new();
     };
     let mut all = BTreeMap::new();
-    let mut spec = Fields::of(&format!("{path} → {} spec", printable(name)), object["spec"].clone(), notes);
+    let mut spec = Fields::of(&format!("{path} → {} spec", harmless(name)), object["spec"].clone(), notes);
     for source in ["secretTargetRef", "configMapTargetRef", "env"] {
         let at = spec.path(source);
         let items = if let Some(Value::Array(items)) = spec.take(source) { items } else { vec![] };
@@ -170,7 +173,7 @@ fn references(
     }
     for (key, value) in spec.rest() {
         let text = "left out: job-chief has its password from its environment, DB_PASSWORD or DATABASE_URL";
-        notes.found(&format!("{path} → {} spec.{}", printable(name), printable(&key)), &value, text);
+        notes.found(&format!("{path} → {} spec.{}", harmless(name), harmless(&key)), &value, text);
     }
     all
 }
@@ -185,7 +188,7 @@ fn referred(source: &str, path: &str, item: &Value, variables: &[Value], notes: 
         _ => variable_of(path, &name, ours.unwrap_or_default(), variables, notes)?,
     };
     if ours.is_none() && parameter != "sslmode" {
-        notes.say(path, format!("the parameter {} is left out, as it is not known here", printable(&parameter)));
+        notes.say(path, format!("the parameter {} is left out, as it is not known here", harmless(&parameter)));
     }
     Some((parameter, given))
 }

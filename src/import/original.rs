@@ -5,13 +5,8 @@ use serde_json::Value;
 
 use crate::{
     config::{json, sources::is_variable},
-    import::{
-        connection::given,
-        draft::Draft,
-        fields::scalar,
-        given::Given,
-        remark::{Notes, printable},
-    },
+    harmless::harmless,
+    import::{connection::given, draft::Draft, fields::scalar, given::Given, remark::Notes},
 };
 
 /// The key of a ConfigMap that holds the entries.
@@ -87,7 +82,7 @@ fn container_variables(path: &str, container: &Value, variables: &[Value], notes
     }
     for source in container["envFrom"].as_array().into_iter().flatten() {
         let reference = source["configMapRef"]["name"].as_str().or(source["secretRef"]["name"].as_str());
-        let name = printable(reference.unwrap_or_default());
+        let name = harmless(reference.unwrap_or_default());
         notes.say(
             &format!("{path}.envFrom"),
             format!("keep {name} for job-chief; where it is in these files, it is read as well"),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     config::problems::Problem,
+    harmless::harmless,
     import::given::{Given, Setting},
 };
 
@@ -32,15 +33,15 @@ pub struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(&self.file))?;
+        f.write_str(&harmless(&self.file))?;
         if let Some(document) = self.document {
             write!(f, ", document {document}")?;
         }
         if !self.kind.is_empty() {
-            write!(f, ", {}", printable(&self.kind))?;
+            write!(f, ", {}", harmless(&self.kind))?;
             f.write_str(if self.name.is_empty() { "" } else { " " })?;
         }
-        f.write_str(&printable(&self.name))
+        f.write_str(&harmless(&self.name))
     }
 }
 
@@ -66,7 +67,7 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;
         if !self.path.is_empty() {
-            write!(f, "{}: ", printable(&self.path))?;
+            write!(f, "{}: ", harmless(&self.path))?;
         }
         f.write_str(&self.text)
     }
@@ -108,16 +109,11 @@ pub(super) fn shown(value: &Value) -> String {
         Value::Object(_) => "an object".into(),
         Value::Array(_) => "an array".into(),
         other => {
-            let text = printable(&other.to_string());
+            let text = harmless(&other.to_string());
             match text.char_indices().nth(SHOWN_MAX) {
                 Some((end, _)) => format!("{}…", &text[..end]),
                 None => text,
             }
         }
     }
-}
-
-/// A text for a terminal and a comment: one line, without what steers a terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }

@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::import::{
-    given::{Given, Setting},
-    remark::{Remark, printable},
+use crate::{
+    harmless::harmless,
+    import::{
+        given::{Given, Setting},
+        remark::Remark,
+    },
 };
 
 /// Variables that are never shown.
@@ -49,16 +52,16 @@ impl fmt::Display for Settings {
         for (name, (given, _)) in &self.0 {
             match given {
                 Given::Literal(_) if SECRET.contains(&name.as_str()) => writeln!(f, "  {name}=(not shown)")?,
-                Given::Literal(value) => writeln!(f, "  {name}={}", printable(value))?,
+                Given::Literal(value) => writeln!(f, "  {name}={}", harmless(value))?,
                 Given::Secret { name: secret, key } => {
-                    writeln!(f, "  {name} from the Secret {}, key {}", printable(secret), printable(key))?;
+                    writeln!(f, "  {name} from the Secret {}, key {}", harmless(secret), harmless(key))?;
                 }
                 Given::ConfigMap { name: map, key } => {
-                    writeln!(f, "  {name} from the ConfigMap {}, key {}", printable(map), printable(key))?;
+                    writeln!(f, "  {name} from the ConfigMap {}, key {}", harmless(map), harmless(key))?;
                 }
             }
             if let ("DB_PASSWORD", Given::Secret { name, key }) = (name.as_str(), given) {
-                let (name, key) = (printable(name), printable(key));
+                let (name, key) = (harmless(name), harmless(key));
                 writeln!(f, "  db.passwordSecret={{\"name\": {name:?}, \"key\": {key:?}}}, so that no Job holds it")?;
             }
         }

@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use crate::import::{
-    connection::{self, Surroundings},
-    fields::Fields,
-    given::Given,
-    query::{self, Counted},
-    remark::{Notes, printable, shown},
+use crate::{
+    harmless::harmless,
+    import::{
+        connection::{self, Surroundings},
+        fields::Fields,
+        given::Given,
+        query::{self, Counted},
+        remark::{Notes, shown},
+    },
 };
 
 /// The most messages that a Job may be expected to hold, as jobs.json has it.
@@ -74,7 +77,7 @@ fn query_of(path: &str, query: Option<&Value>, notes: &mut Notes) -> Option<Stri
             Some(counted.queue)
         }
         Err(why) => {
-            let text = printable(text.split_whitespace().collect::<Vec<_>>().join(" ").as_str());
+            let text = harmless(text.split_whitespace().collect::<Vec<_>>().join(" ").as_str());
             notes.say(path, format!("{why}, so set queueName to the pg-boss queue: {text}"));
             None
         }
@@ -94,6 +97,6 @@ fn say_what_differs(path: &str, counted: &Counted, notes: &mut Notes) {
     }
     for condition in &counted.others {
         let text = "is not looked at: job-chief counts what pg-boss itself would hand out now";
-        notes.say(path, format!("the condition `{}` {text}", printable(condition)));
+        notes.say(path, format!("the condition `{}` {text}", harmless(condition)));
     }
 }

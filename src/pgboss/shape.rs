@@ -67,7 +67,7 @@ impl Shape {
 }
 
 /// The columns of a table; none where there is no such table.
-async fn columns(pool: &PgPool, table: &str) -> Result<Vec<String>, QueueError> {
+pub(super) async fn columns(pool: &PgPool, table: &str) -> Result<Vec<String>, QueueError> {
     let select = "select attname::text as name from pg_attribute
         where attrelid = to_regclass($1) and attnum > 0 and not attisdropped";
     let rows = bounded(Statement::new(select).bind(table).fetch_all(pool)).await?;

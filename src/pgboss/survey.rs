@@ -6,9 +6,9 @@ use crate::{
     clock::{Ahead, Clock},
     pgboss::{
         error::{QueueError, bounded},
-        shape::Shape,
+        shape::{Shape, columns},
     },
-    sql::{Statement, quoted},
+    sql::Statement,
 };
 
 /// Queues that are read: far more than anybody has, for the nearest name of one that is missing.
@@ -107,12 +107,9 @@ pub async fn access(pool: &PgPool, schema: &str) -> Result<BossAccess, QueueErro
 ///
 /// # Errors
 /// See [`QueueError`].
-pub async fn queues(pool: &PgPool, schema: &str, shape: &Shape) -> Result<Queues, QueueError> {
+pub async fn queues(pool: &PgPool, shape: &Shape) -> Result<Queues, QueueError> {
     let Some(table) = &shape.queues else { return Ok(Queues::Unlisted) };
-    let can_notify = "select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'notify'
-        and not attisdropped) as there";
-    let asked = Statement::new(can_notify).bind(format!("{}.queue", quoted(schema)));
-    let can_notify: bool = bounded(asked.fetch_one(pool)).await?.get("there");
+    let can_notify = columns(pool, table).await?.iter().any(|column| column == "notify");
     let notify = if can_notify { "notify" } else { "false" };
     let select = format!("select name::text as name, {notify} as notify from {table} order by 1 limit {QUEUES_MAX}");
     let rows = bounded(Statement::new(select).fetch_all(pool)).await?;

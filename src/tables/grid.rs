@@ -3,7 +3,7 @@
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::tables::harmless::harmless;
+use crate::harmless::harmless;
 
 /// Between two columns.
 const GAP: usize = 2;

@@ -2,18 +2,15 @@
 
 use k8s_openapi::api::{
     authentication::v1::TokenRequest,
-    core::v1::{LimitRange, Pod, ResourceQuota, Secret, ServiceAccount},
+    core::v1::{LimitRange, ResourceQuota, Secret, ServiceAccount},
     rbac::v1::{Role, RoleBinding},
 };
-use kube::{
-    Api,
-    api::{ListParams, PostParams},
-};
+use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::{
     chart::kubectl,
-    in_cluster::{deploy, yaml},
+    in_cluster::{deploy, ready_pod, yaml},
     outages::behind_wire,
     services::service,
     stage::{Stage, eventually, script, with},
@@ -228,16 +225,7 @@ async fn it_works_in_the_pod() {
     let stage = Stage::set("doctor-pod").await;
     stage.send("work", 0).await;
     deploy(&stage, yaml("deploy/role.yaml").remove(0), &json!([script("work", "true")])).await;
-    eventually("the Deployment's pod", || async {
-        let ours = ListParams::default().labels("app.kubernetes.io/name=job-chief");
-        let pods = stage.api::<Pod>().list(&ours).await.unwrap();
-        let ready = |pod: &Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
-        };
-        pods.items.iter().any(ready).then_some(())
-    })
-    .await;
+    ready_pod(&stage, None).await;
     eventually("it to lead", || async {
         let led = stage.count("select count(*) from chief.leadership where holder is not null").await;
         (led == 1).then_some(())

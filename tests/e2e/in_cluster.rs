@@ -13,6 +13,21 @@ use serde_json::{Value, json};
 
 use crate::stage::{Stage, eventually, script, with};
 
+/// The name of the pod that is ready, another than `before`.
+pub(crate) async fn ready_pod(stage: &Stage, before: Option<&str>) -> String {
+    eventually("a ready pod of job-chief", || async {
+        let ours = ListParams::default().labels("app.kubernetes.io/name=job-chief");
+        let pods = stage.api::<Pod>().list(&ours).await.unwrap();
+        let is_ready = |pod: &&Pod| {
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            pod.metadata.name.as_deref() != before
+                && conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+        };
+        pods.items.iter().find(is_ready)?.metadata.name.clone()
+    })
+    .await
+}
+
 /// The manifests that the README has people apply, with this stage's settings.
 pub(crate) async fn deploy(stage: &Stage, role: Value, jobs: &Value) {
     deploy_with(stage, role, jobs, |_| {}).await;

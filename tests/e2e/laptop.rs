@@ -4,12 +4,12 @@ use k8s_openapi::api::{
     core::v1::{Pod, Secret, ServiceAccount},
     rbac::v1::{Role, RoleBinding},
 };
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
-    in_cluster::{deploy_with, yaml},
+    in_cluster::{deploy_with, ready_pod, yaml},
     stage::{Stage, eventually, script},
 };
 
@@ -73,21 +73,6 @@ async fn deployed(stage: &Stage) -> String {
     };
     deploy_with(stage, yaml("deploy/role.yaml").remove(0), &json!([script("work", "true")]), with_token).await;
     ready_pod(stage, None).await
-}
-
-/// The name of the pod that is ready, another than `before`.
-async fn ready_pod(stage: &Stage, before: Option<&str>) -> String {
-    eventually("a ready pod of job-chief", || async {
-        let ours = ListParams::default().labels("app.kubernetes.io/name=job-chief");
-        let pods = stage.api::<Pod>().list(&ours).await.unwrap();
-        let is_ready = |pod: &&Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            pod.metadata.name.as_deref() != before
-                && conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
-        };
-        pods.items.iter().find(is_ready)?.metadata.name.clone()
-    })
-    .await
 }
 
 #[tokio::test]

@@ -62,6 +62,24 @@ pub(crate) fn scale_node() -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+/// A program as the Go module proxy has it, built the first time.
+pub(crate) fn go_tool(
+    name: &str,
+    what: &str,
+    (package, version): (&str, &str),
+    ldflags: &str,
+) -> anyhow::Result<PathBuf> {
+    let folder = root().join("target/tools").join(format!("{name}-{version}"));
+    let program = folder.join(name);
+    if !program.exists() {
+        told(what, || {
+            let mut install = go(&root().join("testenv"), "install", ldflags)?;
+            succeed(install.arg(format!("{package}@{version}")).env("GOBIN", &folder))
+        })?;
+    }
+    Ok(program)
+}
+
 /// A static Go program of the repository.
 pub(crate) fn go_program(folder: &str, package: &str, name: &str) -> anyhow::Result<PathBuf> {
     let program = subfolder("bin")?.join(name);

@@ -8,12 +8,10 @@ use serde_yaml_ng::Value;
 
 use crate::{
     alerts,
-    build::{FEATURE, cargo},
+    build::{FEATURE, cargo, go_tool},
     dashboard,
     folders::root,
     processes::{show, succeed},
-    programs::need,
-    steps::told,
 };
 
 /// What to do with the chart.
@@ -26,11 +24,8 @@ pub(crate) enum Action {
     Test,
 }
 
-/// Helm as the Go module proxy has it.
-const HELM: &str = "helm.sh/helm/v3/cmd/helm";
-
-/// The version of Helm that the chart is held against.
-const VERSION: &str = "v3.22.0";
+/// Helm as the Go module proxy has it, and the version that the chart is held against.
+const HELM: (&str, &str) = ("helm.sh/helm/v3/cmd/helm", "v3.22.0");
 
 /// The Kubernetes that Helm takes for granted when it renders without a cluster: what its own build says.
 const KUBERNETES: &str =
@@ -79,18 +74,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 /// Helm, built the first time.
 pub(crate) fn helm() -> anyhow::Result<PathBuf> {
-    let folder = root().join("target/tools").join(VERSION);
-    let program = folder.join("helm");
-    if !program.exists() {
-        told("building Helm (a minute or two the first time)", || {
-            let mut go = Command::new(need("go")?);
-            go.args(["install", "-trimpath", "-ldflags"])
-                .arg(format!("-s -w {KUBERNETES}"))
-                .arg(format!("{HELM}@{VERSION}"));
-            show(go.env("CGO_ENABLED", "0").env("GOBIN", &folder).current_dir(root().join("testenv")))
-        })?;
-    }
-    Ok(program)
+    go_tool("helm", "building Helm (a minute or two the first time)", HELM, &format!("-s -w {KUBERNETES}"))
 }
 
 /// Every file that is made from the chart, with its text.

@@ -1,17 +1,14 @@
 //! The workflows on GitHub: sound by actionlint, pinned, bounded, and of one mind with the versions of this tree.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
 use anyhow::{Context, ensure};
 use serde_yaml_ng::Value;
 
-use crate::{folders::root, processes::succeed, programs::need, steps::told};
+use crate::{build::go_tool, folders::root, processes::succeed};
 
-/// actionlint as the Go module proxy has it.
-const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint";
-
-/// The version of actionlint.
-const VERSION: &str = "v1.7.12";
+/// actionlint as the Go module proxy has it, and its version.
+const ACTIONLINT: (&str, &str) = ("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12");
 
 /// Where the workflows are.
 const FOLDER: &str = ".github/workflows";
@@ -28,25 +25,12 @@ pub(crate) fn test() -> anyhow::Result<()> {
     }
     problems.extend(disagreements(&read("Cargo.toml")?, &read("deploy/helm/job-chief/Chart.yaml")?)?);
     ensure!(problems.is_empty(), "{} problem(s):\n  {}", problems.len(), problems.join("\n  "));
-    succeed(Command::new(actionlint()?).current_dir(root())).map(|_| ())
+    succeed(Command::new(go_tool("actionlint", "building actionlint", ACTIONLINT, "-s -w")?).current_dir(root()))
+        .map(|_| ())
 }
 
 fn read(path: &str) -> anyhow::Result<String> {
     fs::read_to_string(root().join(path)).with_context(|| path.to_owned())
-}
-
-/// actionlint, built the first time.
-fn actionlint() -> anyhow::Result<PathBuf> {
-    let folder = root().join("target/tools").join(format!("actionlint-{VERSION}"));
-    let program = folder.join("actionlint");
-    if !program.exists() {
-        told("building actionlint", || {
-            let mut go = Command::new(need("go")?);
-            go.args(["install", "-trimpath", "-ldflags", "-s -w"]).arg(format!("{ACTIONLINT}@{VERSION}"));
-            succeed(go.env("CGO_ENABLED", "0").env("GOBIN", &folder).current_dir(root().join("testenv")))
-        })?;
-    }
-    Ok(program)
 }
 
 /// What actionlint lets pass.
@@ -134,7 +118,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("job-chief-notes-{}", std::process::id()));
         let chart = folder.join("deploy/helm/job-chief");
         fs::create_dir_all(&chart).expect("a folder");
-        let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file");
+        let write = |path: std::path::PathBuf, text: &str| fs::write(path, text).expect("a file");
         write(folder.join("Cargo.toml"), "[workspace]\n[package]\nversion = \"1.2.3\"\n[dependencies]\n");
         write(chart.join("Chart.yaml"), "version: 1.2.3\nappVersion: \"1.2.3\"\n");
         write(

@@ -11,9 +11,10 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 29] = [
+pub(super) const ROOMS: [(&str, &[&str]); 30] = [
     ("config", &[]),
-    ("import", &["config"]),
+    ("harmless", &[]),
+    ("import", &["config", "harmless"]),
     ("decide/outcome", &[]),
     ("decide/decision", &["decide/outcome"]),
     ("decide/backoff", &[]),
@@ -34,8 +35,8 @@ pub(super) const ROOMS: [(&str, &[&str]); 29] = [
     ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
     ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "pgboss", "store", "telemetry"]),
     ("http", &["actors", "clock", "cluster", "config", "decide", "health", "pgboss", "store", "tables", "telemetry"]),
-    ("tables", &[]),
-    ("doctor", &["clock", "cluster", "config", "decide", "pgboss", "sql", "store", "telemetry"]),
+    ("tables", &["harmless"]),
+    ("doctor", &["clock", "cluster", "config", "decide", "harmless", "pgboss", "sql", "store", "telemetry"]),
     ("shutdown", &[]),
     (
         "app",
@@ -50,6 +51,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 29] = [
             "config",
             "decide",
             "doctor",
+            "harmless",
             "http",
             "import",
             "pgboss",
