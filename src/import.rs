@@ -34,6 +34,8 @@ mod trigger;
 
 mod yaml;
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use self::{
@@ -73,17 +75,16 @@ pub fn import(files: &[File]) -> Imported {
         }
     }
     let around = Surroundings::of(&documents);
-    let mut drafts = vec![];
+    let (judges, mut drafts) = (Rc::default(), vec![]);
     for document in documents {
-        imported.convert(document, &around, &mut drafts);
+        imported.convert(Notes::new(document.origin.clone(), Rc::clone(&judges)), document, &around, &mut drafts);
     }
     imported.finish(&drafts);
     imported
 }
 
 impl Imported {
-    fn convert(&mut self, document: Document, around: &Surroundings, drafts: &mut Vec<Draft>) {
-        let mut notes = Notes::new(document.origin.clone());
+    fn convert(&mut self, mut notes: Notes, document: Document, around: &Surroundings, drafts: &mut Vec<Draft>) {
         let made = match document.content {
             Content::Jobs(entries) => Ok(original::entries(entries, &mut notes)),
             Content::Environment(variables) => {

@@ -16,7 +16,7 @@ use crate::config::{
     json::{self, Node, line_column},
     problems::{Place, Problem, Problems, nearest},
     rules::{self, NOT_IN_A_SERVICE},
-    schema::{Finding, JOB_CONFIG, SERVICE_CONFIG},
+    schema::{Finding, Judges},
 };
 
 /// The largest jobs.json: a ConfigMap holds no more.
@@ -69,7 +69,7 @@ pub fn load(file: &str, text: &str) -> Result<JobsFile, Problems> {
             errors.into_iter().map(|error| text_problem(file, text, error.at, String::new(), error.text)).collect(),
         )
     })?;
-    let loader = Loader { file, text, root: &root };
+    let loader = Loader { file, text, root: &root, judges: Judges::default() };
     loader.load()
 }
 
@@ -85,6 +85,7 @@ struct Loader<'a> {
     file: &'a str,
     text: &'a str,
     root: &'a Node,
+    judges: Judges,
 }
 
 impl Loader<'_> {
@@ -170,9 +171,9 @@ impl Loader<'_> {
         let mut value = self.defaults().map_or_else(|| Value::Object(Map::new()), Node::to_value);
         let kind = own.get("type").or_else(|| value.get("type")).and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::of(kind);
-        keep_what_concerns(kind, &mut value);
+        keep_what_concerns(&self.judges, kind, &mut value);
         lay_over(&mut value, own.clone());
-        let mut findings = shape(kind, &own, &mut value);
+        let mut findings = shape(&self.judges, kind, &own, &mut value);
         if findings.is_empty() {
             let entry = read_entry(kind, value)
                 .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
@@ -253,12 +254,17 @@ impl Loader<'_> {
 type Placed<'a> = (&'a Node, String, Entry);
 
 /// Defaults are for whom they concern: those of the other type are left out.
-fn keep_what_concerns(kind: Kind, defaults: &mut Value) {
+fn keep_what_concerns(judges: &Judges, kind: Kind, defaults: &mut Value) {
     let Value::Object(keys) = defaults else { return };
-    let (own, other) = match kind {
-        Kind::Queue => (&JOB_CONFIG, &SERVICE_CONFIG),
-        Kind::Service => (&SERVICE_CONFIG, &JOB_CONFIG),
+    let other = match kind {
+        Kind::Queue => Kind::Service,
+        Kind::Service => Kind::Queue,
     };
+    // Without defaults no judge of the other type is needed.
+    if keys.is_empty() {
+        return;
+    }
+    let (own, other) = (judges.of(kind), judges.of(other));
     keys.retain(|key, _| own.keys().any(|known| known == key) || !other.keys().any(|known| known == key));
     if kind == Kind::Service {
         NOT_IN_A_SERVICE.iter().for_each(|(path, _)| remove(defaults, path));
@@ -272,7 +278,7 @@ fn remove(value: &mut Value, path: &[&str]) {
 }
 
 /// What a schema finds in an entry that has its defaults, and the keys of its own that its type does not have.
-fn shape(kind: Kind, own: &Value, value: &mut Value) -> Vec<Finding> {
+fn shape(judges: &Judges, kind: Kind, own: &Value, value: &mut Value) -> Vec<Finding> {
     let mut findings = vec![];
     if kind == Kind::Service {
         for (path, why) in NOT_IN_A_SERVICE {
@@ -282,14 +288,11 @@ fn shape(kind: Kind, own: &Value, value: &mut Value) -> Vec<Finding> {
             }
         }
     }
-    findings.extend(match kind {
-        Kind::Queue => JOB_CONFIG.findings(value),
-        Kind::Service => SERVICE_CONFIG.findings(value),
-    });
+    findings.extend(judges.of(kind).findings(value));
     for finding in findings.iter_mut().filter(|finding| finding.path == ["type"]) {
         finding.text = format!("found {}, allowed is \"queue\" or \"service\"", value["type"]);
     }
-    findings.extend(rules::template_findings(value));
+    findings.extend(rules::template_findings(judges, value));
     findings
 }
 

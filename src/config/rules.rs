@@ -9,7 +9,7 @@ use crate::config::{
     entry::Entry,
     job_config::{JobConfig, TTL_SECONDS_MIN},
     pod_config::PodConfig,
-    schema::{Finding, JOB_TEMPLATE},
+    schema::{Finding, Judges},
     service_config::ServiceConfig,
 };
 
@@ -58,9 +58,9 @@ pub const NOT_IN_A_SERVICE: [(&[&str], &str); 3] = [
 ];
 
 /// What Kubernetes' schema finds in the `jobTemplate` of an entry's JSON.
-pub fn template_findings(entry: &Value) -> Vec<Finding> {
+pub fn template_findings(judges: &Judges, entry: &Value) -> Vec<Finding> {
     let Some(template) = entry.get("jobTemplate").filter(|template| template.is_object()) else { return vec![] };
-    let mut found = JOB_TEMPLATE.findings(template);
+    let mut found = judges.template().findings(template);
     for finding in &mut found {
         finding.path.insert(0, "jobTemplate".into());
     }

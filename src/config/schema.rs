@@ -1,6 +1,6 @@
 //! JSON Schema of what people write, and the problems that a schema finds, as sentences.
 
-use std::sync::LazyLock;
+use std::cell::OnceCell;
 
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use k8s_openapi::api::batch::v1::JobTemplateSpec;
@@ -8,6 +8,7 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::config::{
+    entry::Kind,
     job_config::{DURATION_ALLOWED, JobConfig},
     problems::nearest,
     service_config::ServiceConfig,
@@ -43,21 +44,37 @@ impl Finding {
     }
 }
 
-/// The judge of one entry of jobs.json that is a queue.
-pub static JOB_CONFIG: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<JobConfig>()));
+/// The judges of jobs.json. Each is made when it is first needed, from some hundred kilobytes of Kubernetes' schemas, and
+/// all go with what was read: a file is read seldom.
+#[derive(Default)]
+pub struct Judges {
+    queue: OnceCell<Judge>,
+    service: OnceCell<Judge>,
+    template: OnceCell<Judge>,
+}
 
-/// The judge of one that is a service.
-pub static SERVICE_CONFIG: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<ServiceConfig>()));
-
-/// The judge of a `jobTemplate`: Kubernetes' own schema, of which nothing is required.
-pub static JOB_TEMPLATE: LazyLock<Judge> = LazyLock::new(|| {
-    let mut schema = schema_of::<JobTemplateSpec>();
-    for (kind, key) in [("batch.v1.JobSpec", "template"), ("core.v1.PodSpec", "containers")] {
-        let required = schema.pointer_mut(&format!("/$defs/io.k8s.api.{kind}/required")).and_then(Value::as_array_mut);
-        required.expect("Kubernetes requires it of whole objects").retain(|name| name != key);
+impl Judges {
+    /// Of one entry of this type.
+    pub fn of(&self, kind: Kind) -> &Judge {
+        match kind {
+            Kind::Queue => self.queue.get_or_init(|| Judge::of(schema_of::<JobConfig>())),
+            Kind::Service => self.service.get_or_init(|| Judge::of(schema_of::<ServiceConfig>())),
+        }
     }
-    Judge::of(schema)
-});
+
+    /// Of a `jobTemplate`: Kubernetes' own schema, of which nothing is required.
+    pub fn template(&self) -> &Judge {
+        self.template.get_or_init(|| {
+            let mut schema = schema_of::<JobTemplateSpec>();
+            for (kind, key) in [("batch.v1.JobSpec", "template"), ("core.v1.PodSpec", "containers")] {
+                let required = schema.pointer_mut(&format!("/$defs/io.k8s.api.{kind}/required"));
+                let required = required.and_then(Value::as_array_mut);
+                required.expect("Kubernetes requires it of whole objects").retain(|name| name != key);
+            }
+            Judge::of(schema)
+        })
+    }
+}
 
 /// The JSON Schema of jobs.json, for editors: the array, or the object with `defaults`.
 pub fn jobs_json_schema() -> Value {

@@ -2,7 +2,7 @@
 //!
 //! Later layers win. All problems are reported at once, with the layer it came from.
 
-use std::{collections::BTreeMap, path::Path, sync::LazyLock};
+use std::{collections::BTreeMap, path::Path};
 
 use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 use serde_json::{Value as Json, json};
@@ -87,8 +87,6 @@ const MEANINGLESS: [(&str, &str); 9] = [
     ("/openapiConfig", "there is one path for it, /openapi.json"),
 ];
 
-static SETTINGS: LazyLock<Judge> = LazyLock::new(|| Judge::of(schema_of::<Settings>()));
-
 /// Loads the settings from `config/default.toml` (where there is one), `file` and `environment`.
 ///
 /// # Errors
@@ -131,7 +129,7 @@ fn judge(tree: &Tree) -> Result<Loaded, Problems> {
             warnings.push(locate(tree, Finding::new(&segments(pointer), format!("has no effect: {instead}"))));
         }
     }
-    let findings = SETTINGS.findings(&json);
+    let findings = Judge::of(schema_of::<Settings>()).findings(&json);
     if !findings.is_empty() {
         return Err(Problems(findings.into_iter().map(|finding| locate(tree, finding)).collect()));
     }

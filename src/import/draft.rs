@@ -3,10 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    config::{
-        rules::template_findings,
-        schema::{Finding, JOB_CONFIG},
-    },
+    config::{entry::Kind, rules::template_findings, schema::Finding},
     import::remark::Notes,
 };
 
@@ -43,8 +40,8 @@ impl Draft {
     /// paths.
     pub(super) fn new(entry: Map<String, Value>, base: &str, notes: &mut Notes) -> Self {
         let mut entry = Value::Object(entry);
-        let mut findings = JOB_CONFIG.findings(&entry);
-        findings.extend(template_findings(&entry));
+        let mut findings = notes.judges.of(Kind::Queue).findings(&entry);
+        findings.extend(template_findings(&notes.judges, &entry));
         for finding in findings.into_iter().filter(|finding| finding.at_key) {
             if remove(&mut entry, &finding.path) {
                 notes.say(&shown_path(base, &finding), format!("left out: {}", finding.text));

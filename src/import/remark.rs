@@ -1,11 +1,11 @@
 //! What is told of a document: where something stood, what it was, and what is done instead.
 
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 use serde_json::Value;
 
 use crate::{
-    config::problems::Problem,
+    config::{problems::Problem, schema::Judges},
     harmless::harmless,
     import::given::{Given, Setting},
 };
@@ -75,14 +75,16 @@ impl fmt::Display for Remark {
 
 /// What is told of one document while it is read.
 pub(super) struct Notes {
+    /// Of all documents: they are slow to make.
+    pub(super) judges: Rc<Judges>,
     pub(super) origin: Origin,
     pub(super) remarks: Vec<Remark>,
     pub(super) settings: Vec<Setting>,
 }
 
 impl Notes {
-    pub(super) fn new(origin: Origin) -> Self {
-        Self { origin, remarks: vec![], settings: vec![] }
+    pub(super) fn new(origin: Origin, judges: Rc<Judges>) -> Self {
+        Self { judges, origin, remarks: vec![], settings: vec![] }
     }
 
     pub(super) fn say(&mut self, path: &str, text: impl Into<String>) {
