@@ -9,6 +9,9 @@ pub mod problem;
 /// Who may ask and change.
 pub mod token;
 
+/// Who is signed in to the dashboard.
+pub mod session;
+
 /// Between who sees changes and who follows them.
 pub mod channel;
 
@@ -35,6 +38,9 @@ pub mod changes;
 
 /// The OpenAPI document.
 pub mod openapi;
+
+/// Pages for people.
+pub mod dashboard;
 
 /// Every route.
 pub mod routes;

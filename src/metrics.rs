@@ -1,6 +1,7 @@
 //! The metrics page: every name, its type and its labels, in one place; those of the gauges of queues are in
 //! `queue_gauges.rs`.
 
+pub mod last_hour;
 pub mod queue_gauges;
 
 use std::time::Duration;

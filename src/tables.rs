@@ -164,9 +164,12 @@ pub fn service(service: &Value, width: usize) -> String {
     told
 }
 
-/// `5m 3s`, of which the largest two units are told.
 fn since(service: &Value) -> String {
-    let Some(seconds) = service["sinceSeconds"].as_f64() else { return String::new() };
+    service["sinceSeconds"].as_f64().map(span).unwrap_or_default()
+}
+
+/// `5m 3s`, of which the largest two units are told.
+pub fn span(seconds: f64) -> String {
     let whole = humantime::format_duration(std::time::Duration::from_secs_f64(seconds.max(0.0).trunc())).to_string();
     whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
@@ -218,7 +221,7 @@ fn end(run: &Value) -> String {
 }
 
 /// The day and the time of an RFC 3339 moment, without year and zone.
-fn moment(at: &Value) -> String {
+pub fn moment(at: &Value) -> String {
     let at = text(at);
     at.get(5..19).map_or(at.clone(), |shown| shown.replace('T', " "))
 }
@@ -246,6 +249,12 @@ pub fn sentence(decision: &Value) -> String {
     )
 }
 
+/// How a JobConfig is, in words, and whether something keeps it from creating.
+pub fn standing(job: &Value) -> (String, bool) {
+    let (words, style) = state(job);
+    (harmless(&words), style == WAITS)
+}
+
 /// How a JobConfig is, and how that looks.
 fn state(job: &Value) -> (String, Style) {
     let backoff = job["backoffSeconds"].as_f64().unwrap_or_default();
@@ -258,11 +267,17 @@ fn state(job: &Value) -> (String, Style) {
     } else if job["waitsFor"].is_string() {
         format!("waits for {}", text(&job["waitsFor"]))
     } else if backoff > 0.0 {
-        format!("backs off for {backoff:.0} s, {} failed in a row", text(&job["failedInARow"]))
+        format!("backs off for {backoff:.0} s{}", failed_in_a_row(job))
     } else {
         return (text(&job["decision"]["why"]).replace('_', " "), Style::new());
     };
     (told, WAITS)
+}
+
+/// `, 3 failed in a row`; nothing where none did, as after a Job that could not start.
+pub fn failed_in_a_row(job: &Value) -> String {
+    let failed = job["failedInARow"].as_u64().filter(|count| *count > 0);
+    failed.map(|count| format!(", {count} failed in a row")).unwrap_or_default()
 }
 
 /// ` by ann since 01-02 03:04:05 (deploy)`; nothing where jobs.json says it.
@@ -281,7 +296,8 @@ fn words(said: &Value) -> (String, String) {
     (who, if why.is_empty() { why } else { format!(" ({why})") })
 }
 
-fn phases(phase: &Value) -> String {
+/// `2 running, 1 starting`.
+pub fn phases(phase: &Value) -> String {
     let told = ["queued", "starting", "running", "terminating"].into_iter().filter_map(|name| {
         let count = phase[name].as_u64().filter(|count| *count > 0)?;
         Some(format!("{count} {name}"))

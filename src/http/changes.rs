@@ -42,6 +42,7 @@ use crate::{
         state::AppState,
         token::Access,
     },
+    metrics::queue_gauges::Depth,
 };
 
 /// Between looks at what has changed: nobody reads faster.
@@ -52,6 +53,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long a client waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(2);
+
+/// The word that leaves the first event out: `/events?snapshot=none`.
+const NO_SNAPSHOT: &str = "none";
 
 /// The first event: everything.
 #[derive(Serialize)]
@@ -98,18 +102,25 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn events(Call { state, .. }: Call) -> Result<Response, Problem> {
+async fn events(call: Call) -> Result<Response, Problem> {
+    let state = &call.state;
     let full = || {
         let detail = format!("{LISTENERS_MAX} listen to /events already; try again later");
         Problem::new(ProblemType::TooManyListeners, detail)
     };
     let listener = state.channel.listen().await.ok_or_else(full)?;
-    let turn = state.turn().await;
-    let snapshot = Snapshot { standing: standing(&state), jobs: queues::all(&state), services: services::all(&state) };
-    let first = Event::default().event("snapshot").retry(RECONNECT).data(json(&snapshot));
-    drop(turn);
+    let first = match call.asked("snapshot").any(|word| word == NO_SNAPSHOT) {
+        true => Event::default().retry(RECONNECT).comment("what changes"),
+        false => snapshot(state).await,
+    };
     let stream = stream::unfold((Some(first), listener), next);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+}
+
+async fn snapshot(state: &AppState) -> Event {
+    let _turn = state.turn().await;
+    let snapshot = Snapshot { standing: standing(state), jobs: queues::all(state), services: services::all(state) };
+    Event::default().event("snapshot").retry(RECONNECT).data(json(&snapshot))
 }
 
 /// What a listener is sent next; its end where it was too slow, or the process ends.
@@ -137,6 +148,7 @@ struct Tracked {
     orders: watch::Receiver<Orders>,
     status: StatusReceiver,
     views: watch::Receiver<View>,
+    depth: Depth,
     told: Seen,
 }
 
@@ -207,9 +219,12 @@ impl Publisher {
             all = true;
         }
         self.take_roster(&mut news);
+        let now = self.state.shared.clock.now();
         for (name, tracked) in &mut self.tracked {
-            if let Some(handle) = self.roster.get(name).filter(|_| tracked.take_change() || all) {
-                news.extend(tracked.look(handle, &self.state));
+            let depth = rounded(self.state.shared.metrics.queues.gauges.depth(name, now));
+            let deeper = std::mem::replace(&mut tracked.depth, depth.clone()) != depth;
+            if let Some(handle) = self.roster.get(name).filter(|_| tracked.take_change() || all || deeper) {
+                news.extend(tracked.look(handle, &self.state, deeper));
             }
         }
         while let Some(end) = self.next_end() {
@@ -256,7 +271,7 @@ impl Tracked {
             StatusChannel::Queue(status) => StatusReceiver::Queue(status.subscribe()),
             StatusChannel::Service(status) => StatusReceiver::Service(status.subscribe()),
         };
-        Self { orders, status, views: handle.views.clone(), told }
+        Self { orders, status, views: handle.views.clone(), depth: Depth::default(), told }
     }
 
     /// Whether anything was told since the last look.
@@ -268,12 +283,13 @@ impl Tracked {
         take(&mut self.orders) | take(&mut self.views) | status
     }
 
-    /// How it stands, if that is another than was told.
-    fn look(&mut self, handle: &Handle, state: &AppState) -> Option<(&'static str, String)> {
+    /// How it stands, if that is another than was told, or its queue is deeper or less deep.
+    fn look(&mut self, handle: &Handle, state: &AppState, deeper: bool) -> Option<(&'static str, String)> {
         match &handle.status {
             StatusChannel::Queue(_) => {
                 let view = queues::view(handle, state)?;
-                self.note(Seen::Queue(Box::new(view.timeless()))).then(|| ("job", json(&view)))
+                let differs = self.note(Seen::Queue(Box::new(view.timeless())));
+                (differs || deeper).then(|| ("job", json(&view)))
             }
             StatusChannel::Service(_) => {
                 let view = services::view(handle, state)?;
@@ -288,6 +304,12 @@ impl Tracked {
         self.told = seen;
         differs
     }
+}
+
+/// A depth without what is no news: each look has the beginning of a wait anew, within a second.
+fn rounded(depth: Depth) -> Depth {
+    let rounded = |since: Duration| Duration::from_secs((since.as_secs() + 2) / 5 * 5);
+    Depth { oldest_since: depth.oldest_since.map(rounded), ..depth }
 }
 
 fn take<T>(receiver: &mut watch::Receiver<T>) -> bool {

@@ -1,7 +1,10 @@
 //! The JobConfigs of queues: how they stand, and why.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     actors::{
@@ -10,7 +13,7 @@ use crate::{
     },
     config::entry::Kind,
     decide::{
-        decision::Decision,
+        decision::{Decision, DecisionReason},
         queue::status::Status,
         run::live_job::{LiveJob, Phases},
         service::start_order::missing,
@@ -38,6 +41,12 @@ pub struct JobView {
     name: String,
     queue: String,
     max_concurrent_jobs: u32,
+    /// Messages that can be fetched; absent where that is not known, as where another process leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready: Option<u64>,
+    /// For how long the oldest of them has waited; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_ready_age_seconds: Option<f64>,
     /// Live Jobs by phase.
     phase: Phases,
     paused: bool,
@@ -82,9 +91,9 @@ struct DecisionView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "JobDetails")]
-struct JobDetails {
+pub(super) struct JobDetails {
     #[serde(flatten)]
-    job: JobView,
+    pub(super) job: JobView,
     /// The newest runs; absent while they can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<RunRow>>,
@@ -134,7 +143,7 @@ async fn why(call: Call) -> Result<WhyView, Problem> {
 }
 
 /// Everything that is known of one JobConfig.
-async fn details(state: &AppState, name: &str) -> Result<JobDetails, Problem> {
+pub(super) async fn details(state: &AppState, name: &str) -> Result<JobDetails, Problem> {
     let handle = state.handle(Kind::Queue, name)?;
     let gone = || Problem::new(ProblemType::UnknownName, format!("{name:?} is no JobConfig of a queue any more"));
     let job = view(&handle, state).ok_or_else(gone)?;
@@ -153,6 +162,17 @@ pub(super) fn all(state: &AppState) -> Vec<JobView> {
     roster.values().filter_map(|handle| view(handle, state)).collect()
 }
 
+/// The last decision for each queue that has messages: its name, when, and what.
+pub(super) fn decided(state: &AppState) -> Vec<(String, Duration, Value)> {
+    let roster = state.roster.borrow().clone();
+    let of = |(name, handle): (&String, &Handle)| {
+        let StatusChannel::Queue(channel) = &handle.status else { return None };
+        let (at, decision) = channel.borrow().decided.filter(|(_, decision)| decision.why != DecisionReason::Empty)?;
+        Some((name.clone(), at, serde_json::to_value(decision).unwrap_or_default()))
+    };
+    roster.iter().filter_map(of).collect()
+}
+
 /// A queue as it is shown; nothing of a service.
 pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let StatusChannel::Queue(channel) = &handle.status else { return None };
@@ -160,10 +180,13 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let status = state.shown(handle, channel, Status::of_view);
     let Orders { entry, left, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
     let config = entry.queue()?;
+    let depth = state.shared.metrics.queues.gauges.depth(&config.name, now);
     Some(JobView {
         name: config.name.clone(),
         queue: config.queue_name.clone(),
         max_concurrent_jobs: config.max_concurrent_jobs,
+        ready: depth.ready,
+        oldest_ready_age_seconds: depth.oldest_since.map(|since| now.saturating_sub(since).as_secs_f64()),
         phase: status.phases,
         paused: paused.paused,
         said: paused.said,
@@ -188,6 +211,7 @@ impl JobView {
     /// What is the same in two views that differ by the passing of time alone.
     pub(super) fn timeless(&self) -> Self {
         let mut view = self.clone();
+        view.oldest_ready_age_seconds = None;
         view.backoff_seconds = view.backoff_seconds.min(1.0).ceil();
         view.decision.iter_mut().for_each(|it| it.age_seconds = 0.0);
         view.live.iter_mut().for_each(|it| it.terminating_seconds = it.terminating_seconds.map(|_| 0));

@@ -1,10 +1,10 @@
 //! One route: what it answers, to whom, and how it is described. A handler's types are those of the document.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequestParts, Path, Request, State},
     http::{
         HeaderMap, StatusCode,
@@ -15,6 +15,7 @@ use axum::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
+use url::form_urlencoded;
 
 use crate::http::{
     problem::{Problem, ProblemType},
@@ -53,12 +54,20 @@ pub struct Call {
     pub state: AppState,
     /// The name in the path; `None` where the path has none.
     pub name: Option<String>,
+    /// What stands behind the path's question mark.
+    pub query: String,
 }
 
 impl Call {
     /// The name in the path.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
+    }
+
+    /// What the question names so, each time it does.
+    pub fn asked<'a>(&'a self, key: &'a str) -> impl Iterator<Item = Cow<'a, str>> + 'a {
+        let pairs = form_urlencoded::parse(self.query.as_bytes());
+        pairs.filter(move |(found, _)| found == key).map(|(_, value)| value)
     }
 }
 
@@ -115,8 +124,8 @@ impl Route {
     {
         let handler = async move |State(state): State<AppState>, request: Request| {
             let path = request.uri().path().to_owned();
-            let answer = async { handler(admitted(state, access, request).await?.call).await };
-            in_time(&path, answer).await
+            let answer = in_time(async { handler(admitted(state, access, request).await?.call).await }).await;
+            answer.unwrap_or_else(|problem| problem.response(&path))
         };
         let handler = on(MethodFilter::GET, handler);
         Self { path, method: "get", summary, access, body: None, answer, problems: &[], handler }
@@ -133,12 +142,12 @@ impl Route {
         let access = Access::Change;
         let handler = async move |State(state): State<AppState>, request: Request| {
             let path = request.uri().path().to_owned();
-            let answer = async {
+            let answer = in_time(async {
                 let Admitted { call, headers, body } = admitted(state, access, request).await?;
-                let words = read_body(&headers, body).await?;
+                let words = read_json(&headers, body).await?;
                 handler(call, words).await.map(|page| json(&page))
-            };
-            in_time(&path, answer).await
+            });
+            answer.await.unwrap_or_else(|problem| problem.response(&path))
         };
         let handler = on(MethodFilter::POST, handler);
         let answer = Answer { codes: T::CODES, media_type: "application/json", schema: Some(schema::<T>) };
@@ -161,54 +170,66 @@ fn json<T: Page>(page: &T) -> Response {
 }
 
 /// A request of somebody who may ask.
-struct Admitted {
-    call: Call,
-    headers: HeaderMap,
-    body: Body,
+pub(super) struct Admitted {
+    /// What is asked.
+    pub call: Call,
+    /// Its head.
+    pub headers: HeaderMap,
+    /// What is sent with it, not read yet.
+    pub body: Body,
 }
 
-async fn admitted(state: AppState, access: Access, request: Request) -> Result<Admitted, Problem> {
+/// A request, if whoever sends it may ask.
+pub(super) async fn admitted(state: AppState, access: Access, request: Request) -> Result<Admitted, Problem> {
     let (mut parts, body) = request.into_parts();
-    state.gate.admit(access, &parts.headers).await?;
+    state.gate.admit(access, &parts.headers, state.shared.clock.now()).await?;
     let unreadable = |why| Problem::new(ProblemType::InvalidPath, format!("the name in the path can't be read: {why}"));
     let name = Option::<Path<String>>::from_request_parts(&mut parts, &()).await;
     let name = name.map_err(|rejection| unreadable(rejection.body_text()))?.map(|Path(name)| name);
-    Ok(Admitted { call: Call { state, name }, headers: parts.headers, body })
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    Ok(Admitted { call: Call { state, name, query }, headers: parts.headers, body })
 }
 
 /// What becomes of a request, within its time.
-async fn in_time(path: &str, answer: impl Future<Output = Result<Response, Problem>>) -> Response {
+pub(super) async fn in_time(answer: impl Future<Output = Result<Response, Problem>>) -> Result<Response, Problem> {
     let too_slow = || Problem::new(ProblemType::TooSlow, format!("there was no answer within {ANSWER_WAIT:?}"));
-    let answer = tokio::time::timeout(ANSWER_WAIT, answer).await.unwrap_or_else(|_| Err(too_slow()));
-    answer.unwrap_or_else(|problem| problem.response(path))
+    tokio::time::timeout(ANSWER_WAIT, answer).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+/// A body of this media type, whole.
+pub(super) async fn read_body(headers: &HeaderMap, body: Body, media_type: &str) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::new(ProblemType::BodyTooLarge, format!("the body may have {BODY_MAX} bytes at the most"));
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_MAX as u64) {
+        return Err(too_large());
+    }
+    let bytes = match tokio::time::timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await {
+        Ok(bytes) => bytes.map_err(|_| too_large())?,
+        Err(_) => {
+            let detail = format!("the body did not arrive within {BODY_WAIT:?}");
+            return Err(Problem::new(ProblemType::BodyTooSlow, detail));
+        }
+    };
+    let given = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    let given = given.map(|given| given.split(';').next().unwrap_or_default().trim());
+    if !bytes.trim_ascii().is_empty() && given.is_some_and(|given| !given.eq_ignore_ascii_case(media_type)) {
+        let detail = format!("the body has to be sent with the header Content-Type: {media_type}");
+        return Err(Problem::new(ProblemType::UnsupportedContent, detail));
+    }
+    Ok(bytes)
 }
 
 /// What is sent; nothing at all says nothing.
-async fn read_body<B: DeserializeOwned + Default>(headers: &HeaderMap, body: Body) -> Result<B, Problem> {
-    let refused = |kind, detail: String| Err(Problem::new(kind, detail));
-    let too_large = || refused(ProblemType::BodyTooLarge, format!("the body may have {BODY_MAX} bytes at the most"));
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_MAX as u64) {
-        return too_large();
-    }
-    let bytes = match tokio::time::timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => return too_large(),
-        Err(_) => {
-            return refused(ProblemType::BodyTooSlow, format!("the body did not arrive within {BODY_WAIT:?}"));
-        }
-    };
+async fn read_json<B: DeserializeOwned + Default>(headers: &HeaderMap, body: Body) -> Result<B, Problem> {
+    let bytes = read_body(headers, body, "application/json").await?;
     let text = bytes.trim_ascii();
     if text.is_empty() {
         return Ok(B::default());
     }
-    let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    if media_type
-        .is_some_and(|it| !it.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json"))
-    {
-        let detail = "the body has to be JSON: send it with the header Content-Type: application/json";
-        return refused(ProblemType::UnsupportedContent, detail.into());
-    }
-    let wrong = |error| format!("the body can't be read: {error}; allowed is {{\"who\": \"…\", \"why\": \"…\"}}");
-    serde_json::from_slice(text).or_else(|error| refused(ProblemType::InvalidBody, wrong(error)))
+    let wrong = |error| {
+        let detail = format!("the body can't be read: {error}; allowed is {{\"who\": \"…\", \"why\": \"…\"}}");
+        Problem::new(ProblemType::InvalidBody, detail)
+    };
+    serde_json::from_slice(text).map_err(wrong)
 }

@@ -1,4 +1,5 @@
-//! Every route: one table, from which the router and the OpenAPI document are made.
+//! Every route: one table, from which the router and the OpenAPI document are made; and the pages for people, which no
+//! program needs described.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,7 +18,7 @@ use schemars::json_schema;
 use crate::{
     config::problems::nearest,
     http::{
-        changes,
+        changes, dashboard,
         openapi::document,
         probes,
         problem::{Problem, ProblemType},
@@ -58,9 +59,10 @@ fn table() -> Vec<Route> {
 
 /// The router.
 pub fn router(state: AppState) -> Router {
-    let table = table();
-    let paths: Arc<[&str]> = table.iter().map(|route| route.path).collect();
-    let routed = table.into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
+    let table = table().into_iter().map(|route| (route.path, route.handler));
+    let all: Vec<_> = table.chain(dashboard::routes()).collect();
+    let paths: Arc<[&str]> = all.iter().map(|(path, _)| *path).collect();
+    let routed = all.into_iter().fold(Router::new(), |router, (path, handler)| router.route(path, handler));
     routed
         .fallback(async move |uri: Uri| unknown(&uri, &paths))
         .method_not_allowed_fallback(wrong_method)

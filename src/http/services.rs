@@ -69,9 +69,9 @@ pub struct ServiceView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ServiceDetails")]
-struct ServiceDetails {
+pub(super) struct ServiceDetails {
     #[serde(flatten)]
-    service: ServiceView,
+    pub(super) service: ServiceView,
     /// The newest runs; absent while they can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<Vec<RunRow>>,
@@ -84,20 +84,20 @@ struct ServiceDetails {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ServiceWords")]
-struct ServiceWords {
+pub(super) struct ServiceWords {
     #[schemars(length(max = 500))]
-    who: String,
+    pub(super) who: String,
     #[schemars(length(max = 500))]
-    why: String,
+    pub(super) why: String,
     /// Whether the services that this one depends on (start, enable) or that depend on it are meant, too; by default
     /// only for start.
-    deps: Option<bool>,
+    pub(super) deps: Option<bool>,
 }
 
 /// What was said, and of which services.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ServicesTold")]
-struct ServicesTold {
+pub(super) struct ServicesTold {
     verb: &'static str,
     services: Vec<String>,
 }
@@ -135,7 +135,11 @@ async fn services(Call { state, .. }: Call) -> Result<Vec<ServiceView>, Problem>
 }
 
 async fn service(call: Call) -> Result<ServiceDetails, Problem> {
-    let (state, name) = (&call.state, call.name());
+    details(&call.state, call.name()).await
+}
+
+/// Everything that is known of one service.
+pub(super) async fn details(state: &AppState, name: &str) -> Result<ServiceDetails, Problem> {
     let gone = || Problem::new(ProblemType::UnknownName, format!("{name:?} is no service any more"));
     let service = view(&state.handle(Kind::Service, name)?, state).ok_or_else(gone)?;
     let (runs, runs_error) = state.runs(name).await;
@@ -195,7 +199,7 @@ impl ServiceView {
 }
 
 /// One service, or all of them, and those that go with them: all or none.
-async fn tell(call: Call, words: ServiceWords, verb: ServiceVerb) -> Result<ServicesTold, Problem> {
+pub(super) async fn tell(call: Call, words: ServiceWords, verb: ServiceVerb) -> Result<ServicesTold, Problem> {
     let ServiceWords { who, why, deps } = words;
     checked(&who, &why)?;
     let state = &call.state;

@@ -1,15 +1,24 @@
 //! Who may ask and change: whoever brings one of the tokens of a file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{
+    HeaderMap,
+    header::{AUTHORIZATION, COOKIE},
+};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tokio::{fs::File, io::AsyncReadExt};
 
 use crate::{
     config::settings::ServerSettings,
-    http::problem::{Problem, ProblemType},
+    http::{
+        problem::{Problem, ProblemType},
+        session::Session,
+    },
 };
 
 /// Bytes of the file: some hundred tokens.
@@ -54,26 +63,58 @@ impl Gate {
         }
     }
 
-    /// Whether these headers bring a token, where one is needed. The file is read each time, so that a token that was
-    /// taken out of it is of no use from then on.
+    /// Anybody can have a token.
+    pub fn has_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Whether these headers bring a token, where one is needed, or, to read, a session of the dashboard.
     ///
     /// # Errors
     /// What is missing or wrong.
-    pub async fn admit(&self, access: Access, headers: &HeaderMap) -> Result<(), Problem> {
+    pub async fn admit(&self, access: Access, headers: &HeaderMap, now: Duration) -> Result<(), Problem> {
         if !self.needs_token(access) {
             return Ok(());
         }
-        let Some(path) = &self.tokens else {
-            let text = "nobody has a token: set server.tokenFile (SERVER_TOKEN_FILE) to a file of tokens";
-            return Err(Problem::new(ProblemType::NoTokens, text));
-        };
-        let needed = |text: &str| Problem::new(ProblemType::TokenNeeded, text);
-        let given = bearer(headers).ok_or_else(|| needed("a token is needed: Authorization: Bearer TOKEN"))?;
-        match is_listed(&read(path).await?, given) {
-            true => Ok(()),
-            false => Err(needed("this token is not listed in server.tokenFile")),
+        let tokens = self.tokens().await?;
+        if access != Access::Change && Session::of(headers, &tokens, now).is_some() {
+            return Ok(());
         }
+        let needed = || Problem::new(ProblemType::TokenNeeded, "a token is needed: Authorization: Bearer TOKEN");
+        listed(&tokens, bearer(headers).ok_or_else(needed)?)
     }
+
+    /// Whose session of the dashboard these headers bring.
+    pub async fn session(&self, headers: &HeaderMap, now: Duration) -> Option<Session> {
+        if !headers.contains_key(COOKIE) || !self.has_tokens() {
+            return None;
+        }
+        Session::of(headers, &self.tokens().await.ok()?, now)
+    }
+
+    /// Seals a session with a token.
+    ///
+    /// # Errors
+    /// If the token is none.
+    pub async fn sign_in(&self, token: &str, session: &Session) -> Result<String, Problem> {
+        listed(&self.tokens().await?, token)?;
+        Ok(session.seal(token))
+    }
+
+    /// The tokens, one a line. The file is read each time, so that a token that was taken out of it is of no use from
+    /// then on.
+    async fn tokens(&self) -> Result<String, Problem> {
+        let none = || {
+            let text = "nobody has a token: set server.tokenFile (SERVER_TOKEN_FILE) to a file of tokens";
+            Problem::new(ProblemType::NoTokens, text)
+        };
+        read(self.tokens.as_deref().ok_or_else(none)?).await
+    }
+}
+
+fn listed(tokens: &str, given: &str) -> Result<(), Problem> {
+    let refused = || Problem::new(ProblemType::TokenNeeded, "this token is not listed in server.tokenFile");
+    is_listed(tokens, given).then_some(()).ok_or_else(refused)
 }
 
 /// The token of a request; its scheme is written in any case, RFC 9110.
@@ -109,13 +150,16 @@ async fn read(path: &Path) -> Result<String, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::session::{COOKIE_NAME, LASTS};
+
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
 
     async fn answer(gate: &Gate, access: Access, header: Option<&str>) -> Option<u16> {
         let mut headers = HeaderMap::new();
         if let Some(value) = header {
             headers.insert(AUTHORIZATION, value.parse().expect("a value"));
         }
-        gate.admit(access, &headers).await.err().map(|problem| problem.kind.code().as_u16())
+        gate.admit(access, &headers, NOW).await.err().map(|problem| problem.kind.code().as_u16())
     }
 
     async fn change(file: Option<&str>, header: Option<&str>) -> Option<u16> {
@@ -166,5 +210,22 @@ mod tests {
             assert_eq!(answer(&gate, Access::Metrics, None).await.is_some(), protect_metrics);
             assert_eq!(answer(&gate, Access::Open, None).await, None);
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_signed_in_may_read_and_changes_nothing_but_through_the_dashboard() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "first\nsecond\n").expect("written");
+        let settings = ServerSettings { token_file: Some(path), protect_reads: true, ..ServerSettings::default() };
+        let (gate, session) = (Gate::of(&settings), Session::begin("ann", NOW));
+        assert!(gate.sign_in("third", &session).await.is_err());
+        let sealed = gate.sign_in("second", &session).await.expect("listed");
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, format!("{COOKIE_NAME}={sealed}").parse().expect("a value"));
+        assert_eq!(gate.session(&headers, NOW).await, Some(session));
+        assert!(gate.admit(Access::Read, &headers, NOW).await.is_ok());
+        assert!(gate.admit(Access::Change, &headers, NOW).await.is_err());
+        assert!(gate.admit(Access::Read, &headers, NOW + LASTS).await.is_err());
     }
 }

@@ -38,16 +38,16 @@ pub(super) const CHANGE_PROBLEMS: &[ProblemType] = &[
 /// Who says it, and why; both are kept and shown.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Words {
+pub(super) struct Words {
     #[schemars(length(max = 500))]
-    who: String,
+    pub(super) who: String,
     #[schemars(length(max = 500))]
-    why: String,
+    pub(super) why: String,
 }
 
 /// What was said.
 #[derive(Debug, Serialize, JsonSchema)]
-struct PauseTold {
+pub(super) struct PauseTold {
     /// Of which JobConfig; null means all of them.
     name: Option<String>,
     paused: bool,
@@ -57,7 +57,7 @@ struct PauseTold {
 
 /// What was asked for.
 #[derive(Debug, Serialize, JsonSchema)]
-struct RunsAsked {
+pub(super) struct RunsAsked {
     /// Jobs that will be created as soon as there is room for them.
     asked: u64,
 }
@@ -88,7 +88,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn pause(call: Call, words: Words, paused: bool) -> Result<PauseTold, Problem> {
+pub(super) async fn pause(call: Call, words: Words, paused: bool) -> Result<PauseTold, Problem> {
     let Words { who, why } = words;
     checked(&who, &why)?;
     let (state, name) = (&call.state, call.name.clone());
@@ -101,7 +101,7 @@ async fn pause(call: Call, words: Words, paused: bool) -> Result<PauseTold, Prob
     Ok(PauseTold { name, paused, who, why })
 }
 
-async fn run(call: Call, words: Words) -> Result<RunsAsked, Problem> {
+pub(super) async fn run(call: Call, words: Words) -> Result<RunsAsked, Problem> {
     let Words { who, why } = words;
     checked(&who, &why)?;
     let state = &call.state;

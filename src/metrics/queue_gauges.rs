@@ -9,7 +9,10 @@ use std::{
 
 use prometheus::{GaugeVec, IntGaugeVec, Opts, core::Collector, proto::MetricFamily};
 
-use crate::decide::queue::{policy::gauges_every, scale::Look};
+use crate::{
+    decide::queue::{policy::gauges_every, scale::Look},
+    metrics::last_hour::LastHour,
+};
 
 /// What was read is shown for so long after the next reading was due: a look may wait and take some seconds.
 const LATE_MAX: Duration = Duration::from_secs(15);
@@ -42,6 +45,16 @@ struct Known {
     /// The age of the oldest; `None` where none has waited since the first look.
     oldest_age: Option<Duration>,
     totals: Option<Totals>,
+    last_hour: LastHour,
+}
+
+/// A queue as people see it. What is not known, or was read too long ago, is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that can be fetched.
+    pub ready: Option<u64>,
+    /// Since when the oldest of them has waited; `None` where there is none.
+    pub oldest_since: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -62,6 +75,7 @@ impl QueueGauges {
             ready: None,
             oldest_age: None,
             totals: None,
+            last_hour: LastHour::default(),
         };
         let mut state = self.state();
         let known = state.known.entry(config.to_owned()).or_insert_with(new);
@@ -91,6 +105,7 @@ impl QueueGauges {
         if look.is_exact() {
             known.ready = Some((i64::try_from(look.ready()).unwrap_or(i64::MAX), now));
         }
+        known.last_hour.note(look.ready(), now);
         known.oldest_age = look.oldest_age.or(known.oldest_age.map(|_| Duration::ZERO));
     }
 
@@ -98,8 +113,28 @@ impl QueueGauges {
     pub fn note_totals(&self, config: &str, counts: Vec<(&'static str, i64)>, now: Duration, interval: Duration) {
         let until = now.saturating_add(interval).saturating_add(LATE_MAX);
         if let Some(known) = self.state().known.get_mut(config) {
+            let ready = counts.iter().find(|(word, _)| *word == "ready").map_or(0, |(_, count)| *count);
+            known.last_hour.note(u64::try_from(ready).unwrap_or_default(), now);
             known.totals = Some(Totals { counts, until });
         }
+    }
+
+    /// How deep the queue of a JobConfig is as of `now`.
+    pub fn depth(&self, config: &str, now: Duration) -> Depth {
+        let state = self.state();
+        let known = state.known.get(config).filter(|_| state.is_heard(now));
+        let Some(known) = known else { return Depth::default() };
+        let ready = known.counts(now).into_iter().find(|(word, _)| *word == "ready");
+        let age = known.oldest_age.filter(|age| !age.is_zero() && known.is_fresh(known.looked_at, now));
+        Depth {
+            ready: ready.and_then(|(_, count)| u64::try_from(count).ok()),
+            oldest_since: known.looked_at.zip(age).map(|(at, age)| at.saturating_sub(age)),
+        }
+    }
+
+    /// How many messages waited in the last hour; see [`LastHour::points`].
+    pub fn last_hour(&self, config: &str, now: Duration) -> Vec<u32> {
+        self.state().known.get(config).map(|known| known.last_hour.points(now)).unwrap_or_default()
     }
 
     /// The families of the page as of `now`.
@@ -120,7 +155,7 @@ impl QueueGauges {
             &["job_config", "queue"],
         )?;
         let state = self.state();
-        if now <= state.heard_at.saturating_add(SILENT_MAX) {
+        if state.is_heard(now) {
             for (config, known) in &state.known {
                 for (word, count) in known.counts(now) {
                     messages.with_label_values(&[config, &known.queue, word]).set(count);
@@ -137,6 +172,13 @@ impl QueueGauges {
     /// What a panic has left is whole: each entry is written in one piece.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Postgres has answered not too long ago.
+    fn is_heard(&self, now: Duration) -> bool {
+        now <= self.heard_at.saturating_add(SILENT_MAX)
     }
 }
 
@@ -203,6 +245,19 @@ mod tests {
         assert_eq!(shown(&gauges, 100), both);
         assert_eq!(shown(&gauges, 145), both);
         assert_eq!(shown(&gauges, 146), []);
+    }
+
+    #[test]
+    fn people_see_the_same_as_prometheus_and_the_last_hour() {
+        let gauges = begun();
+        assert_eq!(gauges.depth("mail", secs(120)), Depth { ready: Some(3), oldest_since: Some(secs(93)) });
+        assert_eq!(gauges.depth("mail", secs(121)), Depth::default(), "Postgres is silent");
+        assert_eq!(gauges.depth("nobody", secs(100)), Depth::default());
+        gauges.note_look("mail", &look(0, 10, None), secs(130));
+        assert_eq!(gauges.depth("mail", secs(130)), Depth { ready: Some(0), oldest_since: None });
+        assert_eq!(gauges.last_hour("mail", secs(130)), [3, 0]);
+        gauges.note_totals("mail", vec![("ready", 5000)], secs(130), secs(30));
+        assert_eq!(gauges.last_hour("mail", secs(130)), [3, 5000]);
     }
 
     #[test]

@@ -4,10 +4,12 @@
 
 mod alone;
 mod api;
+mod browser;
 mod chart;
 #[path = "../http/contract.rs"]
 mod contract;
 mod cut;
+mod dashboard;
 mod database;
 mod doctor;
 mod ends;

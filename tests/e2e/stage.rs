@@ -172,7 +172,7 @@ impl Stage {
     /// pg-boss' own client of a version.
     pub(crate) async fn boss_of(&self, version: &str, words: &[&str]) {
         let mut node = Command::new("node");
-        node.arg("boss.mjs").arg(version).args(words).current_dir(self.site.folder.join("pgboss"));
+        node.arg("boss.mjs").arg(version).args(words).current_dir(self.site.folder.join("npm"));
         let output = node.env("DATABASE_URL", self.site.database_url(&self.database())).output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod contract;
+mod dashboard;
 mod events;
 mod service;
 

@@ -27,7 +27,7 @@ pub(crate) async fn pool(url: &str) -> PgPool {
 pub(crate) fn boss_command(url: &str, version: &str, words: &[&str]) -> Command {
     let state = PathBuf::from(std::env::var("JOB_CHIEF_TEST_STATE").unwrap());
     let mut node = Command::new("node");
-    node.arg("boss.mjs").arg(version).args(words).current_dir(state.parent().unwrap().join("pgboss"));
+    node.arg("boss.mjs").arg(version).args(words).current_dir(state.parent().unwrap().join("npm"));
     node.env("DATABASE_URL", url);
     node
 }

@@ -51,7 +51,7 @@ const POSTGRES: &[&str] = &[
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 
-const PROGRAMS: [Program; 13] = [
+const PROGRAMS: [Program; 15] = [
     program("go", &["/usr/local/go/bin"], "golang", Purpose::Build),
     program("node", &[], "nodejs", Purpose::Build),
     program("npm", &[], "npm", Purpose::Build),
@@ -59,6 +59,8 @@ const PROGRAMS: [Program; 13] = [
     program("initdb", POSTGRES, "postgresql", Purpose::Postgres),
     program("postgres", POSTGRES, "postgresql", Purpose::Postgres),
     program("promtool", &[], "prometheus", Purpose::Tests),
+    program("chromium", &[], "chromium", Purpose::Tests),
+    program("chromedriver", &[], "chromium-driver", Purpose::Tests),
     program("pgbouncer", SBIN, "pgbouncer", Purpose::Tests),
     program("containerd", SBIN, "containerd", Purpose::Node),
     program("runc", SBIN, "runc", Purpose::Node),

@@ -1,0 +1,171 @@
+//! The page at `/`: all JobConfigs, as far as they are asked for, and what was decided last.
+
+use askama::Template;
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::{
+    http::{
+        dashboard::{
+            Visit,
+            frame::{Frame, in_path},
+            html,
+            rows::{QueueRow, ServiceRow, text},
+        },
+        problem::Problem,
+        queues, services,
+        state::AppState,
+    },
+    tables,
+};
+
+/// Rows of a page: some hundred kilobytes, which browsers still lay out at once.
+const ROWS_MAX: usize = 1000;
+
+/// Rows that are asked for by name at once.
+const NAMES_MAX: usize = 100;
+
+/// Decisions that are shown.
+const DECISIONS_SHOWN: usize = 10;
+
+/// Which rows are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    All,
+    Waiting,
+    Busy,
+    Attention,
+}
+
+/// Each of them as it is chosen.
+const SHOWS: [(&str, &str, Show); 4] = [
+    ("all", "all", Show::All),
+    ("waiting", "with messages", Show::Waiting),
+    ("busy", "with Jobs", Show::Busy),
+    ("attention", "that need a look", Show::Attention),
+];
+
+impl Show {
+    fn word(self) -> &'static str {
+        SHOWS.iter().find(|(.., show)| *show == self).map_or("all", |(word, ..)| word)
+    }
+}
+
+/// What is asked for.
+struct Question {
+    /// A part of the name or of the queue's.
+    text: String,
+    show: Show,
+}
+
+impl Question {
+    fn of(visit: &Visit) -> Self {
+        let first = |key| visit.call.asked(key).next().unwrap_or_default().into_owned();
+        let word = first("show");
+        let show = SHOWS.iter().find(|(known, ..)| *known == word).map_or(Show::All, |(.., show)| *show);
+        Self { text: first("q").trim().to_owned(), show }
+    }
+
+    fn names(&self, names: &[&str]) -> bool {
+        let text = self.text.to_lowercase();
+        names.iter().any(|name| name.to_lowercase().contains(&text))
+    }
+
+    fn has_queue(&self, row: &QueueRow) -> bool {
+        let is_shown = match self.show {
+            Show::All => true,
+            Show::Waiting => row.waiting,
+            Show::Busy => row.busy,
+            Show::Attention => row.needs_attention(),
+        };
+        is_shown && self.names(&[&row.name, &row.queue])
+    }
+
+    fn has_service(&self, row: &ServiceRow) -> bool {
+        let is_shown = match self.show {
+            Show::All => true,
+            Show::Waiting => false,
+            Show::Busy => row.ready != "0",
+            Show::Attention => row.needs_attention(),
+        };
+        is_shown && self.names(&[&row.name])
+    }
+}
+
+/// A decision in words.
+struct Decided {
+    /// Seconds.
+    age: f64,
+    ago: String,
+    name: String,
+    href: String,
+    sentence: String,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html", config = "src/http/dashboard/askama.toml")]
+struct Overview {
+    frame: Frame,
+    question: Question,
+    shows: Vec<(&'static str, &'static str)>,
+    queues: Vec<QueueRow>,
+    queues_known: usize,
+    left_out: usize,
+    services: Vec<ServiceRow>,
+    services_known: usize,
+    decisions: Vec<Decided>,
+}
+
+#[derive(Template)]
+#[template(path = "rows.html", config = "src/http/dashboard/askama.toml")]
+struct Rows {
+    queues: Vec<QueueRow>,
+    services: Vec<ServiceRow>,
+    decisions: Vec<Decided>,
+}
+
+/// All of them.
+pub(super) async fn page(visit: Visit) -> Result<Response, Problem> {
+    let (state, verbs) = (&visit.call.state, visit.session.is_some());
+    let _turn = state.turn().await;
+    let (question, views, services) = (Question::of(&visit), queues::all(state), services::all(state));
+    let (queues_known, services_known) = (views.len(), services.len());
+    let mut queues: Vec<QueueRow> = views.iter().map(|view| QueueRow::of(view, state, verbs)).collect();
+    queues.retain(|row| question.has_queue(row));
+    let left_out = queues.len().saturating_sub(ROWS_MAX);
+    queues.truncate(ROWS_MAX);
+    let mut services: Vec<ServiceRow> = services.iter().map(|view| ServiceRow::of(view, verbs)).collect();
+    services.retain(|row| question.has_service(row));
+    let frame = Frame::of(state, visit.session.as_ref(), "/".into());
+    let shows = SHOWS.map(|(word, label, _)| (word, label)).to_vec();
+    let decisions = decisions(state);
+    Ok(html(&Overview { frame, question, shows, queues, queues_known, left_out, services, services_known, decisions }))
+}
+
+/// Those that are named.
+pub(super) async fn rows(visit: Visit) -> Result<Response, Problem> {
+    let (state, verbs) = (&visit.call.state, visit.session.is_some());
+    let _turn = state.turn().await;
+    let roster = state.roster.borrow().clone();
+    let (mut queues, mut services) = (vec![], vec![]);
+    for name in visit.call.asked("name").take(NAMES_MAX) {
+        let Some(handle) = roster.get(&*name) else { continue };
+        queues.extend(queues::view(handle, state).map(|view| QueueRow::of(&view, state, verbs)));
+        services.extend(services::view(handle, state).map(|view| ServiceRow::of(&view, verbs)));
+    }
+    Ok(html(&Rows { queues, services, decisions: decisions(state) }))
+}
+
+/// The last decisions for queues that have messages, the newest first.
+fn decisions(state: &AppState) -> Vec<Decided> {
+    let now = state.shared.clock.now();
+    let mut last: Vec<_> = queues::decided(state);
+    last.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
+    let words = |(name, at, decision): (String, std::time::Duration, Value)| {
+        let age = now.saturating_sub(at).as_secs_f64();
+        let href = format!("/dashboard/jobs/{}", in_path(&name));
+        let name = text(&Value::String(name));
+        Decided { age, ago: tables::span(age), href, name, sentence: tables::sentence(&decision) }
+    };
+    last.into_iter().take(DECISIONS_SHOWN).map(words).collect()
+}

@@ -1,0 +1,225 @@
+//! A queue or a service as a row of the overview, in the same words as the commands print.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::{
+    harmless::harmless,
+    http::{dashboard::frame::in_path, queues::JobView, services::ServiceView, state::AppState},
+    tables,
+};
+
+/// Problems of live Jobs that a row shows.
+const PROBLEMS_SHOWN: usize = 2;
+
+/// Points of a line, one a minute, and how high it is.
+const LINE: (usize, f64) = (60, 16.0);
+
+/// How many messages waited in the last hour.
+pub(super) struct Line {
+    /// The steps of an SVG path.
+    pub(super) path: String,
+    pub(super) label: String,
+}
+
+/// A queue.
+pub(super) struct QueueRow {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) href: String,
+    pub(super) queue: String,
+    pub(super) ready: String,
+    pub(super) waiting: bool,
+    pub(super) line: Option<Line>,
+    /// Seconds.
+    pub(super) oldest: Option<f64>,
+    pub(super) oldest_words: String,
+    pub(super) jobs: String,
+    pub(super) max: String,
+    pub(super) busy: bool,
+    pub(super) problems: Vec<String>,
+    pub(super) state: String,
+    pub(super) waits: bool,
+    pub(super) paused: bool,
+    /// Seconds.
+    pub(super) backoff: Option<f64>,
+    pub(super) backoff_words: String,
+    /// `, 3 failed in a row`.
+    pub(super) failed: String,
+    /// Whoever reads it may change it.
+    pub(super) verbs: bool,
+}
+
+/// A service.
+pub(super) struct ServiceRow {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) href: String,
+    pub(super) state: String,
+    pub(super) mood: &'static str,
+    pub(super) ready: String,
+    pub(super) replicas: String,
+    pub(super) restarts: String,
+    /// Seconds.
+    pub(super) since: Option<f64>,
+    pub(super) since_words: String,
+    pub(super) error: String,
+    /// Seconds.
+    pub(super) wait: Option<f64>,
+    pub(super) wait_words: String,
+    pub(super) problems: Vec<String>,
+    pub(super) stopped: bool,
+    pub(super) depends_on: String,
+    pub(super) said: String,
+    pub(super) verbs: bool,
+}
+
+impl QueueRow {
+    /// A queue as it is now.
+    pub(super) fn of(view: &JobView, state: &AppState, verbs: bool) -> Self {
+        let job = &serde_json::to_value(view).unwrap_or_default();
+        let name = text(&job["name"]);
+        let (words, waits) = tables::standing(job);
+        let seconds = |key: &str| job[key].as_f64().filter(|seconds| *seconds > 0.0);
+        let (oldest, backoff) = (seconds("oldestReadyAgeSeconds"), seconds("backoffSeconds"));
+        let explained_otherwise =
+            ["paused", "draining", "left"].iter().any(|key| job[*key] == true) || job["waitsFor"].is_string();
+        let points = state.shared.metrics.queues.gauges.last_hour(&name, state.shared.clock.now());
+        Self {
+            id: format!("job-{name}"),
+            path: in_path(&name),
+            href: format!("/dashboard/jobs/{}", in_path(&name)),
+            queue: text(&job["queue"]),
+            ready: job["ready"].as_u64().map(|ready| ready.to_string()).unwrap_or_default(),
+            waiting: job["ready"].as_u64().is_some_and(|ready| ready > 0),
+            line: Line::of(&points),
+            oldest,
+            oldest_words: oldest.map(tables::span).unwrap_or_default(),
+            jobs: tables::phases(&job["phase"]),
+            max: text(&job["maxConcurrentJobs"]),
+            busy: job["live"].as_array().is_some_and(|live| !live.is_empty()),
+            problems: problems(job),
+            state: words,
+            waits,
+            paused: job["paused"] == true,
+            backoff: backoff.filter(|_| !explained_otherwise),
+            backoff_words: backoff.map(tables::span).unwrap_or_default(),
+            failed: tables::failed_in_a_row(job),
+            verbs: verbs && job["left"] == false,
+            name,
+        }
+    }
+
+    /// Something keeps it from what it is there for.
+    pub(super) fn needs_attention(&self) -> bool {
+        self.waits || !self.problems.is_empty()
+    }
+}
+
+impl ServiceRow {
+    /// A service as it is now.
+    pub(super) fn of(view: &ServiceView, verbs: bool) -> Self {
+        let service = &serde_json::to_value(view).unwrap_or_default();
+        let name = text(&service["name"]);
+        let state = text(&service["state"]);
+        let since = service["sinceSeconds"].as_f64();
+        let wait = service["waitSeconds"].as_f64().filter(|seconds| *seconds > 0.0);
+        let needed = service["dependsOn"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+        Self {
+            id: format!("service-{name}"),
+            path: in_path(&name),
+            href: format!("/dashboard/services/{}", in_path(&name)),
+            mood: mood(&state),
+            ready: text(&service["ready"]),
+            replicas: text(&service["replicas"]),
+            restarts: text(&service["restarts"]),
+            since,
+            since_words: since.map(tables::span).unwrap_or_default(),
+            error: text(&service["error"]),
+            wait,
+            wait_words: wait.map(tables::span).unwrap_or_default(),
+            problems: problems(service),
+            stopped: service["desired"] == "stopped" || service["enabled"] == false,
+            depends_on: needed.join(", "),
+            said: said(&service["said"]),
+            verbs: verbs && service["left"] == false,
+            state,
+            name,
+        }
+    }
+
+    /// It is not as it should be.
+    pub(super) fn needs_attention(&self) -> bool {
+        !self.error.is_empty() || !self.problems.is_empty() || matches!(self.mood, "bad" | "waits")
+    }
+}
+
+impl Line {
+    /// Steps through these points, the newest at the right end; nothing where nothing is known.
+    pub(super) fn of(points: &[u32]) -> Option<Self> {
+        let most = *points.iter().max()?;
+        let (width, height) = LINE;
+        let at = |point: u32| height - height * f64::from(point) / f64::from(most.max(1));
+        let mut path = format!("M{} {:.0}", width.saturating_sub(points.len()), at(points[0]));
+        for (x, pair) in points.windows(2).enumerate().filter(|(_, pair)| pair[0] != pair[1]) {
+            let x = width.saturating_sub(points.len()) + x + 1;
+            write!(path, "H{x}V{:.0}", at(pair[1])).expect("a string takes everything");
+        }
+        write!(path, "H{width}").expect("a string takes everything");
+        Some(Self { path, label: format!("at most {most} ready at once in the last hour") })
+    }
+}
+
+/// How a state looks.
+fn mood(state: &str) -> &'static str {
+    match state {
+        "RUNNING" => "good",
+        "FAILED" => "bad",
+        "STARTED" | "RESTART" => "waits",
+        _ => "quiet",
+    }
+}
+
+/// What keeps live Jobs from starting or ending.
+fn problems(view: &Value) -> Vec<String> {
+    let problem = |it: &Value| match it["terminatingSeconds"].as_u64() {
+        Some(age) => Some(format!("Terminating on {} for {age} s", text(&it["node"]))),
+        None => it["problem"].as_str().map(harmless),
+    };
+    view["live"].as_array().into_iter().flatten().filter_map(problem).take(PROBLEMS_SHOWN).collect()
+}
+
+fn said(said: &Value) -> String {
+    if !said["at"].is_string() {
+        return String::new();
+    }
+    let why = text(&said["why"]);
+    let why = if why.is_empty() { why } else { format!(" ({why})") };
+    format!("{} by {} at {}{why}", text(&said["verb"]), text(&said["who"]), tables::moment(&said["at"]))
+}
+
+/// A value on one line; nothing where there is none.
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => harmless(text),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_a_step_where_something_changes() {
+        assert!(Line::of(&[]).is_none());
+        assert_eq!(Line::of(&[0; 60]).expect("known").path, "M0 16H60");
+        let line = Line::of(&[0, 0, 4, 4, 1]).expect("known");
+        assert_eq!(line.path, "M55 16H57V0H59V12H60");
+        assert_eq!(line.label, "at most 4 ready at once in the last hour");
+    }
+}
