@@ -36,7 +36,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 30] = [
     ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "pgboss", "store", "telemetry"]),
     ("http", &["actors", "clock", "cluster", "config", "decide", "health", "pgboss", "store", "tables", "telemetry"]),
     ("tables", &["harmless"]),
-    ("doctor", &["clock", "cluster", "config", "decide", "harmless", "pgboss", "sql", "store", "telemetry"]),
+    ("doctor", &["clock", "cluster", "config", "decide", "harmless", "pgboss", "sql", "store", "tables", "telemetry"]),
     ("shutdown", &[]),
     (
         "app",
