@@ -11,6 +11,7 @@ mod cut;
 mod database;
 mod doctor;
 mod ends;
+mod first_job;
 mod gauges;
 mod in_cluster;
 mod laptop;
