@@ -72,7 +72,7 @@ enum Command {
         #[command(flatten)]
         order: queue::Order,
         /// How long to wait.
-        #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "DURATION")]
+        #[arg(long, default_value = "1h", value_parser = watch::duration, value_name = "DURATION")]
         timeout: Duration,
     },
     /// Create one Job now, whatever the queue holds.

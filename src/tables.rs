@@ -3,13 +3,18 @@
 //! Colours are always there; whoever prints takes them away where they can't be seen.
 
 mod grid;
+pub mod wrap;
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
-use self::grid::{Cell, Column, grid};
+use self::{
+    grid::{Cell, Column, grid},
+    wrap::wrapped,
+};
 use crate::harmless::harmless;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -41,7 +46,7 @@ pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
     let mut told = if rows.is_empty() { "jobs.json has no queue\n".to_owned() } else { grid(&header, &rows, width) };
     let known: Vec<&Value> = array(&members["members"]).collect();
     let leader = known.iter().find(|member| member["leads"] == true).map(|member| text(&member["member"]));
-    match (leader, known.len()) {
+    match (&leader, known.len()) {
         _ if members["membersError"].is_string() => {
             line(&mut told, &format!("\nwho leads can't be read: {}", text(&members["membersError"])));
         }
@@ -50,61 +55,96 @@ pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
         (Some(leader), count) => line(&mut told, &format!("\nled by {leader}, one of {count}")),
         (None, count) => line(&mut told, &format!("\n{WAITS}{count} running, none leads{WAITS:#}")),
     }
+    if leader.is_some() && members["leads"] == false {
+        let me = text(&members["me"]);
+        line(
+            &mut told,
+            &format!("{WAITS}asked was {me}, which follows: only who leads knows READY and STATE{WAITS:#}"),
+        );
+    }
     told
 }
 
 /// One JobConfig with what it did last.
 pub fn details(job: &Value, width: usize) -> String {
     let (state, style) = state(job);
-    let mut told = format!(
-        "{}  queue {}  {} of {} live  {style}{}{style:#}\n",
-        text(&job["name"]),
-        text(&job["queue"]),
-        phases(&job["phase"]),
-        text(&job["maxConcurrentJobs"]),
-        harmless(&state),
-    );
+    let state = harmless(&state);
+    let [name, queue, max] = [&job["name"], &job["queue"], &job["maxConcurrentJobs"]].map(text);
+    let head = format!("{name}  queue {queue}  {} of {max} live", phases(&job["phase"]));
+    let fits = head.width() + 2 + state.width() <= width;
+    let (before, state) = if fits { ("", state) } else { ("\n", wrapped(&state, 2, width)) };
+    let mut told = format!("{head}{before}  {style}{state}{style:#}\n");
     live_jobs(&mut told, job, width);
     runs(&mut told, job, width);
-    let decisions = array(&job["decisions"]).map(|it| vec![moment(&it["at"]).into(), sentence(it).into()]);
-    section(&mut told, &[("DECIDED", Column::Short), ("", Column::Text)], &decisions.collect::<Vec<_>>(), width);
+    decisions(&mut told, job, width);
     if job["runsError"].is_string() {
         line(&mut told, &format!("\nwhat is on record can't be read: {}", text(&job["runsError"])));
     }
     told
 }
 
+/// What came of it stands before what it was made from, which is cut where it does not fit.
+fn decisions(told: &mut String, job: &Value, width: usize) {
+    let decisions =
+        array(&job["decisions"]).map(|it| vec![moment(&it["at"]).into(), conclusion(it).into(), premises(it).into()]);
+    let header = [("DECIDED", Column::Short), ("", Column::Text), ("", Column::Detail)];
+    section(told, &header, &decisions.collect::<Vec<_>>(), width);
+}
+
 fn live_jobs(told: &mut String, job: &Value, width: usize) {
     let live = array(&job["live"]).map(|it| {
-        let hangs = it["terminatingSeconds"].as_u64().map(|age| format!("on {} for {age} s", text(&it["node"])));
-        let problem = Cell::styled(&hangs.unwrap_or_else(|| text(&it["problem"])), WAITS);
-        vec![text(&it["job"]).into(), text(&it["phase"]).into(), problem]
+        let problem = problem(it).unwrap_or_default();
+        vec![text(&it["job"]).into(), text(&it["phase"]).into(), Cell::styled(&problem, WAITS)]
     });
     let header = [("LIVE JOB", Column::Name), ("PHASE", Column::Short), ("", Column::Text)];
     section(told, &header, &live.collect::<Vec<_>>(), width);
 }
 
+/// What keeps a live Job from starting or from ending.
+pub fn problem(live: &Value) -> Option<String> {
+    match live["terminatingSeconds"].as_u64().filter(|age| *age >= HANGS_MIN_SECONDS) {
+        Some(age) => Some(format!("on {} for {age} s, keeps its slot", text(&live["node"]))),
+        None => live["problem"].as_str().map(harmless),
+    }
+}
+
 fn runs(told: &mut String, job: &Value, width: usize) {
     let runs = array(&job["runs"]).map(|run| {
-        let how = [&run["outcome"], &run["reason"], &run["exitCode"]].map(text);
         let nothing = if run["tookNothing"] == true { "took nothing" } else { "" };
         let message = run["message"].as_str().and_then(|message| message.lines().next()).unwrap_or_default();
         vec![
             text(&run["job"]).into(),
             moment(&run["wishedAt"]).into(),
-            moment(&run["endedAt"]).into(),
-            Cell::styled(how.join(" ").trim(), outcome_style(run)),
+            lasted(run).into(),
+            Cell::styled(&outcome(run), outcome_style(run)),
             [nothing, message].join(" ").trim().to_owned().into(),
         ]
     });
     let header = [
         ("RUN", Column::Name),
         ("WISHED", Column::Short),
-        ("ENDED", Column::Short),
+        ("LASTED", Column::Short),
         ("OUTCOME", Column::Text),
-        ("", Column::Text),
+        ("", Column::Detail),
     ];
     section(told, &header, &runs.collect::<Vec<_>>(), width);
+}
+
+/// From the wish to the end.
+fn lasted(run: &Value) -> String {
+    let [wished, ended] = [&run["wishedAt"], &run["endedAt"]].map(|at| text(at).parse::<jiff::Timestamp>().ok());
+    let lasted = wished.zip(ended).map(|(wished, ended)| ended.duration_since(wished).as_secs());
+    lasted.map(|seconds| short(Duration::from_secs(seconds.try_into().unwrap_or_default()))).unwrap_or_default()
+}
+
+/// `failed: exit code 7`; of a success there is nothing more to say.
+pub fn outcome(run: &Value) -> String {
+    let [outcome, reason] = [&run["outcome"], &run["reason"]].map(|word| text(word).replace('_', " "));
+    let code = run["exitCode"].as_i64().filter(|_| outcome == "failed").map(|code| format!(" {code}"));
+    if reason.is_empty() || run["outcome"] == "succeeded" {
+        return outcome;
+    }
+    format!("{outcome}: {reason}{}", code.unwrap_or_default())
 }
 
 fn outcome_style(run: &Value) -> Style {
@@ -164,13 +204,19 @@ pub fn service(service: &Value, width: usize) -> String {
     told
 }
 
+/// `5m 3s`
 fn since(service: &Value) -> String {
     service["sinceSeconds"].as_f64().map(span).unwrap_or_default()
 }
 
-/// `5m 3s`, of which the largest two units are told.
+/// The largest two units of so many seconds: `5m 3s`.
 pub fn span(seconds: f64) -> String {
-    let whole = humantime::format_duration(std::time::Duration::from_secs_f64(seconds.max(0.0).trunc())).to_string();
+    short(Duration::from_secs_f64(seconds.max(0.0).trunc()))
+}
+
+/// The largest two units of a time.
+fn short(time: Duration) -> String {
+    let whole = humantime::format_duration(time).to_string();
     whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
@@ -190,34 +236,49 @@ pub fn why(job: &Value) -> Vec<String> {
     past.sort();
     let newest = past.last().map(|(at, _)| at.clone()).unwrap_or_default();
     let mut lines: Vec<String> = past.iter().map(|(at, what)| format!("{} {what}", clock(at, &newest))).collect();
-    let hanging = array(&job["live"]).filter(|it| it["terminatingSeconds"].is_u64()).map(|it| {
-        let (name, node, age) = (text(&it["job"]), text(&it["node"]), text(&it["terminatingSeconds"]));
-        format!("now      {name} has been Terminating on {node} for {age} s and keeps its slot")
-    });
+    let hanging =
+        array(&job["live"]).filter(|it| it["terminatingSeconds"].as_u64() >= Some(HANGS_MIN_SECONDS)).map(|it| {
+            let (name, node, age) = (text(&it["job"]), text(&it["node"]), text(&it["terminatingSeconds"]));
+            format!("now      {name} has been Terminating on {node} for {age} s and keeps its slot")
+        });
     lines.extend(hanging);
     let kept = array(&job["live"]).filter(|it| it["problem"].is_string());
     lines.extend(kept.map(|it| format!("now      {} does not start: {}", text(&it["job"]), text(&it["problem"]))));
-    lines.push(format!("now      {}: {}", phases(&job["phase"]), state(job).0));
+    lines.push(format!("now      {}", now(job)));
     if job["runsError"].is_string() {
         lines.push(format!("what is on record can't be read: {}", text(&job["runsError"])));
     }
     lines
 }
 
+/// A pod has this long to end by default: until then a Job that is Terminating is nothing to be told of.
+const HANGS_MIN_SECONDS: u64 = 30;
+
+/// What lives, and why nothing else does. That the last look created is told by its own line.
+fn now(job: &Value) -> String {
+    let live = phases(&job["phase"]);
+    let live = if live == "0" { "no Job lives".to_owned() } else { live };
+    match state(job).0 {
+        state if state.is_empty() || state == "created" => live,
+        state => format!("{live}: {state}"),
+    }
+}
+
+/// Columns of the time before each line of [`why`].
+const WHEN_WIDTH: usize = 9;
+
+/// A line of [`why`] in so many columns.
+pub fn why_line(line: &str, width: usize) -> String {
+    let (when, what) = line.split_at_checked(WHEN_WIDTH).unwrap_or(("", line));
+    format!("{when}{}", wrapped(what, when.len(), width))
+}
+
 fn end(run: &Value) -> String {
     let took_nothing =
         if run["tookNothing"] == true { ", and took none of the messages it was started for" } else { "" };
-    let code = run["exitCode"].as_i64().filter(|_| run["outcome"] == "failed").map(|code| format!(" {code}"));
     let message =
         run["message"].as_str().and_then(|message| message.lines().next()).map(|line| format!(" ({})", harmless(line)));
-    format!(
-        "{} {}: {}{}{took_nothing}{}",
-        text(&run["job"]),
-        text(&run["outcome"]).replace('_', " "),
-        text(&run["reason"]).replace('_', " "),
-        code.unwrap_or_default(),
-        message.unwrap_or_default()
-    )
+    format!("{} {}{took_nothing}{}", text(&run["job"]), outcome(run), message.unwrap_or_default())
 }
 
 /// The day and the time of an RFC 3339 moment, without year and zone.
@@ -234,18 +295,20 @@ fn clock(at: &str, newest: &str) -> String {
 
 /// `ready 12 (3 new), claimed 1, live 3 (1 starting), max 5 → 2 Jobs, full`
 pub fn sentence(decision: &Value) -> String {
+    format!("{} → {}", premises(decision), conclusion(decision))
+}
+
+/// `ready 12 (3 new), claimed 1, live 3 (1 starting), max 5`
+fn premises(decision: &Value) -> String {
     let number = |key: &str| decision[key].as_u64().unwrap_or_default();
-    let jobs = number("jobs");
     format!(
-        "ready {} ({} new), claimed {}, live {} ({} starting), max {} → {jobs} Job{}, {}",
+        "ready {} ({} new), claimed {}, live {} ({} starting), max {}",
         ready(decision),
         number("new"),
         number("claimed"),
         number("live"),
         number("starting"),
         number("max"),
-        if jobs == 1 { "" } else { "s" },
-        text(&decision["why"]).replace('_', " ")
     )
 }
 
@@ -253,6 +316,13 @@ pub fn sentence(decision: &Value) -> String {
 pub fn standing(job: &Value) -> (String, bool) {
     let (words, style) = state(job);
     (harmless(&words), style == WAITS)
+}
+
+/// `2 Jobs, full`
+fn conclusion(decision: &Value) -> String {
+    let jobs = decision["jobs"].as_u64().unwrap_or_default();
+    let plural = if jobs == 1 { "" } else { "s" };
+    format!("{jobs} Job{plural}, {}", text(&decision["why"]).replace('_', " "))
 }
 
 /// How a JobConfig is, and how that looks.
@@ -402,6 +472,35 @@ mod tests {
     #[test]
     fn why_is_a_line_for_each_decision_and_end_in_their_order() {
         insta::assert_snapshot!(why(&job()).join("\n"));
+    }
+
+    #[test]
+    fn a_follower_says_that_it_is_one() {
+        let members = |leads: bool| json!({"me": "b", "leads": leads, "members": [{"member": "a", "leads": true}, {"member": "b"}]});
+        assert!(plain(&overview(&json!([job()]), &members(false), 80)).contains("asked was b, which follows"));
+        assert!(!overview(&json!([job()]), &members(true), 80).contains("follows"));
+    }
+
+    #[test]
+    fn an_ordinary_end_and_the_last_look_are_told_once() {
+        let job = json!({"phase": {"terminating": 1}, "decision": {"why": "created"}, "live": [
+            {"job": "a", "node": "n", "terminatingSeconds": 29}, {"job": "b", "node": "n", "terminatingSeconds": 30}]});
+        let told = ["now      b has been Terminating on n for 30 s and keeps its slot", "now      1 terminating"];
+        assert_eq!(why(&job), told);
+        let job = |why: &str| json!({"phase": {}, "decision": {"why": why}});
+        assert_eq!(super::why(&job("created")), ["now      no Job lives"]);
+        assert_eq!(super::why(&job("empty")), ["now      no Job lives: empty"]);
+    }
+
+    #[test]
+    fn on_80_columns_lines_break_between_words_and_what_was_decided_is_whole() {
+        let mut job = job();
+        job["runs"][1]["job"] = json!("job-chief-aaaaaa-thumbnails-sgd7gk3228");
+        job["said"] = json!({"who": "ann", "why": "the store is full, and nobody is there to empty it", "at": "2026-01-02T03:04:05Z"});
+        job["paused"] = json!(true);
+        insta::assert_snapshot!(plain(&details(&job, 80)));
+        let lines: Vec<String> = why(&job).iter().map(|line| why_line(line, 80)).collect();
+        insta::assert_snapshot!(lines.join("\n"));
     }
 
     #[test]

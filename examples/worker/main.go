@@ -2,8 +2,8 @@
 // by plain SQL, works on each for a moment, completes it, and ends when the queue is empty.
 // As `worker serve` it is the example service: it answers over HTTP until it is told to end.
 //
-// It needs no configuration of its own: job-chief gives it QUEUE_NAME and, with injectPgConfig, the way to
-// Postgres as DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD, DB_NAME and DB_SCHEMA.
+// It needs no configuration of its own: job-chief gives it QUEUE_NAME. The way to Postgres is DATABASE_URL, of a Secret
+// of its JobConfig, or with injectPgConfig DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD, DB_NAME and DB_SCHEMA.
 package main
 
 import (
@@ -69,10 +69,13 @@ func serve(ctx context.Context, log *slog.Logger) error {
 // run takes messages until there are none, and returns how many it took.
 func run(ctx context.Context, log *slog.Logger) (int, error) {
 	queue := os.Getenv("QUEUE_NAME")
-	log.Info("started", "queue", queue, "host", os.Getenv("DB_HOST"), "port", os.Getenv("DB_PORT"),
-		"user", os.Getenv("DB_USERNAME"), "database", os.Getenv("DB_NAME"), "schema", os.Getenv("DB_SCHEMA"),
-		"password_given", os.Getenv("DB_PASSWORD") != "", "greeting", os.Getenv("GREETING"))
-	connection, err := connect(ctx)
+	way, err := pgx.ParseConfig(address())
+	if err != nil {
+		// pgx names no password.
+		return 0, fmt.Errorf("the way to Postgres: %w", err)
+	}
+	log.Info("started", "queue", queue, "host", way.Host, "port", way.Port, "user", way.User, "database", way.Database)
+	connection, err := connect(ctx, way)
 	if err != nil {
 		return 0, err
 	}
@@ -102,16 +105,21 @@ func run(ctx context.Context, log *slog.Logger) (int, error) {
 	}
 }
 
-func connect(ctx context.Context) (*pgx.Conn, error) {
-	address := url.URL{
+// address is where Postgres is, and who asks.
+func address() string {
+	parts := url.URL{
 		Scheme: "postgres",
 		User:   url.UserPassword(os.Getenv("DB_USERNAME"), os.Getenv("DB_PASSWORD")),
 		Host:   os.Getenv("DB_HOST") + ":" + orDefault(os.Getenv("DB_PORT"), "5432"),
 		Path:   "/" + os.Getenv("DB_NAME"),
 	}
+	return orDefault(os.Getenv("DATABASE_URL"), parts.String())
+}
+
+func connect(ctx context.Context, way *pgx.ConnConfig) (*pgx.Conn, error) {
 	bounded, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	connection, err := pgx.Connect(bounded, address.String())
+	connection, err := pgx.ConnectConfig(bounded, way)
 	if err != nil {
 		// pgx names host and user, never the password.
 		return nil, fmt.Errorf("connecting to Postgres: %w", err)

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use crate::{
-    cli::{globals::Globals, output::Output},
+    cli::{
+        globals::Globals,
+        output::{Output, width},
+    },
     doctor::examine::{Words, examine},
 };
 
@@ -12,6 +15,6 @@ pub(super) async fn run(globals: &Globals, output: Output) -> anyhow::Result<Exi
     let words =
         Words { config: globals.config(), kubeconfig: globals.kubeconfig.as_ref(), context: globals.context.as_ref() };
     let report = examine(words, &globals.environment()).await;
-    output.print(&report, || report.to_string())?;
+    output.print(&report, || report.shown(width()))?;
     Ok(if report.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

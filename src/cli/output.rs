@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::harmless::harmless_lines;
+use crate::{harmless::harmless_lines, tables::wrap::wrapped};
 
 /// How an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -83,16 +83,35 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
+/// The columns of standard error, where it is a terminal.
+fn errors_width() -> Option<usize> {
+    let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(io::stderr())?;
+    (width > 0).then_some(width.into())
+}
+
+/// What is told behind so many columns, without a word that a terminal would break.
+fn fitted(text: &str, behind: usize) -> String {
+    let text = harmless_lines(text);
+    let Some(width) = errors_width() else { return text };
+    let line = |(number, line): (usize, &str)| {
+        let rest = line.trim_start_matches(' ');
+        let lead = line.len() - rest.len();
+        let indent = if number == 0 { behind } else { lead + 2 };
+        format!("{:lead$}{}", "", wrapped(rest, indent, width))
+    };
+    text.split('\n').enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Tells on standard error what is worth knowing.
 pub(super) fn warn(text: &str) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
-    anstream::eprintln!("{style}warning{style:#}: {}", harmless_lines(text));
+    anstream::eprintln!("{style}warning{style:#}: {}", fitted(text, "warning: ".len()));
 }
 
 /// Tells on standard error what went wrong.
 pub(super) fn complain(text: &str) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
-    anstream::eprintln!("{style}error{style:#}: {}", harmless_lines(text).trim_end());
+    anstream::eprintln!("{style}error{style:#}: {}", fitted(text.trim_end(), "error: ".len()));
 }
 
 /// Whoever reads the answer has gone, as `head` does.

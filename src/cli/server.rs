@@ -91,6 +91,19 @@ impl Way {
         self.put(path, None).await
     }
 
+    /// Of several pods the one that leads: the others know no decisions and no states of services.
+    async fn turn_to_leader(&mut self) -> anyhow::Result<()> {
+        if matches!(self.to, Place::Pod(_)) {
+            let told = self.ask(&["members"]).await?;
+            let mut known = told["members"].as_array().into_iter().flatten();
+            let leader = known.find(|member| member["leads"] == true).and_then(|member| member["member"].as_str());
+            if let (Place::Pod(target), Some(leader)) = (&mut self.to, leader) {
+                target.turn_to(leader);
+            }
+        }
+        Ok(())
+    }
+
     async fn put(&self, path: &[&str], told: Option<&Value>) -> anyhow::Result<Value> {
         let question = Question { path, token: Some(&*self.token).filter(|token| !token.is_empty()), told };
         Ok(match &self.to {
@@ -117,7 +130,9 @@ pub(super) fn is_passing(error: &anyhow::Error) -> bool {
 impl Server {
     /// The way to it; what is to be known of its pods is told on standard error.
     pub(super) async fn way(&self, globals: &Globals) -> anyhow::Result<Way> {
-        Ok(Way { token: self.token()?, to: self.place(globals).await? })
+        let mut way = Way { token: self.token()?, to: self.place(globals).await? };
+        way.turn_to_leader().await?;
+        Ok(way)
     }
 
     /// The first line of the file, else what the environment has; empty where there is neither.

@@ -8,11 +8,13 @@ use serde_json::Value;
 use crate::{
     cli::{
         globals::Globals,
+        output::terminal,
         page::Page,
         server::Asking,
         watch::{Watching, watch},
     },
     harmless::harmless,
+    tables,
 };
 
 /// What to show, and how.
@@ -52,7 +54,12 @@ pub(super) async fn why(globals: &Globals, name: &str, asking: &Asking) -> anyho
     let told = asking.server.way(globals).await?.ask(&["jobs", name, "why"]).await?;
     let lines = || {
         let lines = told["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
-        lines.iter().filter_map(Value::as_str).map(harmless).collect::<Vec<_>>().join("\n")
+        // A line each, for `grep` and the like; whoever looks at them reads no broken words.
+        let fit = |line: String| match terminal() {
+            Some((width, _)) => tables::why_line(&line, width),
+            None => line,
+        };
+        lines.iter().filter_map(Value::as_str).map(harmless).map(fit).collect::<Vec<_>>().join("\n")
     };
     asking.output.print(&told, lines)
 }

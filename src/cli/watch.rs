@@ -37,8 +37,14 @@ impl Watching {
     }
 }
 
+/// A duration as people write it.
+pub(super) fn duration(text: &str) -> anyhow::Result<Duration> {
+    let Ok(duration) = humantime::parse_duration(text) else { bail!("it is no duration; write it such as 5s or 1m") };
+    Ok(duration)
+}
+
 fn interval(text: &str) -> anyhow::Result<Duration> {
-    let Ok(interval) = humantime::parse_duration(text) else { bail!("it is no duration; write it such as 5s or 1m") };
+    let interval = duration(text)?;
     ensure!(interval >= INTERVAL_MIN, "at least {INTERVAL_MIN:?} has to be between two looks");
     Ok(interval)
 }

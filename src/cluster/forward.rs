@@ -108,6 +108,8 @@ struct Choice {
     pod: String,
     port: u16,
     is_ready: bool,
+    /// The others that are ready, with their ports.
+    others: Vec<(String, u16)>,
     /// The others and this one, as far as they are not ready, each with its state.
     unready: Vec<String>,
 }
@@ -143,6 +145,14 @@ impl Target {
         let pods = listed.map_err(|source| refused(source, ("list", "pods"), &place, "the pods can't be listed"))?;
         let choice = choose(&pods.items).map_err(|no_pod| ForwardError::NoPod { no_pod, place: place.clone() })?;
         Ok(Self { api, place, choice })
+    }
+
+    /// Takes the pod of this process instead, if it is there and ready: processes are named after their pods.
+    pub fn turn_to(&mut self, member: &str) {
+        let is_its = |pod: &str| member.strip_prefix(pod).is_some_and(|rest| rest.starts_with('-'));
+        if let Some((pod, port)) = self.choice.others.iter().find(|(pod, _)| is_its(pod)).cloned() {
+            (self.choice.pod, self.choice.port) = (pod, port);
+        }
     }
 
     /// A stream to its pages.
@@ -224,12 +234,12 @@ fn choose(pods: &[Pod]) -> Result<Choice, NoPod> {
         return Err(NoPod::Several(instances.into_iter().map(str::to_owned).collect()));
     }
     let unready: Vec<String> = ours.iter().filter(|(pod, _)| !is_ready(pod)).map(|(pod, _)| described(pod)).collect();
-    match ours.iter().find(|(pod, _)| is_running(pod)) {
-        Some((pod, container)) => {
-            let port = container.ports.iter().flatten().find(|port| port.name.as_deref() == Some(PORT));
-            let port = port.and_then(|port| u16::try_from(port.container_port).ok());
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            Ok(Choice { pod: name, port: port.unwrap_or(8080), is_ready: is_ready(pod), unready })
+    match ours.iter().position(|(pod, _)| is_running(pod)) {
+        Some(chosen) => {
+            let (pod, container) = ours.remove(chosen);
+            let ready = ours.iter().filter(|(pod, _)| is_ready(pod) && is_running(pod));
+            let others = ready.map(|(pod, container)| (name(pod), port(container))).collect();
+            Ok(Choice { pod: name(pod), port: port(container), is_ready: is_ready(pod), others, unready })
         }
         None if ours.is_empty() => Err(NoPod::Absent),
         None => Err(NoPod::NotRunning(unready)),
@@ -240,6 +250,15 @@ fn container(pod: &Pod) -> Option<&Container> {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let has_ended = matches!(phase, Some("Succeeded" | "Failed"));
     pod.spec.as_ref().filter(|_| !has_ended)?.containers.iter().find(|container| container.name == CONTAINER)
+}
+
+fn name(pod: &Pod) -> String {
+    pod.metadata.name.clone().unwrap_or_default()
+}
+
+fn port(container: &Container) -> u16 {
+    let port = container.ports.iter().flatten().find(|port| port.name.as_deref() == Some(PORT));
+    port.and_then(|port| u16::try_from(port.container_port).ok()).unwrap_or(8080)
 }
 
 fn instance(pod: &Pod) -> &str {
@@ -304,6 +323,7 @@ mod tests {
     fn a_ready_pod_is_preferred_and_the_others_are_named() {
         let choice = choose(&[running("a", false), running("b", true), running("c", true)]).expect("one");
         assert_eq!((&*choice.pod, choice.port, choice.is_ready), ("b", 9090, true));
+        assert_eq!(choice.others, [("c".to_owned(), 9090)], "whom to ask if that one leads");
         assert_eq!(choice.unready, ["a (running, not ready)"]);
     }
 

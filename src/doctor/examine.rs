@@ -181,6 +181,6 @@ mod tests {
         let told = examine(Words { config: None, kubeconfig: None, context: None }, &environment).await;
         assert_eq!(told.checks.len(), Name::ALL.len());
         assert_eq!(told.checks.iter().filter(|check| check.verdict == Verdict::Skipped).count(), Name::ALL.len() - 1);
-        assert!(told.has_failed() && told.checks[0].found.contains("DB_PORT"), "{told}");
+        assert!(told.has_failed() && told.checks[0].found.contains("DB_PORT"), "{told:?}");
     }
 }

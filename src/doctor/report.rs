@@ -1,10 +1,11 @@
 //! What was found: a line for each check, with a verdict and what to do.
 
-use std::{error::Error, fmt};
+use std::error::Error;
 
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::{harmless::steers, telemetry::with_causes};
+use crate::{harmless::steers, tables::wrap::wrapped, telemetry::with_causes};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,9 +83,6 @@ pub struct Report {
     /// In their order.
     pub checks: Vec<Check>,
 }
-
-/// Columns of a line.
-const WIDTH: usize = 100;
 
 /// Columns of the verdict.
 const VERDICT_WIDTH: usize = 9;
@@ -191,6 +189,15 @@ impl Verdict {
             Self::Skipped => "skipped",
         }
     }
+
+    fn style(self) -> Style {
+        match self {
+            Self::Ok => AnsiColor::Green.on_default(),
+            Self::Warning => AnsiColor::Yellow.on_default(),
+            Self::Failed => AnsiColor::Red.on_default(),
+            Self::Skipped => Style::new(),
+        }
+    }
 }
 
 impl Check {
@@ -199,6 +206,19 @@ impl Check {
     pub fn advising_if(mut self, condition: bool, advice: &str) -> Self {
         self.advice.extend(condition.then(|| plain(advice)));
         self
+    }
+
+    fn shown(&self, width: usize, advises: bool) -> String {
+        let (verdict, style, name_width) = (self.verdict.as_str(), self.verdict.style(), INDENT - VERDICT_WIDTH);
+        let name = self.name.as_str();
+        let found = wrapped(&self.found, INDENT, width);
+        let advice = self
+            .advice
+            .iter()
+            .filter(|_| advises)
+            .map(|line| format!("{:INDENT$}→ {}\n", "", wrapped(line, INDENT + 2, width)));
+        let advice: String = advice.collect();
+        format!("{style}{verdict:VERDICT_WIDTH$}{style:#}{name:name_width$}{found}\n{advice}")
     }
 }
 
@@ -219,59 +239,25 @@ impl Report {
         self
     }
 
-    fn count(&self, verdict: Verdict) -> usize {
-        self.checks.iter().filter(|check| check.verdict == verdict).count()
-    }
-}
-
-/// A line for each check, what to do below it, and the sum.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.checks.iter().try_for_each(|check| check.fmt(f))?;
+    /// A line for each check, what to do below it, and the sum, in so many columns; with colours.
+    pub fn shown(&self, width: usize) -> String {
+        // What is to be done about several lines of a check is said once, below them.
+        let nexts = self.checks.iter().skip(1).map(Some).chain([None]);
+        let line = |(check, next): (&Check, Option<&Check>)| {
+            let goes_on = next.is_some_and(|next| (next.name, &next.advice) == (check.name, &check.advice));
+            check.shown(width, !goes_on)
+        };
+        let checks: String = self.checks.iter().zip(nexts).map(line).collect();
         let all = [Verdict::Ok, Verdict::Warning, Verdict::Failed, Verdict::Skipped];
         let counts = all.map(|verdict| (self.count(verdict), verdict.as_str()));
         let told: Vec<_> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(n, word)| format!("{n} {word}")).collect();
-        write!(f, "\n{}", told.join(", "))
+        format!("{checks}\n{}", told.join(", "))
     }
-}
 
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name_width = INDENT - VERDICT_WIDTH;
-        write!(f, "{:VERDICT_WIDTH$}{:name_width$}", self.verdict.as_str(), self.name.as_str())?;
-        write_wrapped(f, &self.found, INDENT)?;
-        for advice in &self.advice {
-            write!(f, "{:INDENT$}→ ", "")?;
-            write_wrapped(f, advice, INDENT + 2)?;
-        }
-        Ok(())
+    fn count(&self, verdict: Verdict) -> usize {
+        self.checks.iter().filter(|check| check.verdict == verdict).count()
     }
-}
-
-/// Words, in lines that leave `indent` columns free.
-fn write_wrapped(f: &mut fmt::Formatter<'_>, text: &str, indent: usize) -> fmt::Result {
-    let mut column = indent;
-    for word in text.split(' ').flat_map(|word| pieces(word, WIDTH - indent)) {
-        let length = word.chars().count();
-        let breaks = column > indent && column + 1 + length > WIDTH;
-        if breaks {
-            write!(f, "\n{:indent$}", "")?;
-            column = indent;
-        } else if column > indent {
-            f.write_str(" ")?;
-            column += 1;
-        }
-        f.write_str(&word)?;
-        column += length;
-    }
-    f.write_str("\n")
-}
-
-/// A word that fits into no line is broken.
-fn pieces(word: &str, most: usize) -> Vec<String> {
-    let letters: Vec<char> = word.chars().collect();
-    letters.chunks(most).map(|piece| piece.iter().collect()).collect()
 }
 
 /// Text in one line and without control characters, whoever wrote it.
@@ -299,8 +285,12 @@ pub fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     use super::*;
 
+    fn plain_text(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
     #[test]
-    fn a_line_has_at_most_100_columns_and_what_follows_is_indented() {
+    fn a_line_fits_the_terminal_and_what_follows_is_indented() {
         let long = format!("{} {}", "word ".repeat(40), "x".repeat(200));
         let report = Report {
             checks: vec![
@@ -309,8 +299,11 @@ mod tests {
                 Name::Leader.skipped("Postgres was not reached"),
             ],
         };
-        let told = report.to_string();
-        assert!(told.lines().all(|line| line.chars().count() <= WIDTH), "{told}");
+        for width in [60, 80, 100] {
+            let told = plain_text(&report.shown(width));
+            assert!(told.lines().all(|line| line.chars().count() <= width), "{told}");
+        }
+        let told = plain_text(&report.shown(80));
         assert!(
             told.starts_with("ok       Postgres        16.2 at db:5432\nfailed   schema          word word"),
             "{told}"
@@ -321,6 +314,21 @@ mod tests {
             "{told}"
         );
         assert!(report.has_failed());
+    }
+
+    #[test]
+    fn the_same_advice_to_lines_of_one_check_is_given_once() {
+        let checks = ["a", "b"].map(|found| Name::JobsJson.failed(found, &["mend it"]));
+        let told = plain_text(&Report { checks: checks.to_vec() }.shown(80));
+        let wanted = "failed   jobs.json       a\nfailed   jobs.json       b\n                         → mend it\n";
+        assert!(told.starts_with(wanted), "{told}");
+    }
+
+    #[test]
+    fn verdicts_have_colours() {
+        let told =
+            Report { checks: vec![Name::Tls.failed("in the clear", &[]), Name::Leader.skipped("why")] }.shown(80);
+        assert!(told.contains("\u{1b}[31mfailed   \u{1b}[0mTLS ") && told.contains("\nskipped  leader"), "{told:?}");
     }
 
     #[test]
@@ -376,6 +384,6 @@ mod tests {
         let mut shown: Vec<&str> = starts.map(|line| line[VERDICT_WIDTH..INDENT].trim()).collect();
         shown.dedup();
         assert_eq!(shown, Name::ALL.map(Name::as_str));
-        assert!(sample.lines().all(|line| line.chars().count() <= WIDTH));
+        assert!(sample.lines().all(|line| line.chars().count() <= 100));
     }
 }

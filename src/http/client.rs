@@ -39,8 +39,8 @@ pub enum AskError {
     Request(#[source] axum::http::Error),
     /// Nobody listens there.
     #[error(
-        "job-chief at {url} does not answer; is it running, and is --url right? \
-         From outside its cluster: --context NAME --namespace NAMESPACE"
+        "job-chief at {url} does not answer (does it run, and is --url right? \
+         From outside its cluster it is --context NAME --namespace NAMESPACE)"
     )]
     Unreached {
         /// What was asked.

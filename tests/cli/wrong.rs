@@ -26,7 +26,7 @@ fn each_mistake_is_told_with_what_to_type_instead() {
         (&["status", "-n", "media"], 2, "name the cluster with --context"),
         (&["status", "--url", "http://x", "--context", "y"], 2, "give one of them"),
         (&["status", "--instance", "x"], 2, "name the cluster with --context"),
-        (&["drain", "--all", "--timeout", "soon"], 2, "--timeout"),
+        (&["drain", "--all", "--timeout", "soon"], 2, "it is no duration; write it such as 5s or 1m"),
         (&["run", "--config", "nowhere.toml", "--context", "x"], 2, "nowhere.toml"),
         (&["--color", "blue", "status"], 2, "[possible values: auto, always, never]"),
     ] {
@@ -34,6 +34,22 @@ fn each_mistake_is_told_with_what_to_type_instead() {
         assert_eq!((told.code, told.out.as_str()), (code, ""), "{words:?}: {}", told.err);
         assert!(told.err.starts_with("error: ") && told.err.contains(wanted), "{words:?}: {}", told.err);
     }
+}
+
+/// `script` gives a command a terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_no_word_is_broken() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("jobs.json"), r#"[{"queueName": "a", "queueCheckInterval": "often"}]"#).unwrap();
+    let program = env!("CARGO_BIN_EXE_job-chief");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qc", &format!("stty cols 60 rows 20; {program} validate; {program} doctor"), "/dev/null"]);
+    let output = script.current_dir(folder.path()).env("NO_COLOR", "1").output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap().replace('\r', "");
+    let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("found \"often\", allowed is a duration with its unit"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 60), "{told}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod dashboard;
 mod database;
 mod doctor;
 mod ends;
+mod first_job;
 mod gauges;
 mod in_cluster;
 mod laptop;

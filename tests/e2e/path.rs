@@ -78,7 +78,7 @@ async fn a_message_becomes_a_job_whose_pod_has_all_that_was_promised() {
         ("Bilder.und_Filme/2026", "pictures")
     );
     let told = stage.command(&["status", "pictures"]).await;
-    assert!(told.contains("succeeded completed") && told.contains("→ 1 Job"), "{told}");
+    assert!(told.contains(" succeeded") && told.contains("1 Job, created"), "{told}");
     let metrics = stage.get("/metrics").await.unwrap().1;
     assert!(
         metrics.contains("job_chief_runs_total{job_config=\"pictures\",outcome=\"succeeded\",reason=\"completed\"}"),

@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::page::{self, Block};
 
 /// The languages that a block may have, so that none is passed over.
-const LANGUAGES: [&str; 8] = ["", "console", "json", "jsonc", "sql", "text", "toml", "yaml"];
+const LANGUAGES: [&str; 9] = ["", "console", "js", "json", "jsonc", "sql", "text", "toml", "yaml"];
 
 /// Programs of others that a page has people run.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 15] = [
     "cosign",
     "createdb",
     "curl",
@@ -26,6 +26,7 @@ const PROGRAMS: [&str; 14] = [
     "helm",
     "kill",
     "kubectl",
+    "node",
     "pg_dump",
     "psql",
     "sha256sum",

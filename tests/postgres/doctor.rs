@@ -49,10 +49,10 @@ fn lines(report: &Report, name: Name) -> Vec<&Check> {
 #[track_caller]
 fn told(report: &Report, name: Name, verdict: Verdict, words: &[&str]) {
     let lines = lines(report, name);
-    assert_eq!(lines.len(), 1, "{report}");
-    assert_eq!(lines[0].verdict, verdict, "{report}");
+    assert_eq!(lines.len(), 1, "{report:?}");
+    assert_eq!(lines[0].verdict, verdict, "{report:?}");
     let text = format!("{} {}", lines[0].found, lines[0].advice.join(" "));
-    words.iter().for_each(|word| assert!(text.contains(word), "{word} in {report}"));
+    words.iter().for_each(|word| assert!(text.contains(word), "{word} in {report:?}"));
 }
 
 async fn run(pool: &PgPool, statements: &str) {
@@ -127,7 +127,7 @@ async fn nothing_is_written() {
     told(&report, Name::Leader, Verdict::Failed, &["the lease is me's and is not renewed"]);
     let all = report.checks.iter().filter(|check| check.name < Name::ApiServer);
     let failed: Vec<Name> = all.filter(|check| check.verdict == Verdict::Failed).map(|check| check.name).collect();
-    assert_eq!(failed, [Name::Postgres, Name::Leader], "{report}");
+    assert_eq!(failed, [Name::Postgres, Name::Leader], "{report:?}");
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn what_a_role_lacks_is_named_and_mended_by_what_grants_prints() {
     let report = doctor(&poor, &["mail"], &[]).await;
     told(&report, Name::Grants, Verdict::Ok, &[]);
     told(&report, Name::Queues, Verdict::Ok, &[]);
-    assert!(!report.to_string().contains(PASSWORD), "{report}");
+    assert!(!format!("{report:?}").contains(PASSWORD), "{report:?}");
 }
 
 #[tokio::test]
@@ -293,7 +293,7 @@ async fn whatever_keeps_us_out_is_told_and_stops_what_needs_it() {
         let report = doctor(url, &["mail"], &[]).await;
         told(&report, Name::Postgres, Verdict::Failed, &[words]);
         let skipped = report.checks.iter().filter(|check| check.found == "Postgres was not reached");
-        assert_eq!(skipped.count(), 9, "{report}");
-        assert!(!report.to_string().contains("canary-that-is-wrong"), "{report}");
+        assert_eq!(skipped.count(), 9, "{report:?}");
+        assert!(!format!("{report:?}").contains("canary-that-is-wrong"), "{report:?}");
     }
 }

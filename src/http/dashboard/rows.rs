@@ -185,10 +185,7 @@ fn mood(state: &str) -> &'static str {
 
 /// What keeps live Jobs from starting or ending.
 fn problems(view: &Value) -> Vec<String> {
-    let problem = |it: &Value| match it["terminatingSeconds"].as_u64() {
-        Some(age) => Some(format!("Terminating on {} for {age} s", text(&it["node"]))),
-        None => it["problem"].as_str().map(harmless),
-    };
+    let problem = |it: &Value| tables::problem(it).map(|problem| format!("{}: {problem}", text(&it["phase"])));
     view["live"].as_array().into_iter().flatten().filter_map(problem).take(PROBLEMS_SHOWN).collect()
 }
 

@@ -52,7 +52,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 30] = [
         ],
     ),
     ("tables", &["harmless"]),
-    ("doctor", &["clock", "cluster", "config", "decide", "harmless", "pgboss", "sql", "store", "telemetry"]),
+    ("doctor", &["clock", "cluster", "config", "decide", "harmless", "pgboss", "sql", "store", "tables", "telemetry"]),
     ("shutdown", &[]),
     (
         "app",
