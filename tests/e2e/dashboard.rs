@@ -79,7 +79,7 @@ async fn people_see_what_happens_and_change_it() {
     // What others wrote is text, and nothing else.
     browser.page.goto(&url(&stage, "/dashboard/jobs/video")).await.unwrap();
     browser.until("#runs", "<img src=x onerror=alert(1)>").await;
-    browser.until("#runs", "failed, exit code").await;
+    browser.until("#runs", "failed: exit code 3").await;
     browser.until("#why-lines", "failed: exit code 3").await;
     assert_eq!(browser.ask("return document.querySelectorAll('main img').length").await, 0);
     let text = browser.text("#runs").await;

@@ -96,7 +96,6 @@ fn shown(visit: &Visit, kind: Kind, page: &Value, (queue, service, why): Told) -
 }
 
 fn live(job: &Value) -> Live {
-    let hangs = job["terminatingSeconds"].as_u64();
-    let hangs = hangs.map(|age| format!("Terminating on {} for {age} s; it keeps its slot", text(&job["node"])));
-    Live { job: text(&job["job"]), phase: text(&job["phase"]), problem: hangs.unwrap_or_else(|| text(&job["problem"])) }
+    let [name, phase] = [&job["job"], &job["phase"]].map(text);
+    Live { job: name, phase, problem: tables::problem(job).unwrap_or_default() }
 }

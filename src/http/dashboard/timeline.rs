@@ -47,7 +47,6 @@ fn line(run: &Value, first: f64, now: f64) -> RunLine {
     // A Job that never started, or lives: when it started is on record once it has ended.
     let started = seconds(&run["startedAt"]).or(ended).unwrap_or(now);
     let until = ended.unwrap_or(now);
-    let (outcome, reason) = (text(&run["outcome"]).replace('_', " "), text(&run["reason"]).replace('_', " "));
     let took_nothing = if run["tookNothing"] == true { ", took nothing" } else { "" };
     let waited = tables::span(started - wished);
     let label = match ended {
@@ -61,7 +60,7 @@ fn line(run: &Value, first: f64, now: f64) -> RunLine {
         label,
         bar: Bar::of([wished, started, until], first, now),
         mood: mood(run),
-        outcome: if ended.is_some() { format!("{outcome}, {reason}{took_nothing}") } else { "not ended".into() },
+        outcome: if ended.is_some() { tables::outcome(run) + took_nothing } else { "not ended".into() },
         exit_code: text(&run["exitCode"]),
         message: run["message"].as_str().map(crate::harmless::harmless_lines).unwrap_or_default(),
     }
@@ -116,7 +115,7 @@ mod tests {
             Bar { from, waited, started, ran }
         };
         assert_eq!(failed.bar, bar("0.0", "20.0", "20.0", "80.0"));
-        assert_eq!((&*failed.outcome, &*failed.exit_code, failed.mood), ("failed, exit code", "3", "bad"));
+        assert_eq!((&*failed.outcome, &*failed.exit_code, failed.mood), ("failed: exit code 3", "3", "bad"));
         assert_eq!(failed.message, "<b>\u{fffd}[1m\nno");
         assert_eq!(failed.label, "waited 10s, ran 40s");
         assert_eq!(lives.bar, bar("160.0", "40.0", "198.5", "0.0"));
