@@ -10,6 +10,8 @@
 
 #[path = "../../tests/postgres/bouncer.rs"]
 mod bouncer;
+#[path = "../../tests/e2e/browser.rs"]
+mod browser;
 mod burst;
 mod depth;
 mod figures;
@@ -18,6 +20,7 @@ mod handover;
 mod idle;
 mod latency;
 mod memory;
+mod pages;
 mod process;
 #[path = "../../tests/e2e/recording.rs"]
 mod recording;
@@ -30,8 +33,8 @@ mod witness;
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 9] =
-    ["footprint", "latency", "burst", "idle", "restart", "memory", "handover", "depth", "services"];
+const PARTS: [&str; 10] =
+    ["footprint", "latency", "burst", "idle", "pages", "restart", "memory", "handover", "depth", "services"];
 
 #[tokio::main]
 async fn main() {
@@ -50,6 +53,7 @@ async fn main() {
             "latency" => latency::measure(&mut figures, runs).await,
             "burst" => burst::measure(&mut figures, runs).await,
             "idle" => idle::measure(&mut figures, runs).await,
+            "pages" => pages::measure(&mut figures, runs).await,
             "depth" => depth::measure(&mut figures, runs).await,
             "handover" => handover::measure(&mut figures, runs).await,
             "services" => services::measure(&mut figures, runs).await,

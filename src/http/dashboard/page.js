@@ -4,6 +4,7 @@
 
 const NAMES_MAX = 100; // of one request for rows: its head has to fit
 const PAUSE = 1000; // milliseconds between requests
+const RETRY = 5000; // milliseconds before a connection that was refused is tried again
 const CLOCKS = "[data-age], [data-left]";
 const link = document.getElementById("link");
 const { page, name: own } = document.body.dataset;
@@ -136,8 +137,11 @@ function filter(search) {
   }
 }
 
+/// Follows what changes, while the page can be seen: a browser has six connections to a server, for all its tabs.
+let source = null;
 function follow() {
-  const source = new EventSource("/events?snapshot=none");
+  if (document.hidden || source) return;
+  source = new EventSource("/events?snapshot=none");
   const named = (event) => note(JSON.parse(event.data).name);
   for (const event of ["job", "service", "ended"]) source.addEventListener(event, named);
   for (const event of ["gone", "leader"]) source.addEventListener(event, () => note(null));
@@ -149,9 +153,17 @@ function follow() {
   source.onerror = () => {
     cut = true;
     link.textContent = "not connected, trying again";
-    // A browser gives up where the answer is an error; a new one is asked for then.
-    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
+    // A browser gives up where the answer is an error; it is tried anew then.
+    if (source?.readyState === EventSource.CLOSED) setTimeout(leave, RETRY);
   };
+}
+
+/// Stops to follow; begins again, and anew, once the page is seen.
+function leave() {
+  source?.close();
+  source = null;
+  cut = true;
+  follow();
 }
 
 if (page) {
@@ -159,5 +171,6 @@ if (page) {
   setInterval(tick, 1000);
   const search = document.querySelector("#search input");
   search?.addEventListener("input", () => filter(search));
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
   follow();
 }
