@@ -1,5 +1,4 @@
 //! How the program is linked.
-#![expect(clippy::print_stdout, reason = "it is how cargo is told")]
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

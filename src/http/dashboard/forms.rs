@@ -66,11 +66,11 @@ pub(super) async fn change_job(visit: Visit, body: String) -> Result<Response, P
     let words = Words { who: signed_in(&visit)?, why: field(&form, "why").to_owned() };
     let (call, arrived) = (again(&visit), arrival(&visit, Kind::Queue)?);
     match field(&form, "verb") {
-        "pause" => drop(writes::pause(call, words, true).await?),
-        "resume" => drop(writes::pause(call, words, false).await?),
-        "run" => drop(writes::run(call, words).await?),
-        other => return Err(unknown(other)),
-    }
+        "pause" => writes::pause(call, words, true).await.map(|_| ()),
+        "resume" => writes::pause(call, words, false).await.map(|_| ()),
+        "run" => writes::run(call, words).await.map(|_| ()),
+        other => Err(unknown(other)),
+    }?;
     arrived.await;
     Ok(see(back_to(&form)))
 }
