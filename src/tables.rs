@@ -360,7 +360,7 @@ fn said(said: &Value) -> String {
 }
 
 /// Who says something, and why in parentheses, where they told.
-fn words(said: &Value) -> (String, String) {
+pub fn words(said: &Value) -> (String, String) {
     let [who, why] = [&said["who"], &said["why"]].map(text);
     let who = if who.is_empty() { "somebody".to_owned() } else { who };
     (who, if why.is_empty() { why } else { format!(" ({why})") })

@@ -12,7 +12,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio::sync::{
     broadcast::{self, error::TryRecvError},
@@ -35,6 +35,7 @@ use crate::{
     },
     http::{
         channel::{LISTENERS_MAX, Listener, Message},
+        probes::Readiness,
         problem::{Problem, ProblemType},
         queues::{self, JobView},
         route::{Answer, Call, Route},
@@ -53,6 +54,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long a client waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(2);
+
+/// How long a stream lasts: whoever goes on connects again, and is asked for a token again.
+const LASTS: Duration = Duration::from_secs(15 * 60);
 
 /// The word that leaves the first event out: `/events?snapshot=none`.
 const NO_SNAPSHOT: &str = "none";
@@ -113,7 +117,7 @@ async fn events(call: Call) -> Result<Response, Problem> {
         true => Event::default().retry(RECONNECT).comment("what changes"),
         false => snapshot(state).await,
     };
-    let stream = stream::unfold((Some(first), listener), next);
+    let stream = stream::unfold((Some(first), listener), next).take_until(sleep(LASTS));
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
 
@@ -169,6 +173,7 @@ pub struct Publisher {
     state: AppState,
     number: u64,
     standing: Option<StandingView>,
+    readiness: Option<Readiness>,
     roster: Arc<Roster>,
     tracked: BTreeMap<String, Tracked>,
     peers: watch::Receiver<Arc<Peers>>,
@@ -179,7 +184,8 @@ impl Publisher {
     /// For the listeners of this state.
     pub fn new(state: AppState) -> Self {
         let (ends, peers) = (state.shared.ends.subscribe(), state.shared.peers.subscribe());
-        Self { state, number: 0, standing: None, roster: Arc::default(), tracked: BTreeMap::new(), peers, ends }
+        let (roster, tracked) = (Arc::default(), BTreeMap::new());
+        Self { state, number: 0, standing: None, readiness: None, roster, tracked, peers, ends }
     }
 
     /// Looks until the process ends.
@@ -218,11 +224,15 @@ impl Publisher {
             self.standing = Some(standing);
             all = true;
         }
+        let readiness = Readiness::of(&self.state);
+        if self.readiness.as_ref() != Some(&readiness) {
+            news.push(("readiness", json(&readiness)));
+            self.readiness = Some(readiness);
+        }
         self.take_roster(&mut news);
-        let now = self.state.shared.clock.now();
+        let depths = self.state.shared.metrics.queues.gauges.depths(self.state.shared.clock.now());
         for (name, tracked) in &mut self.tracked {
-            let depth = rounded(self.state.shared.metrics.queues.gauges.depth(name, now));
-            let deeper = std::mem::replace(&mut tracked.depth, depth.clone()) != depth;
+            let deeper = depths.get(name).is_some_and(|depth| tracked.note_depth(depth));
             if let Some(handle) = self.roster.get(name).filter(|_| tracked.take_change() || all || deeper) {
                 news.extend(tracked.look(handle, &self.state, deeper));
             }
@@ -254,7 +264,7 @@ impl Publisher {
         }
         let mut before = std::mem::take(&mut self.tracked);
         for (name, handle) in &*roster {
-            let told = before.remove(name).map_or(Seen::Nothing, |tracked| tracked.told);
+            let told = before.remove(name).map_or((Seen::Nothing, Depth::default()), |it| (it.told, it.depth));
             self.tracked.insert(name.clone(), Tracked::new(handle, told));
         }
         news.extend(before.keys().map(|name| ("gone", json(&Gone { name }))));
@@ -264,14 +274,14 @@ impl Publisher {
 
 impl Tracked {
     /// One that is looked at at once.
-    fn new(handle: &Handle, told: Seen) -> Self {
+    fn new(handle: &Handle, (told, depth): (Seen, Depth)) -> Self {
         let mut orders = handle.orders.subscribe();
         orders.mark_changed();
         let status = match &handle.status {
             StatusChannel::Queue(status) => StatusReceiver::Queue(status.subscribe()),
             StatusChannel::Service(status) => StatusReceiver::Service(status.subscribe()),
         };
-        Self { orders, status, views: handle.views.clone(), depth: Depth::default(), told }
+        Self { orders, status, views: handle.views.clone(), depth, told }
     }
 
     /// Whether anything was told since the last look.
@@ -298,18 +308,20 @@ impl Tracked {
         }
     }
 
+    /// Whether its queue is deeper or less deep than was told. Each look has the beginning of a wait anew, within a
+    /// second, which is no news.
+    fn note_depth(&mut self, depth: &Depth) -> bool {
+        let rounded = |since: Duration| Duration::from_secs((since.as_secs() + 2) / 5 * 5);
+        let depth = Depth { ready: depth.ready, oldest_since: depth.oldest_since.map(rounded) };
+        std::mem::replace(&mut self.depth, depth.clone()) != depth
+    }
+
     /// Whether it is another than was told; from now on it counts as told.
     fn note(&mut self, seen: Seen) -> bool {
         let differs = seen != self.told;
         self.told = seen;
         differs
     }
-}
-
-/// A depth without what is no news: each look has the beginning of a wait anew, within a second.
-fn rounded(depth: Depth) -> Depth {
-    let rounded = |since: Duration| Duration::from_secs((since.as_secs() + 2) / 5 * 5);
-    Depth { oldest_since: depth.oldest_since.map(rounded), ..depth }
 }
 
 fn take<T>(receiver: &mut watch::Receiver<T>) -> bool {

@@ -16,10 +16,9 @@ mod timeline;
 
 use askama::Template;
 use axum::{
-    body::Body,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderName, HeaderValue,
+        HeaderMap, HeaderName, HeaderValue, Uri,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY},
     },
     response::{IntoResponse, Response},
@@ -64,10 +63,15 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
         ("/dashboard/services/{name}", page(job_page::service).merge(form(forms::change_service))),
         ("/dashboard/session", form(forms::sign_in)),
         ("/dashboard/session/end", form(forms::sign_out)),
-        ("/dashboard/page.css", get(async || assets::answer(Asset::Style))),
-        ("/dashboard/page.js", get(async || assets::answer(Asset::Script))),
-        ("/dashboard/icon.svg", get(async || assets::answer(Asset::Icon))),
+        ("/dashboard/page.css", asset(Asset::Style)),
+        ("/dashboard/page.js", asset(Asset::Script)),
+        ("/dashboard/icon.svg", asset(Asset::Icon)),
     ]
+}
+
+/// What a page is shown with.
+fn asset(asset: Asset) -> MethodRouter<AppState> {
+    get(async move |uri: Uri| assets::answer(asset, uri.query()))
 }
 
 /// A page that is read.
@@ -78,45 +82,46 @@ where
 {
     get(async move |State(state): State<AppState>, request: Request| {
         let back = request.uri().path().to_owned();
+        let session = state.gate.session(request.headers(), state.shared.clock.now()).await;
         let answer = in_time(async {
             let Admitted { call, headers, .. } = admitted(state.clone(), Access::Read, request).await?;
-            let session = state.gate.session(&headers, state.shared.clock.now()).await;
-            handler(Visit { call, headers, session }).await
+            handler(Visit { call, headers, session: session.clone() }).await
         });
-        finished(&state, &back, answer.await)
+        let answer = answer.await;
+        finished((&state, session.as_ref(), &back), answer)
     })
 }
 
-/// A form that is sent, by a page of ours.
+/// A form that is sent, by a page of ours. The body of another's is not read.
 fn form<H, F>(handler: H) -> MethodRouter<AppState>
 where
     H: Fn(Visit, String) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
     post(async move |State(state): State<AppState>, request: Request| {
+        let session = state.gate.session(request.headers(), state.shared.clock.now()).await;
         let answer = in_time(async {
-            let (visit, body) = sent(&state, request).await?;
-            let bytes = read_body(&visit.headers, body, "application/x-www-form-urlencoded").await?;
+            let foreign =
+                || Problem::new(ProblemType::TokenNeeded, "only pages of the dashboard itself may send this form");
+            is_same_origin(request.headers()).then_some(()).ok_or_else(foreign)?;
+            let Admitted { call, headers, body } = admitted(state.clone(), Access::Open, request).await?;
+            let bytes = read_body(&headers, body, "application/x-www-form-urlencoded").await?;
+            let visit = Visit { call, headers, session: session.clone() };
             handler(visit, String::from_utf8_lossy(&bytes).into_owned()).await
         });
-        finished(&state, "/", answer.await)
+        let answer = answer.await;
+        finished((&state, session.as_ref(), "/"), answer)
     })
 }
 
-/// A form of a page of ours. The body of another's is not read.
-async fn sent(state: &AppState, request: Request) -> Result<(Visit, Body), Problem> {
-    let foreign = || Problem::new(ProblemType::TokenNeeded, "only pages of the dashboard itself may send this form");
-    let Admitted { call, headers, body } = admitted(state.clone(), Access::Open, request).await?;
-    is_same_origin(&headers).then_some(()).ok_or_else(foreign)?;
-    let session = state.gate.session(&headers, state.shared.clock.now()).await;
-    Ok((Visit { call, headers, session }, body))
-}
-
 /// A page with what its reader's browser has to know, a refusal as a page.
-fn finished(state: &AppState, back: &str, answer: Result<Response, Problem>) -> Response {
+fn finished(
+    (state, session, back): (&AppState, Option<&Session>, &str),
+    answer: Result<Response, Problem>,
+) -> Response {
     let mut response = answer.unwrap_or_else(|problem| {
         let code = problem.kind.code();
-        let frame = Frame::of(state, None, back.to_owned());
+        let frame = Frame::of(state, session, back.to_owned());
         let page = ProblemPage { frame, title: problem.kind.title(), detail: problem.detail };
         (code, html(&page)).into_response()
     });

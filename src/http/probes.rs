@@ -15,6 +15,7 @@ use crate::{
     http::{
         problem::{Problem, ProblemType},
         route::{Answer, Call, Page, Route},
+        state::AppState,
         token::Access,
     },
     pgboss::totals::States,
@@ -33,8 +34,8 @@ struct Liveness {
 }
 
 /// Each part of what readiness stands on: `ok`, or why it does not work.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Readiness {
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Readiness {
     schema: String,
     queue: String,
     kubernetes: String,
@@ -116,13 +117,20 @@ async fn liveness(Call { state, .. }: Call) -> Result<Liveness, Problem> {
 }
 
 async fn readiness(Call { state, .. }: Call) -> Result<Readiness, Problem> {
-    let components = state.shared.health.components();
-    let told = |component| match components.get(&component) {
-        Some(Err(why)) => why.clone(),
-        _ => WORKS.to_owned(),
-    };
-    let [schema, queue, kubernetes] = [Component::Schema, Component::Queue, Component::Kubernetes].map(told);
-    Ok(Readiness { schema, queue, kubernetes })
+    Ok(Readiness::of(&state))
+}
+
+impl Readiness {
+    /// As it is now.
+    pub(super) fn of(state: &AppState) -> Self {
+        let components = state.shared.health.components();
+        let told = |component| match components.get(&component) {
+            Some(Err(why)) => why.clone(),
+            _ => WORKS.to_owned(),
+        };
+        let [schema, queue, kubernetes] = [Component::Schema, Component::Queue, Component::Kubernetes].map(told);
+        Self { schema, queue, kubernetes }
+    }
 }
 
 /// The original's shape: per queue the messages of each state.

@@ -97,7 +97,7 @@ impl ProblemType {
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "What is so does not allow it"),
             Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too long"),
             Self::UnsupportedContent => {
-                ("unsupported-content", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has to be JSON")
+                ("unsupported-content", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has another media type")
             }
             Self::TooManyAsked => ("too-many-asked", StatusCode::TOO_MANY_REQUESTS, "Enough Jobs wait already"),
             Self::HeadTooLarge => {

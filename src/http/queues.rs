@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     actors::{
@@ -163,12 +162,12 @@ pub(super) fn all(state: &AppState) -> Vec<JobView> {
 }
 
 /// The last decision for each queue that has messages: its name, when, and what.
-pub(super) fn decided(state: &AppState) -> Vec<(String, Duration, Value)> {
+pub(super) fn decided(state: &AppState) -> Vec<(String, Duration, Decision)> {
     let roster = state.roster.borrow().clone();
     let of = |(name, handle): (&String, &Handle)| {
         let StatusChannel::Queue(channel) = &handle.status else { return None };
         let (at, decision) = channel.borrow().decided.filter(|(_, decision)| decision.why != DecisionReason::Empty)?;
-        Some((name.clone(), at, serde_json::to_value(decision).unwrap_or_default()))
+        Some((name.clone(), at, decision))
     };
     roster.iter().filter_map(of).collect()
 }
@@ -208,6 +207,27 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
 }
 
 impl JobView {
+    /// Its name, and its queue's.
+    pub(super) fn names(&self) -> [&str; 2] {
+        [&self.name, &self.queue]
+    }
+
+    /// There are messages that can be fetched.
+    pub(super) fn has_messages(&self) -> bool {
+        self.ready.is_some_and(|ready| ready > 0)
+    }
+
+    /// It has Jobs.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.live.is_empty()
+    }
+
+    /// Something keeps it from what it is there for.
+    pub(super) fn needs_attention(&self) -> bool {
+        let kept = self.paused || self.draining || self.left || self.waits_for.is_some() || self.backoff_seconds > 0.0;
+        kept || self.live.iter().any(LiveJob::has_problem)
+    }
+
     /// What is the same in two views that differ by the passing of time alone.
     pub(super) fn timeless(&self) -> Self {
         let mut view = self.clone();

@@ -188,6 +188,22 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
 }
 
 impl ServiceView {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It has Jobs.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.live.is_empty()
+    }
+
+    /// It is not as it should be.
+    pub(super) fn needs_attention(&self) -> bool {
+        let is_well = matches!(self.state, ServiceState::Running | ServiceState::Disabled | ServiceState::NotStarted);
+        !is_well || self.error.is_some() || self.live.iter().any(LiveJob::has_problem)
+    }
+
     /// What is the same in two views that differ by the passing of time alone.
     pub(super) fn timeless(&self) -> Self {
         let mut view = self.clone();

@@ -9,10 +9,7 @@ use axum::http::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use sha2::Sha256;
-
-/// The name of the cookie.
-pub const COOKIE_NAME: &str = "job_chief_session";
+use sha2::{Digest, Sha256};
 
 /// How long it lasts: a day's work.
 pub const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
@@ -47,8 +44,8 @@ impl Session {
     }
 
     /// The session of a request, if one of these tokens, one a line, has sealed it and it has not ended.
-    pub fn of(headers: &HeaderMap, tokens: &str, now: Duration) -> Option<Self> {
-        let (said, hex) = value(headers)?.rsplit_once('.')?;
+    pub fn of(headers: &HeaderMap, cookie: &str, tokens: &str, now: Duration) -> Option<Self> {
+        let (said, hex) = value(headers, cookie)?.rsplit_once('.')?;
         let given = bytes(hex)?;
         let lines = tokens.lines().map(str::trim).filter(|line| !line.is_empty());
         // Every line is tried, whichever it is: the time it takes tells nothing of the tokens.
@@ -75,9 +72,15 @@ pub fn is_same_origin(headers: &HeaderMap) -> bool {
     }
 }
 
-fn value(headers: &HeaderMap) -> Option<&str> {
+/// The name of an Instance's cookie: cookies know no port, and several Instances may be looked at through one host.
+pub fn cookie_name(instance: &str) -> String {
+    let hash = Sha256::digest(instance);
+    format!("job_chief_{}", hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-    cookies.filter_map(|cookie| cookie.trim().split_once('=')).find(|(name, _)| *name == COOKIE_NAME).map(|(_, it)| it)
+    cookies.filter_map(|cookie| cookie.trim().split_once('=')).find(|(found, _)| *found == name).map(|(_, it)| it)
 }
 
 fn seal(token: &str, said: &str) -> Hmac<Sha256> {
@@ -108,14 +111,14 @@ mod tests {
     }
 
     fn cookie(value: &str) -> HeaderMap {
-        with("cookie", &format!("theme=dark; {COOKIE_NAME}={value}; other=1"))
+        with("cookie", &format!("theme=dark; session={value}; other=1"))
     }
 
     #[test]
     fn a_session_is_its_tokens_and_ends() {
         let session = Session::begin("Ann Ünder; x=.", NOW);
         let headers = cookie(&session.seal("second"));
-        let of = |tokens, now| Session::of(&headers, tokens, now);
+        let of = |tokens, now| Session::of(&headers, "session", tokens, now);
         assert_eq!(of("first\n second \n", NOW), Some(session.clone()));
         assert_eq!(of("first\nthird", NOW), None, "its token was taken out of the file");
         assert_eq!(of("second", session.until - Duration::from_secs(1)), Some(session.clone()));
@@ -128,13 +131,13 @@ mod tests {
         let sealed = Session::begin("ann", NOW).seal("token");
         let seal = sealed.rsplit('.').next().expect("a seal");
         for value in ["", ".", "..", "x.y.z", &format!("9{sealed}"), &sealed.replace("ann", "bob"), &sealed[1..]] {
-            assert_eq!(Session::of(&cookie(value), "token", NOW), None, "{value}");
+            assert_eq!(Session::of(&cookie(value), "session", "token", NOW), None, "{value}");
         }
         for broken in [&seal[1..], &seal[2..], "é", ""] {
             let value = sealed.replace(seal, broken);
-            assert_eq!(Session::of(&cookie(value.trim_end_matches('é')), "token", NOW), None);
+            assert_eq!(Session::of(&cookie(value.trim_end_matches('é')), "session", "token", NOW), None);
         }
-        assert_eq!(Session::of(&HeaderMap::new(), "token", NOW), None);
+        assert_eq!(Session::of(&HeaderMap::new(), "session", "token", NOW), None);
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl AppState {
         settings: &ServerSettings,
         shared: Arc<Shared>,
     ) -> Self {
-        let (gate, channel, turns) = (Gate::of(settings), Channel::default(), Turns::default());
+        let (gate, channel, turns) = (Gate::of(settings, &shared.instance.uid), Channel::default(), Turns::default());
         Self { me, standing, roster, totals, gate, channel, turns, shared }
     }
 

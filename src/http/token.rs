@@ -17,7 +17,7 @@ use crate::{
     config::settings::ServerSettings,
     http::{
         problem::{Problem, ProblemType},
-        session::Session,
+        session::{Session, cookie_name},
     },
 };
 
@@ -42,15 +42,23 @@ pub enum Access {
 pub struct Gate {
     /// Where the tokens are, one a line; `None` turns all that needs one off.
     tokens: Option<PathBuf>,
+    /// The name of the dashboard's cookie.
+    cookie: String,
     protect_reads: bool,
     protect_metrics: bool,
 }
 
 impl Gate {
-    /// As the settings say.
-    pub fn of(settings: &ServerSettings) -> Self {
+    /// As the settings say, for this Instance.
+    pub fn of(settings: &ServerSettings, instance: &str) -> Self {
         let ServerSettings { token_file, protect_reads, protect_metrics, .. } = settings;
-        Self { tokens: token_file.clone(), protect_reads: *protect_reads, protect_metrics: *protect_metrics }
+        let (tokens, cookie) = (token_file.clone(), cookie_name(instance));
+        Self { tokens, cookie, protect_reads: *protect_reads, protect_metrics: *protect_metrics }
+    }
+
+    /// The name of the dashboard's cookie.
+    pub fn cookie(&self) -> &str {
+        &self.cookie
     }
 
     /// A route of this kind needs a token.
@@ -77,7 +85,7 @@ impl Gate {
             return Ok(());
         }
         let tokens = self.tokens().await?;
-        if access != Access::Change && Session::of(headers, &tokens, now).is_some() {
+        if access != Access::Change && Session::of(headers, &self.cookie, &tokens, now).is_some() {
             return Ok(());
         }
         let needed = || Problem::new(ProblemType::TokenNeeded, "a token is needed: Authorization: Bearer TOKEN");
@@ -89,7 +97,7 @@ impl Gate {
         if !headers.contains_key(COOKIE) || !self.has_tokens() {
             return None;
         }
-        Session::of(headers, &self.tokens().await.ok()?, now)
+        Session::of(headers, &self.cookie, &self.tokens().await.ok()?, now)
     }
 
     /// Seals a session with a token.
@@ -150,7 +158,7 @@ async fn read(path: &Path) -> Result<String, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::session::{COOKIE_NAME, LASTS};
+    use crate::http::session::LASTS;
 
     const NOW: Duration = Duration::from_secs(1_800_000_000);
 
@@ -169,7 +177,7 @@ mod tests {
             std::fs::write(&path, text).expect("written");
         }
         let settings = ServerSettings { token_file: Some(path), ..ServerSettings::default() };
-        answer(&Gate::of(&settings), Access::Change, header).await
+        answer(&Gate::of(&settings, "a"), Access::Change, header).await
     }
 
     #[tokio::test]
@@ -185,7 +193,7 @@ mod tests {
         for file in [None, Some(""), Some(" \n \n"), Some(huge.as_str())] {
             assert_eq!(change(file, Some("Bearer token")).await, Some(503), "{:?}", file.map(str::len));
         }
-        assert_eq!(answer(&Gate::of(&ServerSettings::default()), Access::Change, None).await, Some(403));
+        assert_eq!(answer(&Gate::of(&ServerSettings::default(), "a"), Access::Change, None).await, Some(403));
     }
 
     #[tokio::test]
@@ -193,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("tokens");
         let settings = ServerSettings { token_file: Some(path.clone()), ..ServerSettings::default() };
-        let gate = Gate::of(&settings);
+        let gate = Gate::of(&settings, "a");
         for (file, codes) in [("old\n", [None, Some(401)]), ("old\nnew", [None, None]), ("new", [Some(401), None])] {
             std::fs::write(&path, file).expect("written");
             let told = [Some("Bearer old"), Some("Bearer new")].map(|header| answer(&gate, Access::Change, header));
@@ -205,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn reads_need_a_token_where_the_settings_say_so_and_probes_never_do() {
         for (protect_reads, protect_metrics) in [(false, false), (true, false), (false, true), (true, true)] {
-            let gate = Gate::of(&ServerSettings { protect_reads, protect_metrics, ..ServerSettings::default() });
+            let gate = Gate::of(&ServerSettings { protect_reads, protect_metrics, ..ServerSettings::default() }, "a");
             assert_eq!(answer(&gate, Access::Read, None).await.is_some(), protect_reads);
             assert_eq!(answer(&gate, Access::Metrics, None).await.is_some(), protect_metrics);
             assert_eq!(answer(&gate, Access::Open, None).await, None);
@@ -218,11 +226,11 @@ mod tests {
         let path = folder.path().join("tokens");
         std::fs::write(&path, "first\nsecond\n").expect("written");
         let settings = ServerSettings { token_file: Some(path), protect_reads: true, ..ServerSettings::default() };
-        let (gate, session) = (Gate::of(&settings), Session::begin("ann", NOW));
+        let (gate, session) = (Gate::of(&settings, "a"), Session::begin("ann", NOW));
         assert!(gate.sign_in("third", &session).await.is_err());
         let sealed = gate.sign_in("second", &session).await.expect("listed");
         let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, format!("{COOKIE_NAME}={sealed}").parse().expect("a value"));
+        headers.insert(COOKIE, format!("{}={sealed}", gate.cookie()).parse().expect("a value"));
         assert_eq!(gate.session(&headers, NOW).await, Some(session));
         assert!(gate.admit(Access::Read, &headers, NOW).await.is_ok());
         assert!(gate.admit(Access::Change, &headers, NOW).await.is_err());

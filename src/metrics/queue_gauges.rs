@@ -105,7 +105,7 @@ impl QueueGauges {
         if look.is_exact() {
             known.ready = Some((i64::try_from(look.ready()).unwrap_or(i64::MAX), now));
         }
-        known.last_hour.note(look.ready(), now);
+        known.note_hour(now);
         known.oldest_age = look.oldest_age.or(known.oldest_age.map(|_| Duration::ZERO));
     }
 
@@ -113,9 +113,8 @@ impl QueueGauges {
     pub fn note_totals(&self, config: &str, counts: Vec<(&'static str, i64)>, now: Duration, interval: Duration) {
         let until = now.saturating_add(interval).saturating_add(LATE_MAX);
         if let Some(known) = self.state().known.get_mut(config) {
-            let ready = counts.iter().find(|(word, _)| *word == "ready").map_or(0, |(_, count)| *count);
-            known.last_hour.note(u64::try_from(ready).unwrap_or_default(), now);
             known.totals = Some(Totals { counts, until });
+            known.note_hour(now);
         }
     }
 
@@ -123,17 +122,18 @@ impl QueueGauges {
     pub fn depth(&self, config: &str, now: Duration) -> Depth {
         let state = self.state();
         let known = state.known.get(config).filter(|_| state.is_heard(now));
-        let Some(known) = known else { return Depth::default() };
-        let ready = known.counts(now).into_iter().find(|(word, _)| *word == "ready");
-        let age = known.oldest_age.filter(|age| !age.is_zero() && known.is_fresh(known.looked_at, now));
-        Depth {
-            ready: ready.and_then(|(_, count)| u64::try_from(count).ok()),
-            oldest_since: known.looked_at.zip(age).map(|(at, age)| at.saturating_sub(age)),
-        }
+        known.map(|known| known.depth(now)).unwrap_or_default()
+    }
+
+    /// How deep each queue is of which that is known as of `now`, in the order of the names.
+    pub fn depths(&self, now: Duration) -> BTreeMap<String, Depth> {
+        let state = self.state();
+        let known = state.known.iter().filter(|_| state.is_heard(now));
+        known.map(|(config, known)| (config.clone(), known.depth(now))).collect()
     }
 
     /// How many messages waited in the last hour; see [`LastHour::points`].
-    pub fn last_hour(&self, config: &str, now: Duration) -> Vec<u32> {
+    pub fn last_hour(&self, config: &str, now: Duration) -> Vec<Option<u32>> {
         self.state().known.get(config).map(|known| known.last_hour.points(now)).unwrap_or_default()
     }
 
@@ -187,17 +187,34 @@ impl Known {
         read_at.is_some_and(|at| now <= at.saturating_add(self.fresh_for))
     }
 
+    /// The messages that can be fetched: as the last look has counted them, else as the last total.
+    fn ready(&self, now: Duration) -> Option<i64> {
+        let counted = self.ready.filter(|(_, at)| self.is_fresh(Some(*at), now)).map(|(ready, _)| ready);
+        counted.or_else(|| self.totals(now).find(|(word, _)| *word == "ready").map(|(_, count)| *count))
+    }
+
+    fn totals(&self, now: Duration) -> impl Iterator<Item = &(&'static str, i64)> {
+        self.totals.iter().filter(move |totals| now <= totals.until).flat_map(|totals| &totals.counts)
+    }
+
+    fn depth(&self, now: Duration) -> Depth {
+        let age = self.oldest_age.filter(|age| !age.is_zero() && self.is_fresh(self.looked_at, now));
+        Depth {
+            ready: self.ready(now).and_then(|ready| u64::try_from(ready).ok()),
+            oldest_since: self.looked_at.zip(age).map(|(at, age)| at.saturating_sub(age)),
+        }
+    }
+
+    fn note_hour(&mut self, now: Duration) {
+        if let Some(ready) = self.ready(now) {
+            self.last_hour.note(u64::try_from(ready).unwrap_or_default(), now);
+        }
+    }
+
     /// The counts by state. A state without messages has no series, but for `ready`.
     fn counts(&self, now: Duration) -> Vec<(&'static str, i64)> {
-        let totals = self.totals.as_ref().filter(|totals| now <= totals.until);
-        let mut counts: Vec<_> = totals.iter().flat_map(|totals| totals.counts.clone()).collect();
-        let counted = self.ready.filter(|(_, at)| self.is_fresh(Some(*at), now));
-        if let Some((ready, _)) = counted {
-            counts.retain(|(word, _)| *word != "ready");
-            counts.push(("ready", ready));
-        }
-        counts.retain(|(word, count)| *count != 0 || *word == "ready");
-        counts
+        let others = self.totals(now).filter(|(word, count)| *word != "ready" && *count != 0).copied();
+        others.chain(self.ready(now).map(|ready| ("ready", ready))).collect()
     }
 }
 
@@ -255,9 +272,12 @@ mod tests {
         assert_eq!(gauges.depth("nobody", secs(100)), Depth::default());
         gauges.note_look("mail", &look(0, 10, None), secs(130));
         assert_eq!(gauges.depth("mail", secs(130)), Depth { ready: Some(0), oldest_since: None });
-        assert_eq!(gauges.last_hour("mail", secs(130)), [3, 0]);
+        assert_eq!(gauges.last_hour("mail", secs(130)), [Some(3), Some(0)]);
         gauges.note_totals("mail", vec![("ready", 5000)], secs(130), secs(30));
-        assert_eq!(gauges.last_hour("mail", secs(130)), [3, 5000]);
+        assert_eq!(gauges.last_hour("mail", secs(130)), [Some(3), Some(0)], "a look knows more than a total");
+        gauges.note_look("mail", &look(10, 10, Some(1)), secs(176));
+        gauges.note_totals("mail", vec![("ready", 5000)], secs(190), secs(30));
+        assert_eq!(gauges.last_hour("mail", secs(190)).last(), Some(&Some(5000)), "the look stopped at its bound");
     }
 
     #[test]

@@ -84,16 +84,17 @@ async fn people_see_what_happens_and_change_it() {
     assert_eq!(browser.ask("return document.querySelectorAll('main img').length").await, 0);
     let text = browser.text("#runs").await;
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
-    browser.click("#rendered summary").await;
-    browser.until("#rendered", "kind: Job").await;
-    let rendered = browser.text("#rendered").await;
-    assert!(rendered.contains("name: DB_PASSWORD\n") && rendered.contains("value: (not shown)"), "{rendered}");
-    assert!(!rendered.contains(&format!("value: {}", stage.site.text("postgresPassword"))));
     is_sound(&browser, "the page of a queue").await;
 
     // Whoever signs in may change something.
     sign_in(&browser, "Ann Ünder", "canary-token").await;
     browser.until(".session", "signed in as Ann Ünder").await;
+    browser.until("#rendered", "The Job as it would be created").await;
+    browser.click("#rendered summary").await;
+    let rendered = browser.text("#rendered").await;
+    assert!(rendered.contains("kind: Job") && rendered.contains("name: DB_PASSWORD\n"), "{rendered}");
+    assert!(rendered.contains("value: (not shown)"), "{rendered}");
+    assert!(!rendered.contains(&format!("value: {}", stage.site.text("postgresPassword"))));
     browser.fill("#why", "a look").await;
     browser.click("#verb-pause").await;
     browser.until("#facts", "paused by Ann Ünder").await;
@@ -107,7 +108,7 @@ async fn people_see_what_happens_and_change_it() {
     browser.picture("dashboard.png").await;
     browser.prefer("dark").await;
     browser.picture("dashboard-dark.png").await;
-    browser.click("#service-redis-start").await;
+    browser.click("#start-service-redis").await;
     browser.until("#service-redis", "NOT_STARTED").await;
 
     survives_a_restart(&mut stage, &browser).await;
@@ -124,7 +125,7 @@ async fn survives_a_restart(stage: &mut Stage, browser: &Browser) {
     let tokens = stage.folder.path().join("tokens");
     stage.command(&["resume", "video", "--token-file", tokens.to_str().unwrap()]).await;
     browser.until("#job-video", "Pause").await;
-    browser.click("#job-reports-run").await;
+    browser.click("#run-job-reports").await;
     stage.ended("reports", 1).await;
     browser.page.goto(&url(stage, "/dashboard/jobs/reports")).await.unwrap();
     browser.until(".session", "signed in as Ann Ünder").await;

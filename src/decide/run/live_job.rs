@@ -45,6 +45,13 @@ pub struct LiveJob {
     pub terminating_seconds: Option<u64>,
 }
 
+impl LiveJob {
+    /// Something keeps it from starting or from ending.
+    pub fn has_problem(&self) -> bool {
+        self.problem.is_some() || self.terminating_seconds.is_some()
+    }
+}
+
 /// The live Jobs that a view shows.
 pub(in crate::decide) fn of_view(view: &Observed) -> (Vec<LiveJob>, Phases) {
     let live: Vec<LiveJob> = view.jobs.iter().filter_map(|(name, job)| seen_job(name, job)).collect();

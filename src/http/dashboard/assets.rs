@@ -38,12 +38,13 @@ impl Asset {
     }
 }
 
-/// It, to be kept for a year.
-pub(super) fn answer(asset: Asset) -> Response {
+/// It; to be kept for a year where it was asked for by its address: in a rolling update another process may have another.
+pub(super) fn answer(asset: Asset, query: Option<&str>) -> Response {
     let (media_type, text) = match asset {
         Asset::Style => ("text/css; charset=utf-8", STYLE),
         Asset::Script => ("text/javascript; charset=utf-8", SCRIPT),
         Asset::Icon => ("image/svg+xml", ICON),
     };
-    ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")], text).into_response()
+    let kept = if query == Some(&**VERSION) { "public, max-age=31536000, immutable" } else { "no-store" };
+    ([(CONTENT_TYPE, media_type), (CACHE_CONTROL, kept)], text).into_response()
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderValue, StatusCode,
         header::{LOCATION, SET_COOKIE},
     },
     response::{IntoResponse, Response},
@@ -18,7 +18,7 @@ use crate::{
         problem::{Problem, ProblemType},
         route::Call,
         services::{self, ServiceWords},
-        session::{COOKIE_NAME, LASTS, Session, WHO_MAX},
+        session::{LASTS, Session, WHO_MAX},
         writes::{self, Words},
     },
     store::switches::ServiceVerb,
@@ -52,12 +52,12 @@ pub(super) async fn sign_in(visit: Visit, body: String) -> Result<Response, Prob
     let session = Session::begin(who, state.shared.clock.now());
     let sealed = state.gate.sign_in(field(&form, "token"), &session).await?;
     tracing::info!(who, "signed in to the dashboard");
-    Ok(with_cookie(&visit.headers, &sealed, LASTS, back_to(&form)))
+    Ok(with_cookie(&visit, &sealed, LASTS, back_to(&form)))
 }
 
 /// Forgets who was signed in.
 pub(super) async fn sign_out(visit: Visit, body: String) -> Result<Response, Problem> {
-    Ok(with_cookie(&visit.headers, "", Duration::ZERO, back_to(&fields(&body))))
+    Ok(with_cookie(&visit, "", Duration::ZERO, back_to(&fields(&body))))
 }
 
 /// Pauses or resumes a queue, or asks for a Job by hand.
@@ -131,11 +131,12 @@ fn see(path: &str) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response()
 }
 
-fn with_cookie(headers: &HeaderMap, value: &str, lasts: Duration, path: &str) -> Response {
-    let encrypted = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+fn with_cookie(visit: &Visit, value: &str, lasts: Duration, path: &str) -> Response {
+    let encrypted = visit.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     let secure = if encrypted { "; Secure" } else { "" };
     let lasts = lasts.as_secs();
-    let cookie = format!("{COOKIE_NAME}={value}; Path=/; Max-Age={lasts}; HttpOnly; SameSite=Strict{secure}");
+    let name = visit.call.state.gate.cookie();
+    let cookie = format!("{name}={value}; Path=/; Max-Age={lasts}; HttpOnly; SameSite=Strict{secure}");
     let mut response = see(path);
     response.headers_mut().extend(HeaderValue::from_str(&cookie).ok().map(|cookie| (SET_COOKIE, cookie)));
     response

@@ -51,7 +51,8 @@ struct JobPage {
     why: Vec<String>,
     live: Vec<Live>,
     runs: Vec<RunLine>,
-    rendered: String,
+    /// For whoever is signed in.
+    rendered: Option<String>,
 }
 
 /// Of a queue.
@@ -79,7 +80,9 @@ type Told = (Option<QueueRow>, Option<ServiceRow>, Vec<String>);
 
 fn shown(visit: &Visit, kind: Kind, page: &Value, (queue, service, why): Told) -> Response {
     let (state, name) = (&visit.call.state, visit.call.name());
-    let rendered = state.handle(kind, name).map(|handle| rendered(&handle.entry(), &state.shared.instance));
+    // Arguments and annotations are shown to whoever could run the Job, too.
+    let handle = visit.session.as_ref().and_then(|_| state.handle(kind, name).ok());
+    let rendered = handle.map(|handle| rendered(&handle.entry(), &state.shared.instance));
     let back = queue.as_ref().map(|row| &row.href).or(service.as_ref().map(|row| &row.href));
     html(&JobPage {
         frame: Frame::of(state, visit.session.as_ref(), back.cloned().unwrap_or_default()),
@@ -91,7 +94,7 @@ fn shown(visit: &Visit, kind: Kind, page: &Value, (queue, service, why): Told) -
         why,
         live: page["live"].as_array().into_iter().flatten().map(live).collect(),
         runs: timeline(page["runs"].as_array().map(Vec::as_slice).unwrap_or_default(), state.shared.clock.now()),
-        rendered: rendered.unwrap_or_default(),
+        rendered,
     })
 }
 

@@ -1,10 +1,13 @@
 //! The page at `/`: all JobConfigs, as far as they are asked for, and what was decided last.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::response::Response;
 use serde_json::Value;
 
 use crate::{
+    decide::decision::Decision,
     http::{
         dashboard::{
             Visit,
@@ -13,7 +16,8 @@ use crate::{
             rows::{QueueRow, ServiceRow, text},
         },
         problem::Problem,
-        queues, services,
+        queues::{self, JobView},
+        services::{self, ServiceView},
         state::AppState,
     },
     tables,
@@ -71,24 +75,24 @@ impl Question {
         names.iter().any(|name| name.to_lowercase().contains(&text))
     }
 
-    fn has_queue(&self, row: &QueueRow) -> bool {
+    fn has_queue(&self, view: &JobView) -> bool {
         let is_shown = match self.show {
             Show::All => true,
-            Show::Waiting => row.waiting,
-            Show::Busy => row.busy,
-            Show::Attention => row.needs_attention(),
+            Show::Waiting => view.has_messages(),
+            Show::Busy => view.is_busy(),
+            Show::Attention => view.needs_attention(),
         };
-        is_shown && self.names(&[&row.name, &row.queue])
+        is_shown && self.names(&view.names())
     }
 
-    fn has_service(&self, row: &ServiceRow) -> bool {
+    fn has_service(&self, view: &ServiceView) -> bool {
         let is_shown = match self.show {
             Show::All => true,
             Show::Waiting => false,
-            Show::Busy => row.ready != "0",
-            Show::Attention => row.needs_attention(),
+            Show::Busy => view.is_busy(),
+            Show::Attention => view.needs_attention(),
         };
-        is_shown && self.names(&[&row.name])
+        is_shown && self.names(&[view.name()])
     }
 }
 
@@ -128,14 +132,13 @@ struct Rows {
 pub(super) async fn page(visit: Visit) -> Result<Response, Problem> {
     let (state, verbs) = (&visit.call.state, visit.session.is_some());
     let _turn = state.turn().await;
-    let (question, views, services) = (Question::of(&visit), queues::all(state), services::all(state));
-    let (queues_known, services_known) = (views.len(), services.len());
-    let mut queues: Vec<QueueRow> = views.iter().map(|view| QueueRow::of(view, state, verbs)).collect();
-    queues.retain(|row| question.has_queue(row));
-    let left_out = queues.len().saturating_sub(ROWS_MAX);
-    queues.truncate(ROWS_MAX);
-    let mut services: Vec<ServiceRow> = services.iter().map(|view| ServiceRow::of(view, verbs)).collect();
-    services.retain(|row| question.has_service(row));
+    let (question, mut queues, mut services) = (Question::of(&visit), queues::all(state), services::all(state));
+    let (queues_known, services_known) = (queues.len(), services.len());
+    queues.retain(|view| question.has_queue(view));
+    services.retain(|view| question.has_service(view));
+    let left_out = queues.len().saturating_sub(ROWS_MAX) + services.len().saturating_sub(ROWS_MAX);
+    let queues = queues.iter().take(ROWS_MAX).map(|view| QueueRow::of(view, state, verbs)).collect();
+    let services = services.iter().take(ROWS_MAX).map(|view| ServiceRow::of(view, verbs)).collect();
     let frame = Frame::of(state, visit.session.as_ref(), "/".into());
     let shows = SHOWS.map(|(word, label, _)| (word, label)).to_vec();
     let decisions = decisions(state);
@@ -161,7 +164,8 @@ fn decisions(state: &AppState) -> Vec<Decided> {
     let now = state.shared.clock.now();
     let mut last: Vec<_> = queues::decided(state);
     last.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
-    let words = |(name, at, decision): (String, std::time::Duration, Value)| {
+    let words = |(name, at, decision): (String, Duration, Decision)| {
+        let decision = serde_json::to_value(decision).unwrap_or_default();
         let age = now.saturating_sub(at).as_secs_f64();
         let href = format!("/dashboard/jobs/{}", in_path(&name));
         let name = text(&Value::String(name));

@@ -6,6 +6,7 @@ const NAMES_MAX = 100; // of one request for rows: its head has to fit
 const PAUSE = 1000; // milliseconds between requests
 const RETRY = 5000; // milliseconds before a connection that was refused is tried again
 const CLOCKS = "[data-age], [data-left]";
+const search = document.querySelector("#search input");
 const link = document.getElementById("link");
 const { page, name: own } = document.body.dataset;
 const chosen = new URLSearchParams(location.search);
@@ -15,21 +16,23 @@ const strangers = new Set(); // names that are not on this page
 let everything = false;
 let asking = false;
 let timer = null;
-let cut = false;
+let cut = true; // what happened since the page was written is not known
 
 /// Something is other than it is shown.
 function note(name) {
-  if (name === null || (page === "overview" && (picks || isNew(name)))) everything = true;
+  if (page === "overview" && name !== null && !picks && !isShown(name)) {
+    if (strangers.has(name)) return;
+    strangers.add(name);
+    name = null;
+  }
+  if (name === null || (page === "overview" && picks)) everything = true;
   else if (page === "overview" || name === own) changed.add(name);
   else return;
   timer ??= setTimeout(ask, PAUSE);
 }
 
-/// A name that is not on the page, and was not asked for yet.
-function isNew(name) {
-  if (strangers.has(name) || document.querySelector(`tr[data-name="${CSS.escape(name)}"]`)) return false;
-  strangers.add(name);
-  return true;
+function isShown(name) {
+  return document.querySelector(`tr[data-name="${CSS.escape(name)}"]`) !== null;
 }
 
 async function ask() {
@@ -44,8 +47,8 @@ async function ask() {
     const rows = "/dashboard/rows?" + names.map((name) => "name=" + encodeURIComponent(name)).join("&");
     const answer = await fetch(whole ? location.href : rows, { signal: AbortSignal.timeout(10_000) });
     if (answer.ok) show(new DOMParser().parseFromString(await answer.text(), "text/html"), whole);
-    else if (answer.status === 401) location.reload();
-    else if (answer.status !== 404) everything = true;
+    else if (answer.status === 401 || answer.status === 404) location.reload();
+    else everything = true;
   } catch {
     everything = true;
   }
@@ -56,35 +59,37 @@ async function ask() {
 /// Puts what was asked for in the place of what is shown.
 function show(fresh, whole) {
   const parts = [...fresh.querySelectorAll("[data-live][id]")];
-  const ids = new Set(parts.map((part) => part.id));
+  // Written down first, for what is put in the page leaves the one that was asked for.
+  const next = new Map(parts.map((part) => [part.id, part.nextElementSibling?.id]));
   // From the end, so that each new row finds the one that it stands before.
   for (const part of parts.reverse()) {
     const old = document.getElementById(part.id);
     if (old) replace(old, part);
-    else if (whole && part.matches("tbody > tr")) insert(part);
+    else if (whole && part.matches("tbody > tr")) insert(part, next.get(part.id));
   }
   if (!whole) return;
-  for (const old of document.querySelectorAll("tbody > tr[data-live], p[data-live]")) {
-    if (!ids.has(old.id)) old.remove();
+  for (const old of document.querySelectorAll("tbody > tr[data-live]")) {
+    if (!next.has(old.id)) old.remove();
   }
 }
 
 function replace(old, part) {
-  const held = old.contains(document.activeElement) ? document.activeElement : null;
-  if (held?.matches("input, select")) return;
   if (stripped(old) === stripped(part)) return;
+  const held = old.contains(document.activeElement) ? document.activeElement.id : "";
+  const { scrollLeft } = old;
   part.hidden = old.hidden;
   old.replaceWith(part);
+  part.scrollLeft = scrollLeft;
   begin(part);
-  if (held?.id) document.getElementById(held.id)?.focus();
+  if (held) document.getElementById(held)?.focus({ preventScroll: true });
 }
 
 /// A row that was not there, before the one that it stands before on the server.
-function insert(row) {
+function insert(row, next) {
   const body = document.getElementById(row.parentElement.id);
-  const after = row.nextElementSibling && document.getElementById(row.nextElementSibling.id);
-  body?.insertBefore(row, after ?? null);
+  body?.insertBefore(row, (next && document.getElementById(next)) || null);
   begin(row);
+  if (search?.value) filter();
 }
 
 /// What it shows, with the moment that each clock counts from in the place of what it says.
@@ -130,7 +135,7 @@ function tick() {
 }
 
 /// Typing filters what is shown; the form asks the server, which knows all.
-function filter(search) {
+function filter() {
   const text = search.value.trim().toLowerCase();
   for (const row of document.querySelectorAll("tr[data-live]")) {
     row.hidden = !row.querySelector("th").textContent.toLowerCase().includes(text);
@@ -144,7 +149,7 @@ function follow() {
   source = new EventSource("/events?snapshot=none");
   const named = (event) => note(JSON.parse(event.data).name);
   for (const event of ["job", "service", "ended"]) source.addEventListener(event, named);
-  for (const event of ["gone", "leader"]) source.addEventListener(event, () => note(null));
+  for (const event of ["gone", "leader", "readiness"]) source.addEventListener(event, () => note(null));
   source.onopen = () => {
     link.textContent = "live";
     if (cut) note(null);
@@ -169,8 +174,7 @@ function leave() {
 if (page) {
   begin(document);
   setInterval(tick, 1000);
-  const search = document.querySelector("#search input");
-  search?.addEventListener("input", () => filter(search));
+  search?.addEventListener("input", filter);
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
   follow();
 }

@@ -31,14 +31,12 @@ pub(super) struct QueueRow {
     pub(super) href: String,
     pub(super) queue: String,
     pub(super) ready: String,
-    pub(super) waiting: bool,
     pub(super) line: Option<Line>,
     /// Seconds.
     pub(super) oldest: Option<f64>,
     pub(super) oldest_words: String,
     pub(super) jobs: String,
     pub(super) max: String,
-    pub(super) busy: bool,
     pub(super) problems: Vec<String>,
     pub(super) state: String,
     pub(super) waits: bool,
@@ -94,13 +92,11 @@ impl QueueRow {
             href: format!("/dashboard/jobs/{}", in_path(&name)),
             queue: text(&job["queue"]),
             ready: job["ready"].as_u64().map(|ready| ready.to_string()).unwrap_or_default(),
-            waiting: job["ready"].as_u64().is_some_and(|ready| ready > 0),
             line: Line::of(&points),
             oldest,
             oldest_words: oldest.map(tables::span).unwrap_or_default(),
             jobs: tables::phases(&job["phase"]),
             max: text(&job["maxConcurrentJobs"]),
-            busy: job["live"].as_array().is_some_and(|live| !live.is_empty()),
             problems: problems(job),
             state: words,
             waits,
@@ -111,11 +107,6 @@ impl QueueRow {
             verbs: verbs && job["left"] == false,
             name,
         }
-    }
-
-    /// Something keeps it from what it is there for.
-    pub(super) fn needs_attention(&self) -> bool {
-        self.waits || !self.problems.is_empty()
     }
 }
 
@@ -150,25 +141,29 @@ impl ServiceRow {
             name,
         }
     }
-
-    /// It is not as it should be.
-    pub(super) fn needs_attention(&self) -> bool {
-        !self.error.is_empty() || !self.problems.is_empty() || matches!(self.mood, "bad" | "waits")
-    }
 }
 
 impl Line {
-    /// Steps through these points, the newest at the right end; nothing where nothing is known.
-    pub(super) fn of(points: &[u32]) -> Option<Self> {
-        let most = *points.iter().max()?;
+    /// Steps through these points, the newest at the right end, broken where nothing is known; nothing where nothing is.
+    pub(super) fn of(points: &[Option<u32>]) -> Option<Self> {
+        let most = points.iter().flatten().max()?;
         let (width, height) = LINE;
-        let at = |point: u32| height - height * f64::from(point) / f64::from(most.max(1));
-        let mut path = format!("M{} {:.0}", width.saturating_sub(points.len()), at(points[0]));
-        for (x, pair) in points.windows(2).enumerate().filter(|(_, pair)| pair[0] != pair[1]) {
-            let x = width.saturating_sub(points.len()) + x + 1;
-            write!(path, "H{x}V{:.0}", at(pair[1])).expect("a string takes everything");
+        let begin = width.saturating_sub(points.len());
+        let (mut path, mut before) = (String::new(), None);
+        for (x, point) in points.iter().enumerate().map(|(x, point)| (begin + x, *point)) {
+            let y = point.map(|point| height - height * f64::from(point) / f64::from((*most).max(1)));
+            match (before, y) {
+                (None, Some(y)) => write!(path, "M{x} {y:.0}"),
+                (Some(_), None) => write!(path, "H{x}"),
+                (Some(was), Some(y)) if point != was => write!(path, "H{x}V{y:.0}"),
+                _ => Ok(()),
+            }
+            .expect("a string takes everything");
+            before = point.map(|_| point);
         }
-        write!(path, "H{width}").expect("a string takes everything");
+        if before.is_some() {
+            write!(path, "H{width}").expect("a string takes everything");
+        }
         Some(Self { path, label: format!("at most {most} ready at once in the last hour") })
     }
 }
@@ -193,9 +188,8 @@ fn said(said: &Value) -> String {
     if !said["at"].is_string() {
         return String::new();
     }
-    let why = text(&said["why"]);
-    let why = if why.is_empty() { why } else { format!(" ({why})") };
-    format!("{} by {} at {}{why}", text(&said["verb"]), text(&said["who"]), tables::moment(&said["at"]))
+    let (who, why) = tables::words(said);
+    format!("{} by {who} at {}{why}", text(&said["verb"]), tables::moment(&said["at"]))
 }
 
 /// A value on one line; nothing where there is none.
@@ -214,9 +208,11 @@ mod tests {
     #[test]
     fn a_line_has_a_step_where_something_changes() {
         assert!(Line::of(&[]).is_none());
-        assert_eq!(Line::of(&[0; 60]).expect("known").path, "M0 16H60");
-        let line = Line::of(&[0, 0, 4, 4, 1]).expect("known");
+        assert_eq!(Line::of(&[Some(0); 60]).expect("known").path, "M0 16H60");
+        let line = Line::of(&[0, 0, 4, 4, 1].map(Some)).expect("known");
         assert_eq!(line.path, "M55 16H57V0H59V12H60");
+        let broken = Line::of(&[Some(4), Some(4), None, None, Some(2), None]).expect("known");
+        assert_eq!(broken.path, "M54 0H56M58 8H59");
         assert_eq!(line.label, "at most 4 ready at once in the last hour");
     }
 }
