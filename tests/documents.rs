@@ -30,14 +30,7 @@ fn settings(environment: &[(&str, &str)]) -> Settings {
 fn render(config: &JobConfig, settings: &Settings) -> Value {
     let instance = Instance::of(settings);
     let decision = Decision { ready: 12, new: 3, claimed: 1, live: 3, max: 5, ..Decision::default() };
-    let wish = Wish {
-        name: JobName("job-chief-aaaaaa-x-0".into()),
-        slot: 2,
-        decision,
-        adopted: None,
-        serves: None,
-        starts: None,
-    };
+    let wish = Wish { slot: 2, decision, ..Wish::example(JobName("job-chief-aaaaaa-x-0".into())) };
     json!(Template::of(config, &instance).job(&wish))
 }
 
@@ -152,12 +145,10 @@ fn a_service_is_one_job_a_replica() {
     });
     let file = jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap();
     let wish = Wish {
-        name: JobName("job-chief-aaaaaa-redis-0".into()),
         slot: 1,
         decision: Decision { why: DecisionReason::KeptUp, ..Decision::default() },
-        adopted: None,
-        serves: None,
         starts: Some(0),
+        ..Wish::example(JobName("job-chief-aaaaaa-redis-0".into()))
     };
     let job = Template::of(&file.jobs[0], &Instance::of(&settings(&[]))).job(&wish);
     insta::assert_yaml_snapshot!("service", json!(job));

@@ -5,6 +5,9 @@
 mod alone;
 mod api;
 mod chart;
+#[expect(dead_code, reason = "tests/traces needs all of it")]
+#[path = "../traces/collector.rs"]
+mod collector;
 #[path = "../http/contract.rs"]
 mod contract;
 mod cut;
@@ -25,3 +28,4 @@ mod replicas;
 mod services;
 mod stage;
 mod switching;
+mod traces;

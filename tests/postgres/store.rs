@@ -9,7 +9,7 @@ use job_chief::{
         lease::{Answer, Ask, Record},
         outcome::{End, JobName, Outcome, Reason},
         queue::event::LogEntry,
-        run::event::{Ended, WishAnswer},
+        run::event::{Course, Ended, WishAnswer},
     },
     sql::Statement,
     store::{
@@ -43,14 +43,7 @@ pub(crate) async fn lead(pool: &PgPool, instance: &str) {
 }
 
 pub(crate) fn wish(name: &str, slot: u32) -> Wish {
-    Wish {
-        name: JobName(name.into()),
-        slot,
-        decision: Decision { ready: 3, ..Decision::default() },
-        adopted: None,
-        serves: None,
-        starts: None,
-    }
+    Wish { slot, decision: Decision { ready: 3, ..Decision::default() }, ..Wish::example(JobName(name.into())) }
 }
 
 pub(crate) fn ended(name: &str, outcome: Outcome, reason: Reason) -> EndRow {
@@ -59,7 +52,14 @@ pub(crate) fn ended(name: &str, outcome: Outcome, reason: Reason) -> EndRow {
 
 fn ended_before(name: &str, outcome: Outcome, reason: Reason, age: Duration) -> EndRow {
     let end = End { exit_code: Some(7), message: Some("why".into()), ..End::new(outcome, reason) };
-    let ended = Ended { name: JobName(name.into()), uid: Some("uid".into()), end, age, started_age: None };
+    let ended = Ended {
+        name: JobName(name.into()),
+        uid: Some("uid".into()),
+        end,
+        age,
+        started_age: None,
+        course: Course::default(),
+    };
     EndRow { term: 1, ended }
 }
 
