@@ -50,7 +50,7 @@ use crate::{
     },
     shutdown,
     store::{place::Place, stored::Stored, writer::Writer},
-    traces::tracer::{Origin, Tracer},
+    traces::tracer::{Process, Tracer},
 };
 
 /// Everything that was read before the start.
@@ -198,8 +198,8 @@ impl Tracing {
     ) -> anyhow::Result<(Option<Tracer>, Self)> {
         let finish = CancellationToken::new();
         let Some(wanted) = wanted else { return Ok((None, Self { finish, task: None })) };
-        let origin = Origin { member: me, namespace: &settings.kubernetes.namespace };
-        let (tracer, task) = Tracer::new(wanted, origin, metrics.clone())?;
+        let process = Process { member: me, namespace: &settings.kubernetes.namespace };
+        let (tracer, task) = Tracer::new(wanted, process, metrics.clone())?;
         let task = Some(tasks.spawn(task.run(finish.clone())));
         Ok((Some(tracer), Self { finish, task }))
     }

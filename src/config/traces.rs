@@ -61,11 +61,8 @@ pub fn is_variable(name: &str) -> bool {
 /// Everything that is wrong, each with its variable.
 pub fn read(environment: &BTreeMap<String, String>) -> Result<Option<TraceSettings>, Problems> {
     let reader = Reader(environment);
-    let mut problems = vec![];
-    let mut kept = |result: Result<TraceSettings, Vec<Problem>>| result.map_err(|found| problems.extend(found)).ok();
-    let settings =
-        if reader.is_off() { None } else { reader.endpoint().and_then(|given| kept(reader.settings(given))) };
-    if problems.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
+    let Some(given) = reader.endpoint().filter(|_| !reader.is_off()) else { return Ok(None) };
+    reader.settings(given).map(Some).map_err(Problems)
 }
 
 /// A variable with what it says.

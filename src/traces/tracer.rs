@@ -37,7 +37,7 @@ const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// The process that traces come from.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
+pub struct Process<'a> {
     /// Its own name and nobody else's.
     pub member: &'a str,
     /// Its namespace, in which Jobs are created.
@@ -72,11 +72,11 @@ impl Tracer {
     /// See [`TraceError`].
     pub fn new(
         settings: &TraceSettings,
-        origin: Origin<'_>,
+        process: Process<'_>,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, TracerTask), TraceError> {
         let (mut exporter, trouble) = exporter(settings)?;
-        exporter.set_resource(&resource(settings, origin));
+        exporter.set_resource(&resource(settings, process));
         let (spans, told) = mpsc::channel(SPANS_MAX);
         let scope = InstrumentationScope::builder("job-chief").with_version(env!("CARGO_PKG_VERSION")).build();
         let task = TracerTask {
@@ -102,12 +102,12 @@ impl Tracer {
 }
 
 /// Who sends the spans, as OpenTelemetry calls it; what the environment says of that wins.
-fn resource(settings: &TraceSettings, origin: Origin<'_>) -> Resource {
+fn resource(settings: &TraceSettings, process: Process<'_>) -> Resource {
     let own = [
         KeyValue::new("service.name", "job-chief"),
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("service.instance.id", origin.member.to_owned()),
-        KeyValue::new("k8s.namespace.name", origin.namespace.to_owned()),
+        KeyValue::new("service.instance.id", process.member.to_owned()),
+        KeyValue::new("k8s.namespace.name", process.namespace.to_owned()),
     ];
     let builder = Resource::builder_empty().with_attributes(own);
     let builder = builder.with_detector(Box::new(TelemetryResourceDetector));

@@ -15,6 +15,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
     routing::post,
+    serve::Listener,
 };
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -64,10 +65,14 @@ struct Desk {
 impl Collector {
     /// Runs until the case ends.
     pub(crate) async fn start(mood: Mood) -> Self {
+        Self::behind(TcpListener::bind("127.0.0.1:0").await.unwrap(), mood)
+    }
+
+    /// The same behind another listener.
+    pub(crate) fn behind<L: Listener<Addr = SocketAddr>>(listener: L, mood: Mood) -> Self {
         let (sender, taken) = watch::channel(vec![]);
         let asked = Arc::<AtomicU32>::default();
         let desk = Desk { mood, taken: Arc::new(sender), asked: asked.clone() };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/v1/traces", post(take)).with_state(desk);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

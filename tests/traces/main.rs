@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
 mod collector;
+mod tls;
 
 use std::{collections::BTreeMap, process::Command, sync::Arc, time::Duration};
 
@@ -9,20 +10,20 @@ use collector::{Collector, Mood, attribute, spans};
 use job_chief::{
     config::traces::{self, TraceSettings},
     decide::{
-        decision::{Origin as Begun, Wish},
+        decision::{Origin, Wish},
         outcome::{End, JobName, Outcome, Reason},
         run::event::{Course, CreateAnswer, Ended},
         trace::Traced,
         trace_context::{root_span_id, trace_id},
     },
     metrics::Metrics,
-    traces::tracer::{Origin, Tracer, TracerTask},
+    traces::tracer::{Process, Tracer, TracerTask},
 };
 use tokio_util::sync::CancellationToken;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const ORIGIN: Origin<'_> = Origin { member: "job-chief-0", namespace: "media" };
+const PROCESS: Process<'_> = Process { member: "job-chief-0", namespace: "media" };
 
 fn settings(endpoint: &str, more: &[(&str, &str)]) -> TraceSettings {
     let given = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)].into_iter().chain(more.iter().copied());
@@ -39,7 +40,7 @@ struct Stage {
 impl Stage {
     fn set(settings: &TraceSettings) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let (tracer, task) = Tracer::new(settings, ORIGIN, metrics.clone()).unwrap();
+        let (tracer, task) = Tracer::new(settings, PROCESS, metrics.clone()).unwrap();
         Self { tracer, task, metrics }
     }
 
@@ -78,7 +79,7 @@ async fn a_collector_gets_one_trace_whose_spans_know_their_parent() {
     let mut collector = Collector::start(Mood::Takes).await;
     let stage = Stage::set(&settings(&collector.endpoint(), &[("OTEL_SERVICE_NAME", "chief")]));
     let job = JobName("job-chief-aaaaaa-mail-0".into());
-    let origin = Begun::messages(10 * SECOND, 9 * SECOND, 2 * SECOND);
+    let origin = Origin::messages(10 * SECOND, 9 * SECOND, 2 * SECOND);
     let wish = Wish { origin, ..Wish::example(job.clone()) };
     stage.tracer.tell(&job, || run(&job).wished(&wish, 11 * SECOND));
     let answer = CreateAnswer::Exists { uid: "uid".into() };
@@ -167,6 +168,25 @@ async fn a_run_that_the_sampler_leaves_out_is_not_even_put_into_spans() {
     assert_eq!(collector.asked(), 0);
 }
 
+#[tokio::test]
+async fn a_collector_behind_tls_is_trusted_by_the_authority_that_is_named() {
+    let (listener, authority) = tls::listen().await;
+    let collector = Collector::behind(listener, Mood::Takes);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority).unwrap();
+    let endpoint = format!("https://{}", collector.address);
+    let named = settings(&endpoint, &[("OTEL_EXPORTER_OTLP_CERTIFICATE", file.to_str().unwrap())]);
+    for (settings, told) in
+        [(named, [1, 0, 0]), (settings(&endpoint, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "500")]), [0, 1, 0])]
+    {
+        let stage = Stage::set(&settings);
+        stage.tell(1);
+        assert_eq!(stage.finish().await.all(), told, "{settings:?}");
+    }
+    assert_eq!(spans(&collector.taken()).len(), 1);
+}
+
 #[test]
 fn a_file_of_authorities_that_is_none_is_told_by_its_path() {
     let folder = tempfile::tempdir().unwrap();
@@ -178,7 +198,7 @@ fn a_file_of_authorities_that_is_none_is_told_by_its_path() {
     ] {
         text.into_iter().for_each(|text| std::fs::write(&file, text).unwrap());
         let settings = settings("https://127.0.0.1:1", &[("OTEL_EXPORTER_OTLP_CERTIFICATE", path)]);
-        let error = Tracer::new(&settings, ORIGIN, Arc::new(Metrics::new().unwrap())).unwrap_err().to_string();
+        let error = Tracer::new(&settings, PROCESS, Arc::new(Metrics::new().unwrap())).unwrap_err().to_string();
         assert!(error.starts_with(why) && error.contains(path), "{error}");
     }
 }
