@@ -7,4 +7,4 @@
 pub mod tracer;
 
 /// The way to the collector.
-mod collector;
+pub mod collector;
