@@ -26,8 +26,14 @@ use crate::{
         probe::Prober,
         requests::Cluster,
     },
-    config::{entry::Entry, jobs_file, problems::Problem, settings::Settings},
-    decide::{lease::LEASE, pod::inputs::Instance},
+    config::{
+        entry::Entry,
+        jobs_file,
+        problems::Problem,
+        settings::Settings,
+        traces::{self, TraceSettings},
+    },
+    decide::{lease::LEASE, pod::inputs::Instance, trace_context::Sampler},
     health::Health,
     http::{
         changes::Publisher,
@@ -44,6 +50,7 @@ use crate::{
     },
     shutdown,
     store::{place::Place, stored::Stored, writer::Writer},
+    traces::tracer::{Process, Tracer},
 };
 
 /// Everything that was read before the start.
@@ -57,6 +64,8 @@ pub struct Plan {
     pub mark: Option<Mark>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
+    /// Where traces are sent, where they are wanted.
+    pub traces: Option<TraceSettings>,
 }
 
 impl Plan {
@@ -66,10 +75,11 @@ impl Plan {
     /// Everything that is wrong with either.
     pub fn read(config: Option<&Path>, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let loaded = crate::config::sources::load(config, environment).context("the settings are wrong")?;
+        let traces = traces::read(environment).context("the settings of traces are wrong")?;
         let mark = Mark::of(&loaded.settings.app.jobs_config_path);
         let file = jobs_file::read(&loaded.settings.app.jobs_config_path)?;
         let warnings = loaded.warnings.into_iter().chain(file.warnings).collect();
-        Ok(Self { settings: loaded.settings, jobs: file.jobs, mark, warnings })
+        Ok(Self { settings: loaded.settings, jobs: file.jobs, mark, warnings, traces })
     }
 }
 
@@ -78,7 +88,7 @@ impl Plan {
 /// # Errors
 /// If the server can't listen, or trying again would not help.
 pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
-    let Plan { settings, jobs, mark, warnings } = plan;
+    let Plan { settings, jobs, mark, warnings, traces } = plan;
     tell_warnings(&settings, &jobs, &warnings);
     let client = access.client().await?;
     let (clock, health, metrics) = (Clock::start(), Health::default(), Arc::new(Metrics::new()?));
@@ -90,9 +100,10 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     tasks.spawn(writing.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
     let (looks, hints) = read_queues(&settings, &depth, &place.channel, &tasks);
-    let instance = Arc::new(Instance::of(&settings));
     let reloader = Reloader::new(&settings.app.jobs_config_path, mark, jobs, metrics.clone());
     let me: Arc<str> = member_name().into();
+    let (tracer, sending) = Tracing::begin(traces.as_ref(), (&me, &settings), &metrics, &tasks)?;
+    let instance = Arc::new(instance(&settings, traces.as_ref()));
     let leader = Leader::new(me.clone(), stored.clone(), clock, (health.clone(), metrics.clone()));
     let (subscribing, subscribers) = subscribing();
     let shared = Arc::new(Shared {
@@ -108,6 +119,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         clock,
         health: health.clone(),
         metrics: metrics.clone(),
+        tracer,
     });
     let followed = Followed { standing: leader.standing(), jobs: reloader.jobs(), subscribing };
     let supervisor = Supervisor::new(shared.clone(), followed, shutdown.clone());
@@ -137,6 +149,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         step_down(leading, attending).await;
     }
     shutdown.cancel();
+    sending.flush().await;
     tracing::info!("ended");
     migrated.map_err(anyhow::Error::from)
 }
@@ -157,6 +170,49 @@ async fn drain(spawners: JoinHandle<()>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "the supervisor has panicked"),
         Err(_) => tracing::warn!("requests were still in flight at the end; their Jobs are found at the next start"),
+    }
+}
+
+/// This installation, whose Jobs tell their traces where traces are wanted.
+fn instance(settings: &Settings, traces: Option<&TraceSettings>) -> Instance {
+    let instance = Instance::of(settings);
+    match traces {
+        Some(traces) => instance.traced(Sampler::of_ratio(traces.ratio)),
+        None => instance,
+    }
+}
+
+/// The task that sends traces, where they are wanted.
+struct Tracing {
+    finish: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Tracing {
+    /// Begins to send what the tracer is told.
+    fn begin(
+        wanted: Option<&TraceSettings>,
+        (me, settings): (&str, &Settings),
+        metrics: &Arc<Metrics>,
+        tasks: &TaskTracker,
+    ) -> anyhow::Result<(Option<Tracer>, Self)> {
+        let finish = CancellationToken::new();
+        let Some(wanted) = wanted else { return Ok((None, Self { finish, task: None })) };
+        let process = Process { member: me, namespace: &settings.kubernetes.namespace };
+        let (tracer, task) = Tracer::new(wanted, process, metrics.clone())?;
+        let task = Some(tasks.spawn(task.run(finish.clone())));
+        Ok((Some(tracer), Self { finish, task }))
+    }
+
+    /// Sends what is left, within a bound.
+    async fn flush(self) {
+        self.finish.cancel();
+        let Some(task) = self.task else { return };
+        match tokio::time::timeout(shutdown::FLUSH_MAX, task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the task that sends traces has panicked"),
+            Err(_) => tracing::warn!("the last traces could not be sent"),
+        }
     }
 }
 

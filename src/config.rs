@@ -26,4 +26,6 @@ pub mod json;
 
 pub mod problems;
 
+pub mod traces;
+
 pub mod changes;

@@ -9,6 +9,9 @@ pub mod outcome;
 /// A decision with its inputs, and the Job that it wishes for.
 pub mod decision;
 
+/// The ids of the trace of a run.
+pub mod trace_context;
+
 /// The growth of waits.
 pub mod backoff;
 
@@ -17,6 +20,9 @@ pub mod pod;
 
 /// The runs of one JobConfig, whatever they are for.
 pub mod run;
+
+/// The spans of a run.
+pub mod trace;
 
 /// One queue: when it is looked at, and how many Jobs it gets.
 pub mod queue;

@@ -43,6 +43,9 @@ pub mod store;
 /// Kubernetes: the views, and the only writer.
 pub mod cluster;
 
+/// Traces, on their way to a collector.
+pub mod traces;
+
 /// The tasks that join decisions and adapters.
 pub mod actors;
 

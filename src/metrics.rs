@@ -45,6 +45,7 @@ pub struct Metrics {
     pub paused: IntGaugeVec,
     kube_requests: IntCounterVec,
     kube_request_duration: HistogramVec,
+    pub trace_spans: IntCounterVec,
     pub process: ProcessMetrics,
     pub services: ServiceMetrics,
 }
@@ -237,6 +238,7 @@ impl Metrics {
                 &["verb"],
                 &WAIT_BUCKETS,
             )?,
+            trace_spans: page.counters("trace_spans_total", "Spans of traces by what became of them.", &["result"])?,
             process: ProcessMetrics::new(&page)?,
             services: ServiceMetrics::new(&page)?,
             registry,

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 /// after which Kubernetes kills.
 pub const DRAIN_MAX: Duration = Duration::from_secs(20);
 
+/// How long the last traces may take: with what goes before it still less than those 30 s.
+pub const FLUSH_MAX: Duration = Duration::from_secs(3);
+
 /// Cancels the token at the first SIGTERM or SIGINT.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use job_chief::{
         decision::{Decision, DecisionReason, Wish},
         outcome::JobName,
         pod::{inputs::Instance, manifest::Template},
+        trace_context::{Sampler, trace_id},
     },
 };
 use serde_json::{Value, json};
@@ -30,14 +31,7 @@ fn settings(environment: &[(&str, &str)]) -> Settings {
 fn render(config: &JobConfig, settings: &Settings) -> Value {
     let instance = Instance::of(settings);
     let decision = Decision { ready: 12, new: 3, claimed: 1, live: 3, max: 5, ..Decision::default() };
-    let wish = Wish {
-        name: JobName("job-chief-aaaaaa-x-0".into()),
-        slot: 2,
-        decision,
-        adopted: None,
-        serves: None,
-        starts: None,
-    };
+    let wish = Wish { slot: 2, decision, ..Wish::example(JobName("job-chief-aaaaaa-x-0".into())) };
     json!(Template::of(config, &instance).job(&wish))
 }
 
@@ -152,12 +146,10 @@ fn a_service_is_one_job_a_replica() {
     });
     let file = jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap();
     let wish = Wish {
-        name: JobName("job-chief-aaaaaa-redis-0".into()),
         slot: 1,
         decision: Decision { why: DecisionReason::KeptUp, ..Decision::default() },
-        adopted: None,
-        serves: None,
         starts: Some(0),
+        ..Wish::example(JobName("job-chief-aaaaaa-redis-0".into()))
     };
     let job = Template::of(&file.jobs[0], &Instance::of(&settings(&[]))).job(&wish);
     insta::assert_yaml_snapshot!("service", json!(job));
@@ -303,4 +295,50 @@ fn the_object_form_may_name_its_schema() {
     let validator = jsonschema::validator_for(&shipped).unwrap();
     assert!(validator.is_valid(&named));
     assert!(!validator.is_valid(&json!({"$schema": 5, "jobs": [minimal()]})));
+}
+
+/// A Job as it is with traces of this share of runs.
+fn traced(config: &JobConfig, ratio: f64) -> Value {
+    let instance = Instance::of(&settings(&[])).traced(Sampler::of_ratio(ratio));
+    json!(Template::of(config, &instance).job(&Wish::example(JobName("job-0".into()))))
+}
+
+#[test]
+fn a_job_and_its_worker_know_their_trace_only_where_traces_are_wanted() {
+    let config =
+        one(json!({"queueName": "q", "podConfig": {"image": "i"}, "jobTemplate": {"spec": {"template": {"spec": {
+            "containers": [{"name": "sidecar", "image": "s"}]
+        }}}}}));
+    let plain =
+        json!(Template::of(&config, &Instance::of(&settings(&[]))).job(&Wish::example(JobName("job-0".into()))));
+    let trace = trace_id(&JobName("job-0".into())).to_string();
+    let mut taken = traced(&config, 1.0);
+    let annotations = taken["metadata"]["annotations"].as_object_mut().unwrap();
+    assert_eq!(annotations.remove("job-chief/trace-id"), Some(json!(trace)));
+    let containers = taken["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
+    let worker = containers.iter_mut().find(|container| container["name"] == "worker").unwrap();
+    let variable = worker["env"].as_array_mut().unwrap().remove(0);
+    let value = variable["value"].as_str().unwrap();
+    assert!(variable["name"] == "TRACEPARENT" && value.starts_with(&format!("00-{trace}-")), "{variable}");
+    assert!(value.ends_with("-01"), "{variable}");
+    assert_eq!(taken, plain, "nothing else is another");
+    let left_out = traced(&config, 0.0).to_string();
+    assert!(!left_out.contains("trace-id") && left_out.contains("-00\""), "{left_out}");
+}
+
+#[test]
+fn a_jobconfig_may_tell_its_worker_another_trace() {
+    let own = json!({"name": "TRACEPARENT", "value": "mine"});
+    let in_template = json!({"spec": {"template": {"spec": {"containers": [{"name": "worker", "env": [own]}]}}}});
+    for keys in [
+        json!({"podConfig": {"image": "i", "env": [own]}}),
+        json!({"podConfig": {"image": "i"}, "jobTemplate": in_template}),
+    ] {
+        let mut entry = json!({"queueName": "q"});
+        jobs_file::lay_over(&mut entry, keys);
+        let job = traced(&one(entry), 1.0);
+        let env = job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+        let told: Vec<_> = env.iter().filter(|variable| variable["name"] == "TRACEPARENT").collect();
+        assert_eq!(told, [&own]);
+    }
 }

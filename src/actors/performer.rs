@@ -1,6 +1,9 @@
 //! What the effects of any JobConfig's runs are performed with.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tracing::{debug, info, warn};
 
@@ -14,10 +17,11 @@ use crate::{
     config::entry::{Entry, Kind},
     decide::{
         decision::Wish,
-        outcome::Outcome,
+        outcome::{JobName, Outcome},
         pod::{inputs::Instance, manifest::Template},
-        run::event::{CreateAnswer, Ended, RunEffect, RunEvent},
+        run::event::{CreateAnswer, Ended, RunEffect, RunEvent, WishAnswer},
         service::start_order::Peers,
+        trace::{Span, Traced},
     },
     health::{Component, Health},
     metrics::Metrics,
@@ -27,6 +31,7 @@ use crate::{
         stored::Stored,
         writer::Writer,
     },
+    traces::tracer::Tracer,
 };
 
 /// Ends that wait for whoever publishes them; those beyond are on record all the same.
@@ -67,6 +72,8 @@ pub struct Shared {
     pub health: Health,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whom the spans of runs are told, where traces are wanted.
+    pub tracer: Option<Tracer>,
 }
 
 /// Everything that the effects of one JobConfig's runs are performed with.
@@ -146,6 +153,9 @@ impl RunPerformer {
                 let written = self.stored(self.shared.writer.end(row).await).is_some();
                 self.log_end(&ended, written);
                 self.publish_end(&ended, written);
+                if written {
+                    self.trace(&ended.name, |run, _| run.ended(&ended));
+                }
                 vec![RunEvent::EndWritten(ended.name, written)]
             }
         }
@@ -176,13 +186,18 @@ impl RunPerformer {
         let written = self.stored(self.shared.writer.wishes(wishes.iter().map(row).collect()).await);
         let answer = |wish: Wish| {
             let answer = written.as_ref().and_then(|answers| answers.get(&wish.name).copied());
+            if answer == Some(WishAnswer::Written) && wish.adopted.is_none() {
+                self.trace(&wish.name, |run, now| run.wished(&wish, now));
+            }
             RunEvent::WishWritten(wish.name, answer)
         };
         wishes.into_iter().map(answer).collect()
     }
 
     async fn create(&self, wish: &Wish) -> CreateAnswer {
+        let sent_at = self.shared.clock.now();
         let answer = self.requests.create(&self.rendered().template.job(wish)).await;
+        self.trace(&wish.name, |run, now| vec![run.asked(sent_at, now, &answer)]);
         match &answer {
             CreateAnswer::Exists { .. } => {
                 self.shared.metrics.jobs_created.with_label_values(&[&self.name]).inc();
@@ -203,6 +218,16 @@ impl RunPerformer {
             }
         }
         answer
+    }
+
+    /// Tells spans of a run as of now, where traces are wanted.
+    fn trace(&self, job: &JobName, spans: impl FnOnce(Traced<'_>, Duration) -> Vec<Span>) {
+        let Shared { tracer, instance, clock, .. } = &*self.shared;
+        let Some(tracer) = tracer else { return };
+        let queue = self.entry.queue().map(|config| &*config.queue_name);
+        let (namespace, instance) = (&*instance.namespace, &*instance.uid);
+        let run = Traced { job, job_config: &self.name, queue, namespace, instance };
+        tracer.tell(job, || spans(run, clock.now()));
     }
 
     /// Its starts that fail are logged at debug.

@@ -11,6 +11,7 @@ use crate::config::{
     problems::{Place, Problem, Problems},
     schema::{Finding, Judge, schema_of},
     settings::Settings,
+    traces,
 };
 
 /// The settings, and what was accepted although it no longer means anything.
@@ -65,7 +66,7 @@ enum Kind {
 
 /// Whether job-chief reads a variable of its environment.
 pub fn is_variable(name: &str) -> bool {
-    name == "DATABASE_URL" || ENVIRONMENT.iter().any(|(known, ..)| *known == name)
+    name == "DATABASE_URL" || traces::is_variable(name) || ENVIRONMENT.iter().any(|(known, ..)| *known == name)
 }
 
 /// The variables of the environment, each with the setting that it sets; `DATABASE_URL` sets several and is not among
@@ -78,9 +79,9 @@ pub fn variables() -> impl Iterator<Item = (&'static str, &'static str)> {
 const MEANINGLESS: [(&str, &str); 9] = [
     ("/db/deleteAfterHours", "pg-boss itself deletes its messages"),
     ("/kubernetes/jobCleanupInterval", "finished Jobs are cleaned up as they finish"),
-    ("/telemetry/tracing", "there are no traces; logs carry their fields"),
+    ("/telemetry/tracing", "OTEL_EXPORTER_OTLP_ENDPOINT says where traces are sent"),
     ("/telemetry/metrics", "/metrics is always there"),
-    ("/telemetry/shared", "there are no traces; logs carry their fields"),
+    ("/telemetry/shared", "OTEL_EXPORTER_OTLP_ENDPOINT says where traces are sent"),
     ("/telemetry/logger/opentelemetryOptions", "logs go to standard output"),
     ("/server/request", "bodies have a fixed limit"),
     ("/server/response", "answers are small and not compressed"),

@@ -1,5 +1,7 @@
 //! A decision with its inputs, and the Job that it wishes for.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -92,12 +94,54 @@ pub struct Wish {
     pub serves: Option<u64>,
     /// How often a service had been started by hand when this replica of it was.
     pub starts: Option<u64>,
+    /// How it came to it.
+    pub origin: Origin,
+}
+
+/// How a run came to be, in the lifecycle's time: where its trace begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// When the oldest message that it was decided for could be fetched; without one, or where that is not known, when
+    /// it was decided.
+    pub begun_at: Duration,
+    /// When the look was asked for by which it was decided, where there was one.
+    pub looked_at: Option<Duration>,
+    /// When it was decided.
+    pub decided_at: Duration,
+}
+
+impl Origin {
+    /// A run that was decided now, without a look at any message.
+    pub fn decided(now: Duration) -> Self {
+        Self { begun_at: now, looked_at: None, decided_at: now }
+    }
+
+    /// A run that was decided now by a look that was asked for then, for messages of which the oldest has waited so long.
+    pub fn messages(now: Duration, looked_at: Duration, waited: Duration) -> Self {
+        // A message may have come while the look was on its way.
+        let begun_at = now.saturating_sub(waited).min(looked_at);
+        Self { begun_at, looked_at: Some(looked_at), decided_at: now }
+    }
+
+    /// A run that another process decided so long ago, for what had begun then by its clock.
+    pub fn before(now: Duration, decided_age: Duration, begun_at: Option<Duration>) -> Self {
+        let decided_at = now.saturating_sub(decided_age);
+        Self { begun_at: begun_at.unwrap_or(decided_at).min(decided_at), looked_at: None, decided_at }
+    }
 }
 
 impl Wish {
     /// One that nobody has, to see what its Job would be.
     pub fn example(name: JobName) -> Self {
-        Self { name, slot: 0, decision: Decision::default(), adopted: None, serves: None, starts: None }
+        Self {
+            name,
+            slot: 0,
+            decision: Decision::default(),
+            adopted: None,
+            serves: None,
+            starts: None,
+            origin: Origin::default(),
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// Variables that are never shown.
-const SECRET: [&str; 2] = ["DB_PASSWORD", "DATABASE_URL"];
+const SECRET: [&str; 4] =
+    ["DB_PASSWORD", "DATABASE_URL", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
 
 /// All variables; one value each.
 #[derive(Debug, Default)]

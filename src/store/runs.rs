@@ -105,7 +105,8 @@ impl Runs {
     }
 
     async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
-        let unfinished = "select job, slot, uid, starts, extract(epoch from now() - wished_at)::float8 as age
+        let unfinished = "select job, slot, uid, starts, extract(epoch from now() - wished_at)::float8 as age,
+                (extract(epoch from begun_at) * 1000000)::bigint as begun_at_us
             from {}.runs where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
                 select 1 from {}.runs where instance = $1 and job_config = $2 and ended_at is not null
@@ -147,11 +148,13 @@ impl Runs {
     pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
         let write = "with wish as (
                 select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
-                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[])
-                    as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts)
+                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::float8[])
+                    as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts, begun_at)
             ), written as (
-                insert into {}.runs (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts)
-                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves, type, starts
+                insert into {}.runs
+                    (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts, begun_at)
+                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves, type, starts,
+                    to_timestamp(begun_at)
                 from wish join {}.leadership as lead on lead.instance = $1 and lead.term = wish.term
                 on conflict do nothing returning job, job_config, serves
             ), served as (
@@ -175,7 +178,8 @@ impl Runs {
             .bind(rows.iter().map(|row| row.wish.serves.map(number)).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.wish.starts.map(number)).collect::<Vec<_>>());
+            .bind(rows.iter().map(|row| row.wish.starts.map(number)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| microseconds(row.wish.origin.begun_at)).collect::<Vec<_>>());
         let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
@@ -251,13 +255,20 @@ fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Seconds with the microseconds that Postgres keeps: what is cut off would make a time later.
+fn microseconds(time: Duration) -> f64 {
+    Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).as_secs_f64()
+}
+
 fn loaded_run(row: &PgRow) -> LoadedRun {
+    let begun_at_us = row.get::<Option<i64>, _>("begun_at_us");
     LoadedRun {
         name: JobName(row.get("job")),
         slot: slot(row),
         starts: row.get::<Option<i64>, _>("starts").and_then(|starts| u64::try_from(starts).ok()),
         uid: row.get::<Option<String>, _>("uid").map(Into::into),
         age: Duration::from_secs_f64(row.get::<f64, _>("age").max(0.0)),
+        begun_at: begun_at_us.and_then(|us| u64::try_from(us).ok()).map(Duration::from_micros),
     }
 }
 

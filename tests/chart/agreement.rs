@@ -119,12 +119,10 @@ fn the_program_accepts_jobs_json() {
 #[test]
 fn a_service_with_ports_has_a_service_that_selects_its_pods() {
     let wish = Wish {
-        name: JobName("job-chief-staging-redis-0".into()),
         slot: 1,
         decision: Decision { why: DecisionReason::KeptUp, ..Decision::default() },
-        adopted: None,
-        serves: None,
         starts: Some(0),
+        ..Wish::example(JobName("job-chief-staging-redis-0".into()))
     };
     for values in [EVERYTHING, ORIGINAL] {
         let service = object(values, "Service", "redis");

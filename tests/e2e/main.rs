@@ -6,6 +6,9 @@ mod alone;
 mod api;
 mod browser;
 mod chart;
+#[expect(dead_code, reason = "tests/traces needs all of it")]
+#[path = "../traces/collector.rs"]
+mod collector;
 #[path = "../http/contract.rs"]
 mod contract;
 mod cut;
@@ -28,3 +31,4 @@ mod replicas;
 mod services;
 mod stage;
 mod switching;
+mod traces;

@@ -63,6 +63,9 @@ fn exported() -> String {
         metrics.note_milestone("mail", &milestone);
     }
     metrics.job_duration.with_label_values(&["mail"]).observe(1.0);
+    for result in ["sent", "failed", "dropped"] {
+        metrics.trace_spans.with_label_values(&[result]).inc();
+    }
     metrics.process.note_component("schema", true);
     metrics.note_kube_request("create", "201", NOW);
     let running = ServiceStatus { state: ServiceState::Running, since: NOW, ready: 1, ..ServiceStatus::default() };

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use job_chief::{
     config::{entry::Kind, settings::DbSettings, sources},
-    decide::{
-        decision::{Decision, Wish},
-        outcome::JobName,
-    },
+    decide::{decision::Wish, outcome::JobName},
     pgboss::{connect, depth::DepthReader, looks::Looks},
     store::{migrate::migrate, place::Place, rows::WishRow, runs::Runs, stored::Stored, writer::Writer},
 };
@@ -58,14 +55,7 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
         let (looks, writer) = (looks.clone(), writer.clone());
         async move {
             assert_eq!(looks.look("mail".into(), all()).await.unwrap().old, 3);
-            let wish = Wish {
-                name: JobName(format!("job-{number}")),
-                slot: number,
-                decision: Decision::default(),
-                adopted: None,
-                serves: None,
-                starts: None,
-            };
+            let wish = Wish { slot: number, ..Wish::example(JobName(format!("job-{number}"))) };
             let row = WishRow { kind: Kind::Queue, config: "mail".into(), config_hash: "h".into(), term: 1, wish };
             let answers = writer.wishes(vec![row]).await.unwrap();
             assert!(answers.contains_key(&JobName(format!("job-{number}"))));

@@ -5,11 +5,11 @@ use std::time::Duration;
 use job_chief::{
     config::entry::Kind,
     decide::{
-        decision::{Decision, DecisionReason, Wish},
+        decision::{Decision, DecisionReason, Origin, Wish},
         lease::{Answer, Ask, Record},
         outcome::{End, JobName, Outcome, Reason},
         queue::event::LogEntry,
-        run::event::{Ended, WishAnswer},
+        run::event::{Course, Ended, WishAnswer},
     },
     sql::Statement,
     store::{
@@ -43,14 +43,7 @@ pub(crate) async fn lead(pool: &PgPool, instance: &str) {
 }
 
 pub(crate) fn wish(name: &str, slot: u32) -> Wish {
-    Wish {
-        name: JobName(name.into()),
-        slot,
-        decision: Decision { ready: 3, ..Decision::default() },
-        adopted: None,
-        serves: None,
-        starts: None,
-    }
+    Wish { slot, decision: Decision { ready: 3, ..Decision::default() }, ..Wish::example(JobName(name.into())) }
 }
 
 pub(crate) fn ended(name: &str, outcome: Outcome, reason: Reason) -> EndRow {
@@ -59,7 +52,14 @@ pub(crate) fn ended(name: &str, outcome: Outcome, reason: Reason) -> EndRow {
 
 fn ended_before(name: &str, outcome: Outcome, reason: Reason, age: Duration) -> EndRow {
     let end = End { exit_code: Some(7), message: Some("why".into()), ..End::new(outcome, reason) };
-    let ended = Ended { name: JobName(name.into()), uid: Some("uid".into()), end, age, started_age: None };
+    let ended = Ended {
+        name: JobName(name.into()),
+        uid: Some("uid".into()),
+        end,
+        age,
+        started_age: None,
+        course: Course::default(),
+    };
     EndRow { term: 1, ended }
 }
 
@@ -196,6 +196,21 @@ async fn a_row_that_postgres_refuses_spoils_no_other() {
     assert!(bad.unwrap_err().is_refusal());
     drop(writer);
     behind.wait().await;
+}
+
+#[tokio::test]
+async fn when_a_run_has_begun_is_known_to_whoever_takes_over_to_the_microsecond() {
+    let (pool, runs) = runs("store_begun").await;
+    // Nanoseconds are cut off: rounded, a trace would begin after its first span.
+    let begun_at = Duration::new(1_790_000_000, 123_456_999);
+    let origin = Origin { begun_at, looked_at: None, decided_at: begun_at + Duration::from_secs(1) };
+    let row = row(Wish { origin, ..wish("a", 0) });
+    runs.write_wishes(&[row]).await.unwrap();
+    let loaded = runs.load(Kind::Queue, "mail").await.unwrap().unfinished.remove(0);
+    assert_eq!(loaded.begun_at, Some(Duration::from_micros(1_790_000_000_123_456)));
+    // An older process of the Instance writes none.
+    sqlx::query("update chief.runs set begun_at = null").execute(&pool).await.unwrap();
+    assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().unfinished[0].begun_at, None);
 }
 
 #[tokio::test]

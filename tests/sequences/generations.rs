@@ -5,6 +5,7 @@ use job_chief::{
     decide::{
         pod::{digest::JobDigest, inputs::Instance, manifest::Template},
         service::{event::ServiceEvent, keep_alive::KeepAlive},
+        trace_context::Sampler,
     },
 };
 use serde_json::{Value, json};
@@ -53,6 +54,15 @@ fn settings_that_reach_the_pod_are_another_generation() {
         assert_eq!(generation_under(&plain, &with), generation(&plain), "{with} is not given to this pod");
     }
     assert_eq!(generation_under(&plain, &json!({"kubernetes": {"jobMaxAgeForDeletion": "9m"}})), generation(&plain));
+}
+
+#[test]
+fn whether_traces_are_wanted_is_no_other_generation() {
+    let plain = Instance::of(&settings(&json!({})));
+    for ratio in [0.0, 1.0] {
+        let traced = Template::of(&config(&json!({})), &plain.clone().traced(Sampler::of_ratio(ratio)));
+        assert_eq!(traced.config_hash, generation(&json!({})), "{ratio}");
+    }
 }
 
 /// A generation is written into Jobs that outlive the job-chief that wrote it: the same entry has the same one in every

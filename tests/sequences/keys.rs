@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use job_chief::{
     config::{job_config::JobConfig, jobs_file, settings::Settings, sources},
     decide::{
-        decision::{Decision, Wish},
+        decision::Wish,
         outcome::JobName,
         pod::{
             inputs::{Instance, Parts},
@@ -18,14 +18,7 @@ use serde_json::{Value, json};
 
 /// The Job of an entry as it is written.
 pub(crate) fn job<'a>(config: impl Into<Parts<'a>>, settings: &Settings) -> Job {
-    let wish = Wish {
-        name: JobName("x".into()),
-        slot: 0,
-        decision: Decision::default(),
-        adopted: None,
-        serves: None,
-        starts: None,
-    };
+    let wish = Wish::example(JobName("x".into()));
     Template::of(config, &Instance::of(settings)).job(&wish)
 }
 

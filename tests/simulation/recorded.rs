@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::decide::{
-    decision::{Decision, Wish},
+    decision::Wish,
     outcome::{JobName, Reason},
     pod::{
         digest::{JobDigest, PodDigest},
@@ -96,8 +96,7 @@ enum Hand {
 fn made_up(fate: Fate, hand: Hand) -> String {
     let (mut cluster, mut dice, mut story) = (Cluster::default(), Dice(1), Story::default());
     let name = JobName("job".into());
-    let wish =
-        Wish { name: name.clone(), slot: 0, decision: Decision::default(), adopted: None, serves: None, starts: None };
+    let wish = Wish::example(name.clone());
     cluster.create(&wish, "config", fate, Duration::from_secs(1));
     for second in 2..40 {
         let now = Duration::from_secs(second);

@@ -387,6 +387,7 @@ impl World {
             slot: row.slot,
             uid: None,
             age: Duration::from_secs(1),
+            begun_at: None,
             starts: None,
         };
         let unfinished = self.rows.iter().filter(|(_, row)| !row.ended).map(run).collect();

@@ -77,6 +77,7 @@ impl Store {
                     slot: row.slot,
                     uid: None,
                     age: now - row.wished_at,
+                    begun_at: None,
                     starts: row.starts,
                 })
                 .collect(),

@@ -90,8 +90,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Test binaries that need no server.
-const SERVERLESS: [&str; 9] =
-    ["simulation", "sequences", "documents", "pages", "commands", "cli", "http", "settings", "import"];
+const SERVERLESS: [&str; 10] =
+    ["simulation", "sequences", "documents", "pages", "commands", "cli", "http", "settings", "import", "traces"];
 
 fn units() -> anyhow::Result<()> {
     let mut tests = cargo();

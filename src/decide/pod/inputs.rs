@@ -12,9 +12,12 @@ use crate::{
         service_config::{ServiceConfig, Step},
         settings::Settings,
     },
-    decide::pod::{
-        env::PgAccess,
-        names::{LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY},
+    decide::{
+        pod::{
+            env::PgAccess,
+            names::{LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY},
+        },
+        trace_context::Sampler,
     },
 };
 
@@ -29,6 +32,8 @@ pub struct Instance {
     pub(super) pull_secret: String,
     pub(super) ttl_seconds: i32,
     pub(super) pg: PgAccess,
+    /// Which runs are traced; `None` where traces are not wanted.
+    pub(super) sampler: Option<Sampler>,
 }
 
 impl Instance {
@@ -42,7 +47,14 @@ impl Instance {
             pull_secret: settings.kubernetes.pull_secret.clone(),
             ttl_seconds: i32::try_from(ttl).unwrap_or(i32::MAX),
             pg: PgAccess::of(&settings.db),
+            sampler: None,
         }
+    }
+
+    /// The same, with traces of those runs that are taken.
+    #[must_use]
+    pub fn traced(self, sampler: Sampler) -> Self {
+        Self { sampler: Some(sampler), ..self }
     }
 
     /// What the watches of this Instance select by.

@@ -21,15 +21,17 @@ use crate::{
     },
     decide::{
         decision::{Decision, DecisionReason, Wish},
+        outcome::JobName,
         pod::{
             env::literal,
             generation::generation,
             inputs::{Instance, Parts},
             names::{
-                ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, LABEL_CONFIG_HASH,
-                LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value,
+                ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, ANNOTATION_TRACE,
+                LABEL_CONFIG_HASH, LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value,
             },
         },
+        trace_context::{Sampler, trace_id},
     },
 };
 
@@ -39,6 +41,7 @@ pub struct Template {
     job: Job,
     /// The generation: whether two Jobs were made from what is the same to their user.
     pub config_hash: String,
+    sampler: Option<Sampler>,
 }
 
 impl Template {
@@ -63,7 +66,7 @@ impl Template {
         let mut job = Job { metadata, spec: Some(spec), status: None };
         let config_hash = generation(&parts, instance);
         job.metadata.labels.get_or_insert_default().insert(LABEL_CONFIG_HASH.into(), config_hash.clone());
-        Self { job, config_hash }
+        Self { job, config_hash, sampler: instance.sampler }
     }
 
     /// The Job of one run.
@@ -75,7 +78,31 @@ impl Template {
         if wish.decision.why != DecisionReason::KeptUp {
             annotations.insert(ANNOTATION_DECISION.into(), sentence(&wish.decision));
         }
+        if let Some(sampler) = self.sampler {
+            trace(&mut job, &wish.name, sampler);
+        }
         job
+    }
+}
+
+/// The container that takes messages.
+const WORKER: &str = "worker";
+
+/// The variable by which a process learns of the trace that it is part of.
+const TRACEPARENT: &str = "TRACEPARENT";
+
+/// Tells people the trace of a run, and its worker, unless its JobConfig tells it another.
+fn trace(job: &mut Job, name: &JobName, sampler: Sampler) {
+    if sampler.takes(name) {
+        let annotations = job.metadata.annotations.get_or_insert_default();
+        annotations.insert(ANNOTATION_TRACE.into(), trace_id(name).to_string());
+    }
+    let pod = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut());
+    for worker in pod.into_iter().flat_map(|pod| &mut pod.containers).filter(|container| container.name == WORKER) {
+        let env = worker.env.get_or_insert_default();
+        if !env.iter().any(|var| var.name == TRACEPARENT) {
+            env.insert(0, literal(TRACEPARENT, &sampler.traceparent(name)));
+        }
     }
 }
 
@@ -142,7 +169,7 @@ fn worker(parts: &Parts<'_>, instance: &Instance) -> Container {
     let pod = parts.pod;
     let port = |port: &u16| ContainerPort { container_port: i32::from(*port), ..ContainerPort::default() };
     Container {
-        name: "worker".into(),
+        name: WORKER.into(),
         image: Some(pod.image.clone()),
         image_pull_policy: pod.pull_policy.map(|policy| policy.as_str().into()),
         command: pod.command.clone(),

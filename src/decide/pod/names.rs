@@ -16,6 +16,9 @@ pub const ANNOTATION_QUEUE: &str = "job-chief/queue-name";
 /// Why the Job was created: `ready=12 live=1 max=4`.
 pub const ANNOTATION_DECISION: &str = "job-chief/decision";
 
+/// The trace of the run, where it is traced.
+pub const ANNOTATION_TRACE: &str = "job-chief/trace-id";
+
 /// The JobConfig, made a valid label value.
 pub const LABEL_NAME: &str = "job-chief/name";
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::decide::{
-    decision::{Decision, DecisionReason},
+    decision::{Decision, DecisionReason, Origin},
     outcome::{JobName, OVERFLOW_SLOT, Slot},
     queue::{
         event::{DepthRequest, LookPurpose, QueueEffect},
@@ -230,12 +230,13 @@ impl Lifecycle {
 
     fn wish(&mut self, now: Duration, jobs: u64, decision: Decision, mut waited: Option<Duration>) {
         self.messages_at.retain(|name, _| self.runs.by_name.contains_key(name));
+        let origin = Origin::messages(now, self.looks.asked_at(), waited.unwrap_or_default());
         let taken = self.slots_taken();
         let free: Vec<Slot> =
             (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
         for slot in free {
             let name = self.runs.next_name(&self.policy.runs);
-            let run = Run::decided(name.clone(), slot, (decision, self.claims.tally), now);
+            let run = Run::decided(name.clone(), slot, (decision, self.claims.tally), origin);
             if let Some(waited) = waited.take() {
                 self.messages_at.insert(name.clone(), now.saturating_sub(waited));
             }

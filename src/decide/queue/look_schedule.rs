@@ -62,6 +62,11 @@ impl LookSchedule {
         since_the_beat(self.due).is_zero() && !self.backlog_left
     }
 
+    /// When the last look was asked for.
+    pub(super) fn asked_at(&self) -> Duration {
+        self.asked_at
+    }
+
     /// A look was asked for.
     pub(super) fn note_asked(&mut self, now: Duration) {
         (self.in_flight, self.asked_at, self.notified) = (true, now, false);

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::decide::{
-    decision::Wish,
+    decision::{Origin, Wish},
     outcome::{End, JobName, Slot},
     pod::observation::{Observed, SeenJob},
 };
@@ -128,6 +128,21 @@ pub struct Ended {
     pub age: Duration,
     /// How long ago its first container began to run; `None` where none did.
     pub started_age: Option<Duration>,
+    /// When it came how far.
+    pub course: Course,
+}
+
+/// When a run came how far, in the lifecycle's time: what its trace is drawn from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Course {
+    /// How it began.
+    pub origin: Origin,
+    /// When its Job was confirmed, or was made by what the API server says; `None` where there was none.
+    pub created_at: Option<Duration>,
+    /// When its first container began to run; `None` where none did.
+    pub started_at: Option<Duration>,
+    /// When it ended.
+    pub ended_at: Duration,
 }
 
 /// The runs of a JobConfig that the store knows to be unfinished.
@@ -156,6 +171,8 @@ pub struct LoadedRun {
     pub uid: Option<Box<str>>,
     /// Since the wish.
     pub age: Duration,
+    /// See [`Origin::begun_at`]; by the clock of whoever wrote the wish, as all of its trace is.
+    pub begun_at: Option<Duration>,
     /// See [`Wish::starts`].
     pub starts: Option<u64>,
 }

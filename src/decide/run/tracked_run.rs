@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::decide::{
     backoff::{RETRY_MAX, retry_wait},
-    decision::{Decision, Tally},
+    decision::{Decision, Origin, Tally},
     outcome::{End, JobName, Outcome, Reason, Slot},
     pod::observation::{Phase, SeenJob},
     run::{
@@ -30,8 +30,11 @@ pub struct Run {
     pub(in crate::decide) name: JobName,
     pub(in crate::decide) slot: Slot,
     pub(in crate::decide) purpose: Purpose,
+    origin: Origin,
     record: Record,
     job: JobState,
+    /// When its Job was confirmed, or was made by what the API server says.
+    created_at: Option<Duration>,
     sight: Sight,
     /// Its Job's `metadata.uid`.
     pub(in crate::decide) uid: Option<Box<str>>,
@@ -97,9 +100,10 @@ impl Run {
         name: JobName,
         slot: Slot,
         (decision, tally): (Decision, Tally),
-        now: Duration,
+        origin: Origin,
     ) -> Self {
-        Self::wish(name, slot, Purpose::Messages { decision, tally }, now)
+        let purpose = Purpose::Messages { decision, tally };
+        Self { origin, ..Self::wish(name, slot, purpose, origin.decided_at) }
     }
 
     /// A run that somebody requested by hand.
@@ -128,7 +132,8 @@ impl Run {
         let (job, sight) = if exists { (JobState::Exists, Sight::Lost) } else { (JobState::Asked, wish.sight) };
         // The process before us may have left a request on its way.
         let requests = Requests { doubt_until: now.saturating_add(REQUEST_TIMEOUT), ..wish.requests };
-        Self { record: Record::Wish, job, sight, requests, ..wish }
+        let origin = Origin::before(now, known.age, known.begun_at);
+        Self { origin, record: Record::Wish, job, sight, requests, ..wish }
     }
 
     /// A run that nobody has heard of yet.
@@ -137,8 +142,10 @@ impl Run {
             name,
             slot,
             purpose,
+            origin: Origin::decided(now),
             record: Record::Nothing,
             job: JobState::NotAsked,
+            created_at: None,
             sight: Sight::Awaited { since: now },
             uid: None,
             last_seen: LastSeen::never(now),
@@ -275,6 +282,7 @@ impl Run {
         }
         self.note_uid(job.uid.clone());
         let has_begun_to_run = self.last_seen.note(job, now);
+        self.created_at.get_or_insert(self.last_seen.born_at);
         self.note_phase(&job.phase, now);
         has_begun_to_run
     }
@@ -335,6 +343,7 @@ impl Run {
                     self.job = JobState::Exists;
                 }
                 self.sight.note_confirmed(now);
+                self.created_at.get_or_insert(now);
                 self.note_uid(uid);
             }
             CreateAnswer::Unanswered { retry_after } => {

@@ -11,19 +11,21 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 30] = [
+pub(super) const ROOMS: [(&str, &[&str]); 33] = [
     ("config", &[]),
     ("harmless", &[]),
     ("import", &["config", "harmless"]),
     ("decide/outcome", &[]),
     ("decide/decision", &["decide/outcome"]),
+    ("decide/trace_context", &["decide/outcome"]),
     ("decide/backoff", &[]),
     ("decide/lease", &[]),
-    ("decide/pod", &["config", "decide/decision", "decide/outcome"]),
+    ("decide/pod", &["config", "decide/decision", "decide/outcome", "decide/trace_context"]),
     ("decide/run", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod"]),
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/service", &["config", "decide/backoff", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/switches", &["config", "decide/service"]),
+    ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
     ("clock", &[]),
     ("fence", &["clock"]),
     ("sql", &[]),
@@ -33,7 +35,23 @@ pub(super) const ROOMS: [(&str, &[&str]); 30] = [
     ("pgboss", &["clock", "config", "decide", "sql"]),
     ("store", &["config", "decide", "sql"]),
     ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
-    ("actors", &["clock", "cluster", "config", "decide", "fence", "health", "metrics", "pgboss", "store", "telemetry"]),
+    ("traces", &["clock", "config", "decide", "metrics", "telemetry"]),
+    (
+        "actors",
+        &[
+            "clock",
+            "cluster",
+            "config",
+            "decide",
+            "fence",
+            "health",
+            "metrics",
+            "pgboss",
+            "store",
+            "telemetry",
+            "traces",
+        ],
+    ),
     (
         "http",
         &[
@@ -56,7 +74,10 @@ pub(super) const ROOMS: [(&str, &[&str]); 30] = [
     ("shutdown", &[]),
     (
         "app",
-        &["actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "pgboss", "shutdown", "store"],
+        &[
+            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "pgboss", "shutdown",
+            "store", "traces",
+        ],
     ),
     (
         "cli",

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::{InFlight, LiveLook, Record, Run};
 use crate::decide::{
-    decision::Wish,
+    decision::{Origin, Wish},
     run::{
         ending::Ending,
-        event::{Ended, RunEffect},
+        event::{Course, Ended, RunEffect},
         job_state::{JobState, Sight},
         policy::{RunPolicy, SEEN_WITHIN},
+        purpose::Purpose,
     },
 };
 
@@ -129,7 +130,21 @@ impl Run {
             end,
             age: now.saturating_sub(self.ended_at),
             started_age: self.last_seen.ran_at.map(|at| now.saturating_sub(at)),
+            course: Course {
+                origin: self.traced_origin(),
+                created_at: self.created_at,
+                started_at: self.last_seen.ran_at,
+                ended_at: self.ended_at,
+            },
         }))
+    }
+
+    /// A Job that was found without a run has begun when it was made.
+    fn traced_origin(&self) -> Origin {
+        match (self.purpose, self.created_at) {
+            (Purpose::Found, Some(created_at)) => Origin::decided(created_at),
+            _ => self.origin,
+        }
     }
 
     fn to_wish(&self) -> Wish {
@@ -140,6 +155,7 @@ impl Run {
             adopted: self.uid.clone(),
             serves: self.purpose.manual_number(),
             starts: self.purpose.starts(),
+            origin: self.origin,
         }
     }
 }
