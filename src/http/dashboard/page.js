@@ -149,7 +149,11 @@ function follow() {
   source = new EventSource("/events?snapshot=none");
   const named = (event) => note(JSON.parse(event.data).name);
   for (const event of ["job", "service", "ended"]) source.addEventListener(event, named);
-  for (const event of ["gone", "leader", "readiness"]) source.addEventListener(event, () => note(null));
+  for (const event of ["leader", "readiness"]) source.addEventListener(event, () => note(null));
+  source.addEventListener("gone", (event) => {
+    strangers.delete(JSON.parse(event.data).name);
+    note(null);
+  });
   source.onopen = () => {
     link.textContent = "live";
     if (cut) note(null);
