@@ -125,6 +125,7 @@ async fn survives_a_restart(stage: &mut Stage, browser: &Browser) {
     let tokens = stage.folder.path().join("tokens");
     stage.command(&["resume", "video", "--token-file", tokens.to_str().unwrap()]).await;
     browser.until("#job-video", "Pause").await;
+    follows_jobs_json(stage, browser).await;
     browser.click("#run-job-reports").await;
     stage.ended("reports", 1).await;
     browser.page.goto(&url(stage, "/dashboard/jobs/reports")).await.unwrap();
@@ -135,6 +136,21 @@ async fn survives_a_restart(stage: &mut Stage, browser: &Browser) {
     browser.click("#verb-pause").await;
     browser.until("main", "sign in first").await;
     assert_eq!(browser.complaints().await, Vec::<Value>::new(), "axe, a refusal");
+}
+
+/// What comes into the file comes where it belongs, and what leaves it goes.
+async fn follows_jobs_json(stage: &Stage, browser: &Browser) {
+    let names = || async {
+        browser.ask("return [...document.querySelectorAll('#queues tr')].map((it) => it.dataset.name)").await
+    };
+    let mut more = jobs();
+    more.as_array_mut().unwrap().push(script("news", "exit 0"));
+    stage.write_jobs(&more.to_string());
+    browser.until("#job-news", "empty").await;
+    assert_eq!(names().await, json!(["mail", "news", "reports", "video"]));
+    stage.write_jobs(&jobs().to_string());
+    let left = || async { (names().await == json!(["mail", "reports", "video"])).then_some(()) };
+    eventually("the row to go", left).await;
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ impl Reader {
         symlink(env!("CARGO_BIN_EXE_job-chief"), self.path("bin/kubectl-job_chief")).unwrap();
         let helm = std::env::var("JOB_CHIEF_TEST_HELM").expect("xtask says where Helm is");
         symlink(helm, self.path("bin/helm")).unwrap();
-        symlink(site.join("pgboss/node_modules/pg-boss-12"), self.path("node_modules/pg-boss")).unwrap();
+        symlink(site.join("npm/node_modules/pg-boss-12"), self.path("node_modules/pg-boss")).unwrap();
     }
 
     /// The context of the page, and its namespace.

@@ -306,7 +306,7 @@ async fn a_stop_survives_a_restart_and_every_verb_does_what_it_says() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no service \"apy\" (did you mean \"api\"?)"));
     stage.in_state("other", "NOT_STARTED").await;
     let details = stage.command(&["service", "status", "other"]).await;
-    assert!(details.contains("stop by ann at") && details.contains("stopped unwanted"), "{details}");
+    assert!(details.contains("stop by ann at") && details.contains("stopped: unwanted"), "{details}");
 }
 
 /// A kubeconfig of somebody who has the Role of `deploy/`, and this more.
