@@ -21,6 +21,29 @@ pub(crate) struct Browser {
     _folder: tempfile::TempDir,
 }
 
+/// Times that a driver is started: it takes a port of IPv4 and wants the same of IPv6, which somebody else may have.
+const STARTS: usize = 5;
+
+/// A driver at a port of its own, which keeps what it keeps in this folder.
+async fn start(folder: &Path) -> (Child, u16) {
+    for _ in 0..STARTS {
+        let mut driver = Command::new("chromedriver");
+        driver.arg("--port=0").process_group(0).stdout(Stdio::piped()).stderr(Stdio::null());
+        driver.envs(["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"].map(|name| (name, folder)));
+        let mut driver = driver.spawn().expect("chromedriver (Debian's chromium-driver) starts");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                // What it says is read on, so that it never waits for that.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return (driver, port.trim_end_matches('.').parse().unwrap());
+            }
+        }
+        driver.wait().await.unwrap();
+    }
+    panic!("chromedriver has found no port {STARTS} times");
+}
+
 /// A command of Chromium's driver that WebDriver does not have.
 #[derive(Debug)]
 struct OfChromium(&'static str, Value);
@@ -38,19 +61,7 @@ impl WebDriverCompatibleCommand for OfChromium {
 impl Browser {
     pub(crate) async fn open(site: &Site) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut driver = Command::new("chromedriver");
-        driver.arg("--port=0").process_group(0).stdout(Stdio::piped()).stderr(Stdio::null());
-        // What it keeps is nobody else's.
-        driver.envs(["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"].map(|name| (name, folder.path())));
-        let mut driver = driver.spawn().expect("chromedriver (Debian's chromium-driver) starts");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port: u16 = loop {
-            let line = lines.next_line().await.unwrap().expect("it says its port");
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                break port.trim_end_matches('.').parse().unwrap();
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let (driver, port) = start(folder.path()).await;
         let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1000"];
         let Value::Object(capabilities) = json!({
             "goog:chromeOptions": {"args": arguments},
