@@ -18,6 +18,9 @@ const SIZES: [u32; 2] = [10, 1000];
 /// Browsers that watch.
 const BROWSERS: usize = 10;
 
+/// Before it is measured: every queue has been looked at, so that there is something to show of each.
+const SETTLES: Duration = Duration::from_secs(12);
+
 /// How long it is measured, with a message a second.
 const MEASURED: u64 = 30;
 
@@ -32,6 +35,7 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
             |n: u32| podless(&format!("queue-{n}"), json!({"queueCheckInterval": "5s", "maxConcurrentJobs": 500}));
         stage.run((1..=size).map(config).collect::<Value>()).await;
         stage.leads().await;
+        tokio::time::sleep(SETTLES).await;
         if size == SIZES[0] {
             figures.add("first paint: page, style and script", "kB", Some("≤ 50"), first_paint(&stage).await / 1000.0);
             watched(figures, &stage, runs).await;
