@@ -3,23 +3,23 @@
 //! Colours are always there; whoever prints takes them away where they can't be seen.
 
 mod grid;
+pub mod mood;
 pub mod wrap;
 
 use std::{fmt::Write, time::Duration};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 use self::{
     grid::{Cell, Column, grid},
+    mood::Mood,
     wrap::wrapped,
 };
 use crate::harmless::harmless;
 
-const GOOD: Style = AnsiColor::Green.on_default();
-const WAITS: Style = AnsiColor::Yellow.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
+const WAITS: Style = Mood::Waits.style();
 
 /// All JobConfigs, one a line, and who leads.
 pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
@@ -32,14 +32,14 @@ pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
         ("STATE", Column::Text),
     ];
     let row = |job: &Value| {
-        let (state, style) = state(job);
+        let (state, mood) = state(job);
         vec![
             text(&job["name"]).into(),
             text(&job["queue"]).into(),
             phases(&job["phase"]).into(),
             text(&job["maxConcurrentJobs"]).into(),
             ready(&job["decision"]).into(),
-            Cell::styled(&state, style),
+            Cell::styled(&state, mood.style()),
         ]
     };
     let rows: Vec<Vec<Cell>> = array(jobs).map(row).collect();
@@ -67,8 +67,8 @@ pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
 
 /// One JobConfig with what it did last.
 pub fn details(job: &Value, width: usize) -> String {
-    let (state, style) = state(job);
-    let state = harmless(&state);
+    let (state, mood) = state(job);
+    let style = mood.style();
     let [name, queue, max] = [&job["name"], &job["queue"], &job["maxConcurrentJobs"]].map(text);
     let head = format!("{name}  queue {queue}  {} of {max} live", phases(&job["phase"]));
     let fits = head.width() + 2 + state.width() <= width;
@@ -116,7 +116,7 @@ fn runs(told: &mut String, job: &Value, width: usize) {
             text(&run["job"]).into(),
             moment(&run["wishedAt"]).into(),
             lasted(run).into(),
-            Cell::styled(&outcome(run), outcome_style(run)),
+            Cell::styled(&outcome(run), Mood::of_run(run).style()),
             [nothing, message].join(" ").trim().to_owned().into(),
         ]
     });
@@ -147,15 +147,6 @@ pub fn outcome(run: &Value) -> String {
     format!("{outcome}: {reason}{}", code.unwrap_or_default())
 }
 
-fn outcome_style(run: &Value) -> Style {
-    match run["outcome"].as_str() {
-        Some("succeeded") if run["tookNothing"] == true => WAITS,
-        Some("succeeded") => GOOD,
-        Some("stopped") | None => Style::new(),
-        Some(_) => BAD,
-    }
-}
-
 /// All services, one a line.
 pub fn services(services: &Value, width: usize) -> String {
     let header = [
@@ -168,16 +159,9 @@ pub fn services(services: &Value, width: usize) -> String {
         ("ERROR", Column::Text),
     ];
     let row = |it: &Value| {
-        let state = text(&it["state"]);
-        let style = match state.as_str() {
-            "RUNNING" => GOOD,
-            "FAILED" => BAD,
-            "RESTART" | "STARTED" => WAITS,
-            _ => Style::new(),
-        };
         vec![
             text(&it["name"]).into(),
-            Cell::styled(&state, style),
+            Cell::styled(&text(&it["state"]), Mood::of_service(it).style()),
             format!("{}/{}", text(&it["ready"]), text(&it["replicas"])).into(),
             text(&it["priority"]).into(),
             text(&it["restarts"]).into(),
@@ -312,12 +296,6 @@ fn premises(decision: &Value) -> String {
     )
 }
 
-/// How a JobConfig is, in words, and whether something keeps it from creating.
-pub fn standing(job: &Value) -> (String, bool) {
-    let (words, style) = state(job);
-    (harmless(&words), style == WAITS)
-}
-
 /// `2 Jobs, full`
 fn conclusion(decision: &Value) -> String {
     let jobs = decision["jobs"].as_u64().unwrap_or_default();
@@ -326,22 +304,30 @@ fn conclusion(decision: &Value) -> String {
 }
 
 /// How a JobConfig is, and how that looks.
-fn state(job: &Value) -> (String, Style) {
-    let backoff = job["backoffSeconds"].as_f64().unwrap_or_default();
-    let told = if job["left"] == true {
-        "left jobs.json, drains".to_owned()
+pub fn state(job: &Value) -> (String, Mood) {
+    let backoff = || backoff(job).map(|left| format!("backs off for {left:.0} s{}", failed_in_a_row(job)));
+    match held(job).or_else(backoff) {
+        Some(told) => (harmless(&told), Mood::Waits),
+        None => (text(&job["decision"]["why"]).replace('_', " "), Mood::Quiet),
+    }
+}
+
+/// What keeps a JobConfig from creating, whatever failed.
+fn held(job: &Value) -> Option<String> {
+    if job["left"] == true {
+        Some("left jobs.json, drains".to_owned())
     } else if job["draining"] == true {
-        "drains".to_owned()
+        Some("drains".to_owned())
     } else if job["paused"] == true {
-        format!("paused{}", said(&job["said"]))
-    } else if job["waitsFor"].is_string() {
-        format!("waits for {}", text(&job["waitsFor"]))
-    } else if backoff > 0.0 {
-        format!("backs off for {backoff:.0} s{}", failed_in_a_row(job))
+        Some(format!("paused{}", said(&job["said"])))
     } else {
-        return (text(&job["decision"]["why"]).replace('_', " "), Style::new());
-    };
-    (told, WAITS)
+        job["waitsFor"].as_str().map(|service| format!("waits for {service}"))
+    }
+}
+
+/// For how many seconds a JobConfig backs off, where nothing else keeps it from creating.
+pub fn backoff(job: &Value) -> Option<f64> {
+    job["backoffSeconds"].as_f64().filter(|left| *left > 0.0 && held(job).is_none())
 }
 
 /// `, 3 failed in a row`; nothing where none did, as after a Job that could not start.
@@ -387,7 +373,7 @@ fn array(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// A value without quotes and on one line; nothing where there is none.
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => harmless(text),

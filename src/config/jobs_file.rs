@@ -16,7 +16,7 @@ use crate::config::{
     json::{self, Node, line_column},
     problems::{Place, Problem, Problems, nearest},
     rules::{self, NOT_IN_A_SERVICE},
-    schema::{Finding, Judge, Judges},
+    schema::{Finding, Judges},
 };
 
 /// The largest jobs.json: a ConfigMap holds no more.
@@ -69,7 +69,7 @@ pub fn load(file: &str, text: &str) -> Result<JobsFile, Problems> {
             errors.into_iter().map(|error| text_problem(file, text, error.at, String::new(), error.text)).collect(),
         )
     })?;
-    let loader = Loader { file, text, root: &root };
+    let loader = Loader { file, text, root: &root, judges: Judges::default() };
     loader.load()
 }
 
@@ -85,6 +85,7 @@ struct Loader<'a> {
     file: &'a str,
     text: &'a str,
     root: &'a Node,
+    judges: Judges,
 }
 
 impl Loader<'_> {
@@ -95,10 +96,8 @@ impl Loader<'_> {
             problems.push(self.problem(self.root.start, prefix.clone(), "at least one entry is needed".into()));
         }
         let (mut jobs, mut templates, mut wrong) = (vec![], vec![], vec![]);
-        let (judged, foreign) = self.judged(entries, &prefix);
-        for ((at, entry), found) in entries.iter().enumerate().zip(judged) {
-            let path = format!("{prefix}[{at}]");
-            match if found.is_empty() { self.entry(&foreign, entry, &path) } else { Err(found) } {
+        for (at, entry) in entries.iter().enumerate() {
+            match self.entry(entry, &format!("{prefix}[{at}]")) {
                 Ok(mut job) => {
                     share(&mut job, &mut templates);
                     jobs.push((entry, format!("{prefix}[{at}]"), job));
@@ -167,39 +166,21 @@ impl Loader<'_> {
         self.root.get("defaults")
     }
 
-    /// What the schemas find in each entry, and what of the defaults concerns whom. All entries are judged before any is
-    /// read, so that the judges, which take some megabytes, are gone before anything is made that stays: the memory is
-    /// given back.
-    fn judged(&self, entries: &[Node], prefix: &str) -> (Vec<Vec<Problem>>, Foreign) {
-        let judges = Judges::default();
-        let foreign = Foreign::of(&judges, self.defaults());
-        let judge = |(at, node): (usize, &Node)| {
-            let (kind, own, mut value) = self.merged(&foreign, node);
-            let found = shape(&judges, kind, &own, &mut value).into_iter();
-            found.map(|finding| self.locate(node, &format!("{prefix}[{at}]"), finding)).collect()
-        };
-        (entries.iter().enumerate().map(judge).collect(), foreign)
-    }
-
-    /// The type of an entry, the entry by itself, and with its defaults.
-    fn merged(&self, foreign: &Foreign, node: &Node) -> (Kind, Value, Value) {
+    fn entry(&self, node: &Node, path: &str) -> Result<Entry, Vec<Problem>> {
         let own = node.to_value();
         let mut value = self.defaults().map_or_else(|| Value::Object(Map::new()), Node::to_value);
         let kind = own.get("type").or_else(|| value.get("type")).and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::of(kind);
-        foreign.leave_out(kind, &mut value);
+        keep_what_concerns(&self.judges, kind, &mut value);
         lay_over(&mut value, own.clone());
-        (kind, own, value)
-    }
-
-    /// An entry in which the schemas have found nothing.
-    fn entry(&self, foreign: &Foreign, node: &Node, path: &str) -> Result<Entry, Vec<Problem>> {
-        let (kind, _, value) = self.merged(foreign, node);
-        let entry =
-            read_entry(kind, value).map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
-        let findings = rules::findings(&entry);
+        let mut findings = shape(&self.judges, kind, &own, &mut value);
         if findings.is_empty() {
-            return Ok(entry);
+            let entry = read_entry(kind, value)
+                .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
+            findings = rules::findings(&entry);
+            if findings.is_empty() {
+                return Ok(entry);
+            }
         }
         Err(findings.into_iter().map(|finding| self.locate(node, path, finding)).collect())
     }
@@ -272,34 +253,21 @@ impl Loader<'_> {
 /// An entry with its node and its path.
 type Placed<'a> = (&'a Node, String, Entry);
 
-/// Defaults are for whom they concern: the keys of the defaults that an entry of a type does not have, and the other does.
-struct Foreign {
-    queue: Vec<String>,
-    service: Vec<String>,
-}
-
-impl Foreign {
-    fn of(judges: &Judges, defaults: Option<&Node>) -> Self {
-        let Some(Value::Object(keys)) = defaults.map(Node::to_value) else {
-            return Self { queue: vec![], service: vec![] };
-        };
-        let (queue, service) = (judges.of(Kind::Queue), judges.of(Kind::Service));
-        let foreign = |own: &Judge, other: &Judge| {
-            let has = |judge: &Judge, key: &str| judge.keys().any(|known| known == key);
-            keys.keys().filter(|key| !has(own, key) && has(other, key)).cloned().collect()
-        };
-        Self { queue: foreign(queue, service), service: foreign(service, queue) }
+/// Defaults are for whom they concern: those of the other type are left out.
+fn keep_what_concerns(judges: &Judges, kind: Kind, defaults: &mut Value) {
+    let Value::Object(keys) = defaults else { return };
+    let other = match kind {
+        Kind::Queue => Kind::Service,
+        Kind::Service => Kind::Queue,
+    };
+    // Without defaults no judge of the other type is needed.
+    if keys.is_empty() {
+        return;
     }
-
-    fn leave_out(&self, kind: Kind, defaults: &mut Value) {
-        let keys = match kind {
-            Kind::Queue => &self.queue,
-            Kind::Service => &self.service,
-        };
-        keys.iter().for_each(|key| remove(defaults, &[key]));
-        if kind == Kind::Service {
-            NOT_IN_A_SERVICE.iter().for_each(|(path, _)| remove(defaults, path));
-        }
+    let (own, other) = (judges.of(kind), judges.of(other));
+    keys.retain(|key, _| own.keys().any(|known| known == key) || !other.keys().any(|known| known == key));
+    if kind == Kind::Service {
+        NOT_IN_A_SERVICE.iter().for_each(|(path, _)| remove(defaults, path));
     }
 }
 

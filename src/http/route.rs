@@ -49,6 +49,7 @@ pub trait Page: Serialize + JsonSchema {
 impl<T: Page> Page for Vec<T> {}
 
 /// What a handler is told.
+#[derive(Clone)]
 pub struct Call {
     /// What it answers from.
     pub state: AppState,

@@ -10,6 +10,7 @@ use axum::http::{
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
 
 /// How long it lasts: a day's work.
 pub const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
@@ -38,22 +39,20 @@ impl Session {
     /// As the cookie's value, sealed with a token.
     pub fn seal(&self, token: &str) -> String {
         let said = self.said();
-        let seal = seal(token, &said).finalize().into_bytes();
-        let hex: String = seal.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{said}.{hex}")
+        format!("{said}.{}", seal(token, &said))
     }
 
     /// The session of a request, if one of these tokens, one a line, has sealed it and it has not ended.
     pub fn of(headers: &HeaderMap, cookie: &str, tokens: &str, now: Duration) -> Option<Self> {
-        let (said, hex) = value(headers, cookie)?.rsplit_once('.')?;
-        let given = bytes(hex)?;
+        let (said, given) = value(headers, cookie)?.rsplit_once('.')?;
         let lines = tokens.lines().map(str::trim).filter(|line| !line.is_empty());
         // Every line is tried, whichever it is: the time it takes tells nothing of the tokens.
-        let sealed = lines.fold(false, |found, token| found | seal(token, said).verify_slice(&given).is_ok());
+        let sealed =
+            lines.fold(Choice::from(0), |found, token| found | seal(token, said).as_bytes().ct_eq(given.as_bytes()));
         let (until, who) = said.split_once('.')?;
         let until = Duration::from_secs(until.parse().ok()?);
         let who = percent_decode_str(who).decode_utf8().ok()?.into_owned();
-        (sealed && now < until).then_some(Self { who, until })
+        (bool::from(sealed) && now < until).then_some(Self { who, until })
     }
 
     fn said(&self) -> String {
@@ -74,8 +73,7 @@ pub fn is_same_origin(headers: &HeaderMap) -> bool {
 
 /// The name of an Instance's cookie: cookies know no port, and several Instances may be looked at through one host.
 pub fn cookie_name(instance: &str) -> String {
-    let hash = Sha256::digest(instance);
-    format!("job_chief_{}", hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!("job_chief_{}", hex(&Sha256::digest(instance)[..4]))
 }
 
 fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -83,17 +81,18 @@ fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     cookies.filter_map(|cookie| cookie.trim().split_once('=')).find(|(found, _)| *found == name).map(|(_, it)| it)
 }
 
-fn seal(token: &str, said: &str) -> Hmac<Sha256> {
+/// In hexadecimal digits.
+fn seal(token: &str, said: &str) -> String {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(token.as_bytes()).expect("keys of any length are taken");
     mac.update(PURPOSE.as_bytes());
     mac.update(&[0]);
     mac.update(said.as_bytes());
-    mac
+    hex(&mac.finalize().into_bytes())
 }
 
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+/// Two hexadecimal digits for each byte.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

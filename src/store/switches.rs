@@ -54,6 +54,16 @@ pub enum ServiceVerb {
     Disable,
 }
 
+/// Each of them.
+pub const SERVICE_VERBS: [ServiceVerb; 6] = [
+    ServiceVerb::Start,
+    ServiceVerb::Stop,
+    ServiceVerb::Restart,
+    ServiceVerb::Halt,
+    ServiceVerb::Enable,
+    ServiceVerb::Disable,
+];
+
 impl ServiceVerb {
     /// The word in the API and of the command.
     pub fn as_str(self) -> &'static str {

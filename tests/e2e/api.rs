@@ -47,24 +47,14 @@ impl Events {
     }
 }
 
-async fn stage(name: &str) -> Stage {
-    let stage = Stage::set(name).await;
-    let tokens = stage.folder.path().join("tokens");
-    std::fs::write(&tokens, "canary-token\n").unwrap();
-    stage.with("SERVER_TOKEN_FILE", tokens.to_str().unwrap())
-}
-
 fn jobs() -> Value {
-    let mut service = script("redis", "sleep 1000");
-    let keys = service.as_object_mut().unwrap();
-    keys.retain(|key, _| key == "podConfig");
-    keys.extend([("type".to_owned(), json!("service")), ("name".to_owned(), json!("redis"))]);
-    json!([script("work", "echo '<b>canary-free</b>' > /dev/termination-log; exit 3"), service])
+    let redis = json!({"type": "service", "name": "redis", "podConfig": script("redis", "sleep 1000")["podConfig"]});
+    json!([script("work", "echo '<b>canary-free</b>' > /dev/termination-log; exit 3"), redis])
 }
 
 #[tokio::test]
 async fn every_route_answers_as_the_document_says_while_everything_works() {
-    let mut stage = stage("api").await;
+    let mut stage = Stage::set("api").await.with_token();
     stage.run(jobs()).await;
     stage.leads().await;
     stage.send("work", 1).await;
@@ -90,7 +80,7 @@ async fn every_route_answers_as_the_document_says_while_everything_works() {
 
 #[tokio::test]
 async fn whoever_follows_is_told_what_happens_also_after_a_restart() {
-    let mut stage = stage("events").await;
+    let mut stage = Stage::set("events").await.with_token();
     stage.run(jobs()).await;
     stage.leads().await;
     let mut events = Events::open(&stage).await;

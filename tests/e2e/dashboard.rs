@@ -12,26 +12,11 @@ use crate::{
 const HOSTILE: &str =
     "printf '<img src=x onerror=alert(1)>\\033[31m</td>\\342\\200\\256' > /dev/termination-log; exit 3";
 
-async fn stage(name: &str) -> Stage {
-    let stage = Stage::set(name).await;
-    let tokens = stage.folder.path().join("tokens");
-    std::fs::write(&tokens, "canary-token\n").unwrap();
-    stage.with("SERVER_TOKEN_FILE", tokens.to_str().unwrap())
-}
-
 fn jobs() -> Value {
-    let mut service = script("redis", "sleep 1000");
-    let keys = service.as_object_mut().unwrap();
-    keys.retain(|key, _| key == "podConfig");
-    keys.extend([("type".to_owned(), json!("service")), ("name".to_owned(), json!("redis"))]);
+    let redis = json!({"type": "service", "name": "redis", "podConfig": script("redis", "sleep 1000")["podConfig"]});
     let backs_off =
         json!({"backoff": {"after": 1}, "waitTimeAfterFailedRun": "10m", "podConfig": {"injectPgConfig": true}});
-    json!([
-        script("mail", "sleep 1000"),
-        with(script("video", HOSTILE), backs_off),
-        script("reports", "exit 0"),
-        service
-    ])
+    json!([script("mail", "sleep 1000"), with(script("video", HOSTILE), backs_off), script("reports", "exit 0"), redis])
 }
 
 fn url(stage: &Stage, path: &str) -> String {
@@ -56,7 +41,7 @@ async fn is_sound(browser: &Browser, what: &str) {
 
 #[tokio::test]
 async fn people_see_what_happens_and_change_it() {
-    let mut stage = stage("dashboard").await;
+    let mut stage = Stage::set("dashboard").await.with_token();
     stage.run(jobs()).await;
     stage.leads().await;
     let browser = Browser::open(&stage.site).await;
@@ -155,7 +140,7 @@ async fn follows_jobs_json(stage: &Stage, browser: &Browser) {
 
 #[tokio::test]
 async fn a_thousand_queues_stay_usable() {
-    let mut stage = stage("dashboard-many").await;
+    let mut stage = Stage::set("dashboard-many").await.with_token();
     let many = (0..1000)
         .map(|number| with(script(&format!("queue-{number:04}"), "exit 0"), json!({"queueCheckInterval": "10s"})));
     stage.run(many.collect()).await;

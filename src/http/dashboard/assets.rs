@@ -8,15 +8,14 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::http::session::hex;
+
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const ICON: &str = include_str!("icon.svg");
 
 /// What stands behind the question mark of their addresses.
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let hash = Sha256::digest([STYLE, SCRIPT, ICON].concat());
-    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-});
+static VERSION: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest([STYLE, SCRIPT, ICON].concat())[..6]));
 
 /// One of them.
 #[derive(Clone, Copy)]

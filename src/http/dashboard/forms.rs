@@ -16,12 +16,11 @@ use crate::{
     http::{
         dashboard::Visit,
         problem::{Problem, ProblemType},
-        route::Call,
         services::{self, ServiceWords},
         session::{LASTS, Session, WHO_MAX},
         writes::{self, Words},
     },
-    store::switches::ServiceVerb,
+    store::switches::SERVICE_VERBS,
 };
 
 /// How long a page is held back until what was just changed has arrived: the one who leads is told through Postgres.
@@ -64,7 +63,7 @@ pub(super) async fn sign_out(visit: Visit, body: String) -> Result<Response, Pro
 pub(super) async fn change_job(visit: Visit, body: String) -> Result<Response, Problem> {
     let form = fields(&body);
     let words = Words { who: signed_in(&visit)?, why: field(&form, "why").to_owned() };
-    let (call, arrived) = (again(&visit), arrival(&visit, Kind::Queue)?);
+    let (call, arrived) = (visit.call.clone(), arrival(&visit, Kind::Queue)?);
     match field(&form, "verb") {
         "pause" => writes::pause(call, words, true).await.map(|_| ()),
         "resume" => writes::pause(call, words, false).await.map(|_| ()),
@@ -79,17 +78,10 @@ pub(super) async fn change_job(visit: Visit, body: String) -> Result<Response, P
 pub(super) async fn change_service(visit: Visit, body: String) -> Result<Response, Problem> {
     let form = fields(&body);
     let words = ServiceWords { who: signed_in(&visit)?, why: field(&form, "why").to_owned(), deps: None };
-    let verb = match field(&form, "verb") {
-        "start" => ServiceVerb::Start,
-        "stop" => ServiceVerb::Stop,
-        "restart" => ServiceVerb::Restart,
-        "halt" => ServiceVerb::Halt,
-        "enable" => ServiceVerb::Enable,
-        "disable" => ServiceVerb::Disable,
-        other => return Err(unknown(other)),
-    };
+    let word = field(&form, "verb");
+    let verb = SERVICE_VERBS.into_iter().find(|verb| verb.as_str() == word).ok_or_else(|| unknown(word))?;
     let arrived = arrival(&visit, Kind::Service)?;
-    services::tell(again(&visit), words, verb).await?;
+    services::tell(visit.call.clone(), words, verb).await?;
     arrived.await;
     Ok(see(back_to(&form)))
 }
@@ -106,11 +98,6 @@ fn signed_in(visit: &Visit) -> Result<String, Problem> {
 
 fn unknown(verb: &str) -> Problem {
     Problem::new(ProblemType::InvalidBody, format!("there is no verb {verb:?}"))
-}
-
-fn again(visit: &Visit) -> Call {
-    let Call { state, name, .. } = &visit.call;
-    Call { state: state.clone(), name: name.clone(), query: String::new() }
 }
 
 /// Waits until the JobConfig has its next orders, from now on.

@@ -12,24 +12,15 @@ use crate::{
             frame::Frame,
             html,
             rendered::rendered,
-            rows::{QueueRow, ServiceRow, text},
+            rows::{QueueRow, ServiceRow},
             timeline::{RunLine, timeline},
         },
         problem::{Problem, ProblemType},
         queues, services,
     },
-    tables,
+    store::switches::{SERVICE_VERBS, ServiceVerb},
+    tables::{self, text},
 };
-
-/// What can be said of a service, and how it is called.
-const SERVICE_VERBS: [(&str, &str); 6] = [
-    ("start", "Start"),
-    ("stop", "Stop"),
-    ("restart", "Restart"),
-    ("halt", "Halt"),
-    ("enable", "Enable"),
-    ("disable", "Disable"),
-];
 
 /// A live Job.
 struct Live {
@@ -45,7 +36,7 @@ struct JobPage {
     name: String,
     queue: Option<QueueRow>,
     service: Option<ServiceRow>,
-    service_verbs: [(&'static str, &'static str); 6],
+    service_verbs: [&'static str; 6],
     /// Why what is on record can't be read.
     trouble: Option<String>,
     why: Vec<String>,
@@ -89,7 +80,7 @@ fn shown(visit: &Visit, kind: Kind, page: &Value, (queue, service, why): Told) -
         name: text(&page["name"]),
         queue,
         service,
-        service_verbs: SERVICE_VERBS,
+        service_verbs: SERVICE_VERBS.map(ServiceVerb::as_str),
         trouble: page["runsError"].as_str().map(|error| text(&error.into())),
         why,
         live: page["live"].as_array().into_iter().flatten().map(live).collect(),

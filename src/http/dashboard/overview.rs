@@ -13,14 +13,14 @@ use crate::{
             Visit,
             frame::{Frame, in_path},
             html,
-            rows::{QueueRow, ServiceRow, text},
+            rows::{QueueRow, ServiceRow},
         },
         problem::Problem,
         queues::{self, JobView},
         services::{self, ServiceView},
         state::AppState,
     },
-    tables,
+    tables::{self, text},
 };
 
 /// Rows of a page: some hundred kilobytes, which browsers still lay out at once.
@@ -71,8 +71,7 @@ impl Question {
     }
 
     fn names(&self, names: &[&str]) -> bool {
-        let text = self.text.to_lowercase();
-        names.iter().any(|name| name.to_lowercase().contains(&text))
+        self.text.is_empty() || names.iter().any(|name| name.to_lowercase().contains(&self.text.to_lowercase()))
     }
 
     fn has_queue(&self, view: &JobView) -> bool {

@@ -5,9 +5,8 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::{
-    harmless::harmless,
     http::{dashboard::frame::in_path, queues::JobView, services::ServiceView, state::AppState},
-    tables,
+    tables::{self, mood::Mood, text},
 };
 
 /// Problems of live Jobs that a row shows.
@@ -27,7 +26,7 @@ pub(super) struct Line {
 pub(super) struct QueueRow {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) path: String,
+    /// Its page, and where its forms are sent.
     pub(super) href: String,
     pub(super) queue: String,
     pub(super) ready: String,
@@ -54,7 +53,7 @@ pub(super) struct QueueRow {
 pub(super) struct ServiceRow {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) path: String,
+    /// Its page, and where its forms are sent.
     pub(super) href: String,
     pub(super) state: String,
     pub(super) mood: &'static str,
@@ -80,15 +79,12 @@ impl QueueRow {
     pub(super) fn of(view: &JobView, state: &AppState, verbs: bool) -> Self {
         let job = &serde_json::to_value(view).unwrap_or_default();
         let name = text(&job["name"]);
-        let (words, waits) = tables::standing(job);
-        let seconds = |key: &str| job[key].as_f64().filter(|seconds| *seconds > 0.0);
-        let (oldest, backoff) = (seconds("oldestReadyAgeSeconds"), seconds("backoffSeconds"));
-        let explained_otherwise =
-            ["paused", "draining", "left"].iter().any(|key| job[*key] == true) || job["waitsFor"].is_string();
+        let (words, mood) = tables::state(job);
+        let oldest = job["oldestReadyAgeSeconds"].as_f64().filter(|seconds| *seconds > 0.0);
+        let backoff = tables::backoff(job);
         let points = state.shared.metrics.queues.gauges.last_hour(&name, state.shared.clock.now());
         Self {
             id: format!("job-{name}"),
-            path: in_path(&name),
             href: format!("/dashboard/jobs/{}", in_path(&name)),
             queue: text(&job["queue"]),
             ready: job["ready"].as_u64().map(|ready| ready.to_string()).unwrap_or_default(),
@@ -99,9 +95,9 @@ impl QueueRow {
             max: text(&job["maxConcurrentJobs"]),
             problems: problems(job),
             state: words,
-            waits,
+            waits: mood == Mood::Waits,
             paused: job["paused"] == true,
-            backoff: backoff.filter(|_| !explained_otherwise),
+            backoff,
             backoff_words: backoff.map(tables::span).unwrap_or_default(),
             failed: tables::failed_in_a_row(job),
             verbs: verbs && job["left"] == false,
@@ -121,9 +117,8 @@ impl ServiceRow {
         let needed = service["dependsOn"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
         Self {
             id: format!("service-{name}"),
-            path: in_path(&name),
             href: format!("/dashboard/services/{}", in_path(&name)),
-            mood: mood(&state),
+            mood: Mood::of_service(service).class(),
             ready: text(&service["ready"]),
             replicas: text(&service["replicas"]),
             restarts: text(&service["restarts"]),
@@ -168,16 +163,6 @@ impl Line {
     }
 }
 
-/// How a state looks.
-fn mood(state: &str) -> &'static str {
-    match state {
-        "RUNNING" => "good",
-        "FAILED" => "bad",
-        "STARTED" | "RESTART" => "waits",
-        _ => "quiet",
-    }
-}
-
 /// What keeps live Jobs from starting or ending.
 fn problems(view: &Value) -> Vec<String> {
     let problem = |it: &Value| tables::problem(it).map(|problem| format!("{}: {problem}", text(&it["phase"])));
@@ -190,15 +175,6 @@ fn said(said: &Value) -> String {
     }
     let (who, why) = tables::words(said);
     format!("{} by {who} at {}{why}", text(&said["verb"]), tables::moment(&said["at"]))
-}
-
-/// A value on one line; nothing where there is none.
-pub(super) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => harmless(text),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{http::dashboard::rows::text, tables};
+use crate::tables::{self, mood::Mood, text};
 
 /// How long the line of time is drawn.
 const WIDTH: f64 = 200.0;
@@ -59,7 +59,7 @@ fn line(run: &Value, first: f64, now: f64) -> RunLine {
         wished: tables::moment(&run["wishedAt"]),
         label,
         bar: Bar::of([wished, started, until], first, now),
-        mood: mood(run),
+        mood: Mood::of_run(run).class(),
         outcome: if ended.is_some() { tables::outcome(run) + took_nothing } else { "not ended".into() },
         exit_code: text(&run["exitCode"]),
         message: run["message"].as_str().map(crate::harmless::harmless_lines).unwrap_or_default(),
@@ -77,15 +77,6 @@ impl Bar {
             started: format!("{:.1}", at(started)),
             ran: format!("{ran:.1}"),
         }
-    }
-}
-
-fn mood(run: &Value) -> &'static str {
-    match run["outcome"].as_str() {
-        Some("succeeded") if run["tookNothing"] == true => "waits",
-        Some("succeeded") => "good",
-        Some("stopped") | None => "quiet",
-        Some(_) => "bad",
     }
 }
 
