@@ -7,6 +7,9 @@
 /// What people write: jobs.json and the settings, checked whole.
 pub mod config;
 
+/// Modules: templates of what is deployed together.
+pub mod modules;
+
 /// Texts of others, made safe for a terminal.
 pub mod harmless;
 

@@ -43,9 +43,9 @@ async fn many_queues_are_few_connections_also_when_postgres_comes_back() {
     .await;
     assert!(wire.alive() <= 3, "{} connections", wire.alive());
 
-    let accepted = wire.tried();
     wire.cut();
     eventually("readiness to tell", || async { (stage.get("/readiness").await?.0 == 503).then_some(()) }).await;
+    let accepted = wire.tried();
     tokio::time::sleep(AWAY).await;
     let attempts = wire.tried() - accepted;
     assert!((1..=ATTEMPTS_MAX).contains(&attempts), "{attempts} attempts to connect");

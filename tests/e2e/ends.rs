@@ -35,7 +35,7 @@ async fn ends(name: &str, config: Value, wait: Duration, expected: Expected) -> 
     let mut stage = Stage::set(name).await;
     let healthy = with(script("healthy", "true"), json!({"waitTimeAfterSuccessfulRun": "100ms"}));
     let waits = json!({
-        "name": "bad", "jobStartTimeout": "15s", "startErrorGrace": "2s",
+        "name": "bad", "startErrorGrace": "2s",
         "waitTimeAfterFailedRun": "1s", "waitTimeAfterTimeout": "2s", "waitTimeAfterError": "3s",
     });
     stage.run(json!([with(config, waits), healthy])).await;
@@ -134,7 +134,10 @@ async fn a_missing_secret() {
 
 #[tokio::test]
 async fn no_node_with_room() {
-    let config = with(script("bad", "true"), json!({"podConfig": {"resources": {"requests": {"cpu": "900"}}}}));
+    let config = with(
+        script("bad", "true"),
+        json!({"jobStartTimeout": "15s", "podConfig": {"resources": {"requests": {"cpu": "900"}}}}),
+    );
     let stage = ends(
         "ends-unschedulable",
         config,
@@ -170,7 +173,7 @@ async fn a_command_that_is_not_in_the_image() {
 async fn a_service_account_that_is_missing_makes_no_pod() {
     let config = with(
         script("bad", "true"),
-        json!({"jobTemplate": {"spec": {"template": {"spec": {"serviceAccountName": "nobody"}}}}}),
+        json!({"jobStartTimeout": "15s", "jobTemplate": {"spec": {"template": {"spec": {"serviceAccountName": "nobody"}}}}}),
     );
     ends(
         "ends-account",
@@ -259,7 +262,9 @@ async fn a_job_deleted_by_hand() {
 #[tokio::test]
 async fn a_pod_deleted_by_hand() {
     let mut stage = Stage::set("ends-pod-deleted").await;
-    stage.run(json!([script("long", "trap 'exit 0' TERM; sleep 600 & wait")])).await;
+    // Kubernetes counts a pod that ends with 0 as a success, unless the Job controller has seen before that it is being
+    // deleted: this one takes its time to end, as workers do.
+    stage.run(json!([script("long", "trap 'sleep 15; exit 0' TERM; sleep 600 & wait")])).await;
     stage.send("long", 1).await;
     stage.running(1).await;
     let name = stage.pods().await.remove(0).metadata.name.unwrap();

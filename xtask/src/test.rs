@@ -136,7 +136,7 @@ fn end_to_end(options: &Options, state: Option<&State>) -> anyhow::Result<()> {
 }
 
 /// Cases mostly wait for the cluster: more of them than processors run side by side.
-const SIDE_BY_SIDE: [&str; 2] = ["--test-threads", "8"];
+const SIDE_BY_SIDE: [&str; 2] = ["--test-threads", "6"];
 
 /// Cases that stop what all the others need run by themselves, one after another.
 const ALONE: &str = "alone::";
