@@ -10,6 +10,10 @@ pub mod job_config;
 
 pub mod service_config;
 
+pub mod one_off_config;
+
+pub mod target_config;
+
 pub mod entry;
 
 pub mod pod_config;
@@ -19,6 +23,8 @@ pub mod schema;
 pub mod jobs_file;
 
 pub mod rules;
+
+pub mod service_rules;
 
 pub mod dependencies;
 

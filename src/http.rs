@@ -47,3 +47,6 @@ pub mod routes;
 
 /// The client of the commands.
 pub mod client;
+
+/// The actions of services.
+mod actions;

@@ -12,6 +12,20 @@ pub mod state;
 
 pub mod replica_health;
 
+pub mod target;
+
+pub mod requirements;
+
+pub mod actions;
+
+pub mod job_checks;
+
+pub mod external;
+
+pub mod one_offs;
+
+pub mod sentence;
+
 pub mod keep_alive;
 
 pub mod status;

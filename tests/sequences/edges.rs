@@ -57,6 +57,7 @@ fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arri
         age: SECOND,
         begun_at: None,
         starts: None,
+        one_off: None,
     };
     let jobs = names([("a", job(0, ended(Outcome::Succeeded, Reason::Completed)))]);
     let mut script = Script::restart(json!({"maxConcurrentJobs": 1}), vec![run], jobs);
@@ -82,7 +83,7 @@ fn a_view_that_is_too_old_is_none() {
     let mut bare = Bare::begin();
     bare.feed(QueueEvent::DeadlineReached);
     let unfinished =
-        vec![LoadedRun { name: JobName("a".into()), slot: 0, uid: None, age: SECOND, begun_at: None, starts: None }];
+        vec![LoadedRun { name: JobName("a".into()), slot: 0, uid: None, age: SECOND, begun_at: None, starts: None, one_off: None }];
     bare.feed(loaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
     assert_eq!(bare.feed(QueueEvent::Run(RunEvent::ViewStale)), [], "nothing is asked for before the first full view");
 

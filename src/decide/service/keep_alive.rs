@@ -6,12 +6,16 @@
 //! A replica is its slot. No second copy of it is asked for before the run of the first is over, and that is only when
 //! its Job is finished or gone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     config::entry::Kind,
     decide::{
         backoff::{RETRY_MAX, grown_wait, jittered},
+        one_off::is_one_off,
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
         pod::generation::are_comparable,
         run::{
@@ -22,6 +26,7 @@ use crate::{
         service::{
             desired::DesiredState,
             event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
+            one_offs::OneOffs,
             policy::ServicePolicy,
             replica_health::{HealthAction, ReplicaHealth},
             start_order::WaitsFor,
@@ -31,7 +36,7 @@ use crate::{
 };
 
 /// A replica that was up for so long begins its waits anew, and has none before its first restart.
-const RESET_AFTER: Duration = Duration::from_secs(600);
+pub(super) const RESET_AFTER: Duration = Duration::from_secs(600);
 
 /// How much longer than `stopTimeout` a Job may take to end before its pods are killed.
 const HALT_AFTER: Duration = Duration::from_secs(10);
@@ -55,7 +60,9 @@ pub struct KeepAlive {
     pub(super) restarts: u64,
     pub(super) state: ServiceState,
     pub(super) since: Duration,
-    milestones: Vec<Milestone>,
+    /// Jobs beside the replicas, and what is asked before a start.
+    pub(super) one_offs: OneOffs,
+    pub(super) milestones: Vec<Milestone>,
 }
 
 /// One replica between its Jobs.
@@ -96,6 +103,7 @@ impl KeepAlive {
             restarts: 0,
             state: ServiceState::NotStarted,
             since: now,
+            one_offs: OneOffs::default(),
             milestones: vec![],
         }
     }
@@ -118,11 +126,13 @@ impl KeepAlive {
     pub fn deadline(&self) -> Option<Duration> {
         let start =
             (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot)).min();
+        let start = start.and_then(|at| self.one_offs.requirements.deadline(&self.policy, at));
         let watched = self.health.iter().filter(|_| !self.runs.stopping);
         let health = watched.filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
         let force_deletes =
             self.force_deletes.values().filter(|it| !self.runs.stopping && !it.in_flight).map(|it| it.at).min();
-        [self.runs.deadline(&self.policy.runs), start, health.min(), force_deletes, self.halt_at()]
+        let one_offs = self.one_offs_deadline();
+        [self.runs.deadline(&self.policy.runs), start, health.min(), force_deletes, self.halt_at(), one_offs]
             .into_iter()
             .flatten()
             .min()
@@ -133,7 +143,7 @@ impl KeepAlive {
         let checking =
             self.health.values().any(ReplicaHealth::is_checking) || self.force_deletes.values().any(|it| it.in_flight);
         let emptied = self.runs.draining && self.runs.knows() && self.runs.by_name.is_empty();
-        self.runs.is_quiet() && !checking && (self.runs.stopping || emptied)
+        self.runs.is_quiet() && !checking && !self.one_offs.is_asking() && (self.runs.stopping || emptied)
     }
 
     /// Its JobConfig has left the file.
@@ -158,6 +168,8 @@ impl KeepAlive {
                     // An operator who starts it does not want to wait.
                     self.replicas.values_mut().for_each(|replica| (replica.wait_until, replica.steps) = (now, 0));
                     self.runs.by_name.values_mut().for_each(|run| run.cooldown = Duration::ZERO);
+                    self.one_offs.requirements.hurry();
+                    self.one_offs.external.hurry(now);
                 }
                 self.desired = desired;
             }
@@ -166,6 +178,8 @@ impl KeepAlive {
                 self.policy = *policy;
             }
             ServiceEvent::WaitsFor(waits_for) => self.waits_for = waits_for,
+            ServiceEvent::ActionsAsked(asked) => self.one_offs.actions.note_asked(&asked),
+            ServiceEvent::TargetsAnswered(asking, answer) => self.note_targets_answered(asking, answer, now),
             ServiceEvent::HealthChecked(name, answer) => {
                 if let (Some(it), Some(run)) = (self.health.get_mut(&name), self.runs.by_name.get(&name)) {
                     it.note_checked(answer, run, &self.policy, now);
@@ -191,6 +205,7 @@ impl KeepAlive {
         match news {
             News::Loaded { loaded, first } => {
                 self.restarts = self.restarts.max(loaded.restarts);
+                self.note_loaded_one_offs(&loaded, now);
                 // A start whose wish was never stored does not count.
                 for (slot, replica) in &mut self.replicas {
                     replica.started = replica.started.filter(|_| self.runs.is_taken(*slot));
@@ -206,7 +221,8 @@ impl KeepAlive {
                 }
             }
             News::Started(name) => {
-                let took = self.runs.by_name.get(&name).and_then(Run::start_took);
+                let replica = self.runs.by_name.get(&name).filter(|run| !is_one_off(run.slot));
+                let took = replica.and_then(Run::start_took);
                 self.milestones.extend(took.map(|took| Milestone::Started { took }));
             }
             News::Ended(run) => self.follow(now, &run),
@@ -215,6 +231,9 @@ impl KeepAlive {
 
     /// The wait that follows an end.
     fn follow(&mut self, now: Duration, run: &Run) {
+        if is_one_off(run.slot) {
+            return self.follow_one_off(now, run);
+        }
         let Some(end) = run.end() else { return };
         self.milestones.push(Milestone::Ended { outcome: end.outcome, reason: end.reason });
         let up_since = self.health.get(&run.name).and_then(ReplicaHealth::up_since);
@@ -256,9 +275,14 @@ impl KeepAlive {
         self.force_deletes
             .retain(|name, _| self.runs.by_name.get(name).is_some_and(|run| run.last_seen.terminating.is_some()));
         self.end_what_is_not_wanted(now);
-        self.watch_over(now, effects);
+        let due = self.watch_over(now, effects);
+        self.advance_one_offs(now, due, effects);
         for slot in 0..self.policy.replicas {
             if self.may_start(slot) && self.wait_until(slot) <= now {
+                if !self.one_offs.requirements.are_met(&self.policy, now) {
+                    effects.extend(self.one_offs.requirements.ask(&self.policy, now));
+                    continue;
+                }
                 let name = self.runs.next_name(&self.policy.runs);
                 let run = Run::replica(name.clone(), slot, self.desired.starts, now);
                 self.replicas.entry(slot).or_default().started = Some(self.desired.starts);
@@ -280,7 +304,7 @@ impl KeepAlive {
     }
 
     /// It was started once, and that is all that `keepAlive: false` allows until an operator starts it again.
-    fn is_spent(&self, slot: Slot) -> bool {
+    pub(super) fn is_spent(&self, slot: Slot) -> bool {
         let started = self.replicas.get(&slot).and_then(|replica| replica.started);
         !self.policy.keep_alive && started.is_some_and(|started| started >= self.desired.starts)
     }
@@ -295,7 +319,8 @@ impl KeepAlive {
         // Jobs of a queue that had this name run to completion; they are not stopped. Before a Job is seen its record
         // tells, for that of a replica says how often its service had been started.
         let of_queue = run.last_seen.kind.map_or(run.purpose.starts().is_none(), |kind| kind == Kind::Queue);
-        if of_queue || run.is_ending() {
+        // What runs once beside them ends by itself, in its time.
+        if of_queue || run.is_ending() || is_one_off(run.slot) {
             return None;
         }
         let ended = |reason| Some(End::new(Outcome::Stopped, reason));
@@ -336,15 +361,16 @@ impl KeepAlive {
         }
     }
 
-    /// Replicas that run are looked after: ready, checked, or ended.
-    fn watch_over(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
-        if self.runs.stopping {
-            return;
-        }
-        for run in self.runs.by_name.values_mut().filter(|run| run.is_running() && !run.is_ending()) {
+    /// Replicas that run are looked after: ready, checked, or ended. Returns those that a Job is to check.
+    fn watch_over(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) -> BTreeSet<JobName> {
+        let mut due = BTreeSet::new();
+        let watched = |run: &&mut Run| run.is_running() && !run.is_ending() && !is_one_off(run.slot);
+        let stopping = self.runs.stopping;
+        for run in self.runs.by_name.values_mut().filter(|_| !stopping).filter(watched) {
             let it = self.health.entry(run.name.clone()).or_insert_with(|| ReplicaHealth::begin(now));
             match it.watch(run, &self.policy, now) {
                 HealthAction::Nothing => {}
+                HealthAction::CheckByJob => drop(due.insert(run.name.clone())),
                 HealthAction::Check(effect) => {
                     it.note_asked();
                     effects.push(effect);
@@ -353,6 +379,7 @@ impl KeepAlive {
                 HealthAction::EndUnlessReady(end) => run.end_unless_ready(end, now),
             }
         }
+        due
     }
 
     // --- how it stands
@@ -374,6 +401,9 @@ impl KeepAlive {
         if !self.is_wanted() {
             return ServiceState::NotStarted;
         }
+        if self.policy.external.is_some() {
+            return self.one_offs.external.state(self.is_repairing());
+        }
         if self.up() >= self.policy.replicas {
             return ServiceState::Running;
         }
@@ -387,11 +417,14 @@ impl KeepAlive {
         if empty.iter().any(|slot| waits(slot) && last(slot).is_some_and(|(_, was_up)| !was_up)) {
             return ServiceState::Failed;
         }
+        if self.one_offs.requirements.problem().is_some() {
+            return ServiceState::Failed;
+        }
         let ends = self.runs.by_name.values().any(|run| run.slot < self.policy.replicas && run.is_ending());
         if ends || empty.iter().any(|slot| last(slot).is_some()) {
             return ServiceState::Restart;
         }
-        if self.runs.by_name.values().any(Run::is_created) { ServiceState::Started } else { ServiceState::NotStarted }
+        if self.replica_runs().any(Run::is_created) { ServiceState::Started } else { ServiceState::NotStarted }
     }
 
     // --- halting
@@ -399,7 +432,8 @@ impl KeepAlive {
     /// When a Job that ends is to be helped: at once if an operator halted it, else when its grace is over.
     fn halt_after(&self, run: &Run) -> Option<Duration> {
         let since = run.last_seen.terminating.as_ref()?.since;
-        if run.last_seen.kind == Some(Kind::Queue) || self.force_deletes.contains_key(&run.name) {
+        let is_replica = run.last_seen.kind != Some(Kind::Queue) && !is_one_off(run.slot);
+        if !is_replica || self.force_deletes.contains_key(&run.name) {
             return None;
         }
         let grace =
