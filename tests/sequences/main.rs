@@ -8,6 +8,7 @@ mod gauges;
 mod generations;
 mod keys;
 mod objects;
+mod one_offs;
 mod runs;
 mod script;
 mod service;

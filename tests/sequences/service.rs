@@ -40,6 +40,10 @@ pub(crate) struct Service {
 pub(crate) fn config(keys: &Value) -> ServiceConfig {
     let mut entry = json!({"type": "service", "name": "api", "podConfig": {"image": "i"}});
     jobs_file::lay_over(&mut entry, keys.clone());
+    // Whoever says null of its pods means a service that runs elsewhere.
+    if let Some(keys) = entry.as_object_mut().filter(|keys| keys["podConfig"].is_null()) {
+        keys.remove("podConfig");
+    }
     let other = |name| json!({"type": "service", "name": name, "podConfig": {"image": "i"}});
     let text = json!([entry, other("redis"), other("db")]).to_string();
     let file = jobs_file::load("jobs.json", &text).unwrap_or_else(|problems| panic!("{problems}"));

@@ -13,6 +13,7 @@ mod recorded;
 mod rivals;
 mod search;
 mod service_disturb;
+mod service_one_offs;
 mod service_world;
 mod services;
 mod store;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use job_chief::decide::service::state::ServiceState;
+use job_chief::decide::{one_off::is_one_off, service::state::ServiceState};
 
 use crate::{
     cluster::Fate,
@@ -37,9 +37,13 @@ impl ServiceWorld {
             (it.stuck, it.fate) = (false, Fate::Works);
         }
         let is_there = |world: &Self| {
-            let live = world.cluster.jobs.values().filter(|it| it.is_live()).count();
+            let live = world.cluster.jobs.iter().filter(|(name, it)| it.is_live() && !world.is_one_off(name)).count();
             let status = world.life.status(world.now);
-            if world.is_wanted() && world.config.keep_alive {
+            if !world.has_run_what_was_asked() {
+                false
+            } else if world.is_wanted() && world.config.is_external() {
+                status.state == ServiceState::Running && live == 0
+            } else if world.is_wanted() && world.config.keep_alive {
                 status.state == ServiceState::Running && live == world.config.replicas as usize
             } else if world.is_wanted() {
                 // Each replica runs, or has had its start as often as somebody said so.
@@ -48,7 +52,7 @@ impl ServiceWorld {
                 let had = |slot| runs(slot) || starts.get(&slot).is_some_and(|starts| *starts >= world.orders.starts);
                 status.state == ServiceState::Running || (0..world.config.replicas).all(had)
             } else {
-                live == 0 && status.live.is_empty() && (!world.left || world.life.is_done())
+                live == 0 && status.live.iter().all(|job| is_one_off(job.slot)) && (!world.left || world.life.is_done())
             }
         };
         // It comes to be so, and stays so.
@@ -79,6 +83,7 @@ fn every_history_of_a_service_holds() {
                 world.step();
             }
             world.liveness_a_wanted_service_that_can_run_runs_and_another_is_down();
+            world.check_purposes();
             world
         });
         let world = history.unwrap_or_else(|_| panic!("history {seed}: SIMULATION_SEED={seed} repeats it"));
