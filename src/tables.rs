@@ -192,7 +192,8 @@ pub fn service(service: &Value, width: usize) -> String {
 /// `backup: every 1h, runs, began 5m ago, last succeeded`
 fn action(action: &Value) -> String {
     let ago = action["begunSecondsAgo"].as_f64().map(|ago| format!("began {} ago", span(ago)));
-    let waiting = action["waiting"].as_u64().filter(|waiting| *waiting > 0).map(|waiting| format!("{waiting} asked for"));
+    let waiting =
+        action["waiting"].as_u64().filter(|waiting| *waiting > 0).map(|waiting| format!("{waiting} asked for"));
     let parts = [
         action["everySeconds"].as_f64().map(|every| format!("every {}", span(every))),
         (action["running"] == true).then(|| "runs".to_owned()),

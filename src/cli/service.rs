@@ -106,7 +106,8 @@ impl Act {
     async fn ask(&self, globals: &Globals) -> anyhow::Result<ExitCode> {
         let Self { name, action, telling } = self;
         let told = telling.begin(globals).await?.tell(&["services", name, "actions", action], json!({})).await?;
-        let table = || format!("{}: {} is asked for; it begins as soon as none of it runs", harmless(name), harmless(action));
+        let table =
+            || format!("{}: {} is asked for; it begins as soon as none of it runs", harmless(name), harmless(action));
         telling.asking.output.print(&told, table)?;
         Ok(ExitCode::SUCCESS)
     }

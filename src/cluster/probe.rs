@@ -73,9 +73,7 @@ impl Prober {
         let _turn = self.permits.acquire().await.expect("never closed");
         let asked = target.to_string();
         match target {
-            Target::Tcp { host, port } => {
-                in_time(&asked, TcpStream::connect((&**host, *port))).await.map(drop)
-            }
+            Target::Tcp { host, port } => in_time(&asked, TcpStream::connect((&**host, *port))).await.map(drop),
             Target::Http { url, expect } => self.get(url, &asked, *expect).await,
         }
     }

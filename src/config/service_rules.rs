@@ -28,7 +28,10 @@ pub const EVERY_MIN: Duration = Duration::from_secs(10);
 /// Keys of a service that mean nothing where it runs elsewhere, each with what to do instead. `jobs.json`'s `defaults`
 /// may have them: there they are for the others.
 pub const NOT_IN_AN_EXTERNAL: [(&str, &str); 9] = [
-    ("jobTemplate", "a service without \"podConfig\" has no Jobs of its own: set it in \"repair\", or set \"podConfig\""),
+    (
+        "jobTemplate",
+        "a service without \"podConfig\" has no Jobs of its own: set it in \"repair\", or set \"podConfig\"",
+    ),
     ("replicas", "a service without \"podConfig\" runs elsewhere: remove it, or set \"podConfig\""),
     ("keepAlive", "a service without \"podConfig\" runs elsewhere: remove it, or set \"podConfig\""),
     ("stopTimeout", "a service without \"podConfig\" is not stopped: remove it, or set \"podConfig\""),
@@ -75,7 +78,14 @@ fn own(service: &ServiceConfig) -> Vec<Finding> {
         let text = "a service with \"podConfig\" is restarted where its checks fail: remove it, or \"podConfig\"";
         Finding::new(&["repair"], text)
     });
-    service.check.as_ref().map(|check| own_check(service, check)).unwrap_or_default().into_iter().chain(repair).collect()
+    service
+        .check
+        .as_ref()
+        .map(|check| own_check(service, check))
+        .unwrap_or_default()
+        .into_iter()
+        .chain(repair)
+        .collect()
 }
 
 const ONE_CHECK: &str = "allowed is one of \"tcp\", \"http\" and \"job\"";

@@ -82,7 +82,8 @@ impl TcpTarget {
     pub fn problem(&self) -> Option<String> {
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
         let is_host = self.host.chars().all(is_part);
-        (!is_host).then(|| format!("found {:?}, allowed is the name or the address of a host, without a port", self.host))
+        (!is_host)
+            .then(|| format!("found {:?}, allowed is the name or the address of a host, without a port", self.host))
     }
 }
 
@@ -92,7 +93,9 @@ pub fn url_problem(url: &str) -> Option<String> {
     let rest = url.strip_prefix("http://");
     let authority = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
     let (host, port) = match authority.map(|it| it.rsplit_once(':')) {
-        Some(Some((host, port))) if !port.ends_with(']') => (Some(host), port.parse::<u16>().is_ok_and(|port| port > 0)),
+        Some(Some((host, port))) if !port.ends_with(']') => {
+            (Some(host), port.parse::<u16>().is_ok_and(|port| port > 0))
+        }
         _ => (authority, true),
     };
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
@@ -107,10 +110,14 @@ mod tests {
 
     #[test]
     fn a_url_names_a_host_and_perhaps_more() {
-        for good in ["http://db", "http://db:80", "http://db/health?deep=1", "http://10.0.0.1:8080/", "http://[::1]:80/x"] {
+        for good in
+            ["http://db", "http://db:80", "http://db/health?deep=1", "http://10.0.0.1:8080/", "http://[::1]:80/x"]
+        {
             assert_eq!(url_problem(good), None, "{good}");
         }
-        for bad in ["db", "https://db", "http://", "http:///x", "http://a@b", "http://db:0", "http://db:x", "http://a b"] {
+        for bad in
+            ["db", "https://db", "http://", "http:///x", "http://a@b", "http://db:0", "http://db:x", "http://a b"]
+        {
             assert!(url_problem(bad).is_some(), "{bad}");
         }
     }

@@ -198,16 +198,15 @@ mod tests {
     fn a_service_is_ordered_by_what_was_said_last_and_enabled_until_the_file_changes_its_mind() {
         let last = Verb { verb: "disable".into(), who: "ann".into(), why: "deploy".into(), at: String::new() };
         let (enabled, restart_before) = (Some((false, true)), 2);
-        let service =
-            ServiceSwitch {
-                enabled,
-                stopped: true,
-                halted: true,
-                starts: 3,
-                restart_before,
-                last: Some(last),
-                ..ServiceSwitch::default()
-            };
+        let service = ServiceSwitch {
+            enabled,
+            stopped: true,
+            halted: true,
+            starts: 3,
+            restart_before,
+            last: Some(last),
+            ..ServiceSwitch::default()
+        };
         let by_config = BTreeMap::from([("api".to_owned(), Switch { service, ..Switch::default() })]);
         let switches = Switches { all: None, by_config };
         let (desired, last) = switches.orders("api", true);

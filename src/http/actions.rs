@@ -110,7 +110,8 @@ async fn act(call: Call, words: Words) -> Result<ActionAsked, Problem> {
     let entry = handle.entry();
     let known = entry.service().filter(|config| config.actions.contains_key(&action));
     if known.is_none() {
-        let names = entry.service().map(|config| config.actions.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+        let names =
+            entry.service().map(|config| config.actions.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         let hint = nearest(&action, names.iter().map(String::as_str));
         let text = format!("the service {service:?} has no action {action:?}{hint}");
         return Err(Problem::new(ProblemType::UnknownName, text));

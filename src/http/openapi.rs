@@ -57,9 +57,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
         },
     });
     let named = [("name", "the name in jobs.json"), ("action", "the name of the action in jobs.json")];
-    let parameter = |(name, text): &(&str, &str)| {
-        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}, "description": text})
-    };
+    let parameter = |(name, text): &(&str, &str)| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}, "description": text});
     let named = named.iter().filter(|(name, _)| route.path.contains(&format!("{{{name}}}")));
     let parameters: Vec<Value> = named.map(parameter).collect();
     if !parameters.is_empty() {

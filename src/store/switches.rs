@@ -241,12 +241,7 @@ impl SwitchTable {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn ask_action(
-        &self,
-        service: &str,
-        action: &str,
-        (who, why): (&str, &str),
-    ) -> Result<bool, StoreError> {
+    pub async fn ask_action(&self, service: &str, action: &str, (who, why): (&str, &str)) -> Result<bool, StoreError> {
         let write = "with changed as (
                 insert into {}.actions as it (instance, job_config, action, asked, who, why, asked_at)
                 values ($1, $2, $3, 1, $6, $7, now())

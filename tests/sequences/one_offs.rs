@@ -194,9 +194,16 @@ fn a_check_that_never_ran_says_nothing() {
 
 #[test]
 fn a_check_that_another_process_began_is_not_doubled_and_is_about_nobody() {
-    let keys = json!({"checkInterval": "10s", "unhealthyThreshold": 1, "check": {"job": {"podConfig": {"image": "c"}}}});
+    let keys =
+        json!({"checkInterval": "10s", "unhealthyThreshold": 1, "check": {"job": {"podConfig": {"image": "c"}}}});
     let (it, check) = checked_by_job(json!({"unhealthyThreshold": 1}));
-    let replica = LoadedRun { starts: Some(0), slot: 0, one_off: None, name: it.in_slot(0)[0].clone(), ..it.on_record(&OneOff::Check) };
+    let replica = LoadedRun {
+        starts: Some(0),
+        slot: 0,
+        one_off: None,
+        name: it.in_slot(0)[0].clone(),
+        ..it.on_record(&OneOff::Check)
+    };
     let unfinished = vec![it.on_record(&OneOff::Check), replica];
     let mut after = it.taken_over(&keys, LoadedRuns { unfinished, ..LoadedRuns::default() });
     after.view();
@@ -278,7 +285,8 @@ fn it_is_repaired_once_for_each_row_of_failed_checks_with_growing_waits() {
     it.targets_answer(Ok(()));
     assert_eq!((it.state().0, it.error()), (ServiceState::Running, String::new()));
     let told = it.life.take_milestones();
-    let repairs = |outcome| told.iter().filter(|it| **it == Milestone::OneOffEnded { purpose: "repair", outcome }).count();
+    let repairs =
+        |outcome| told.iter().filter(|it| **it == Milestone::OneOffEnded { purpose: "repair", outcome }).count();
     assert_eq!((repairs(Outcome::Succeeded), repairs(Outcome::Failed), told.len()), (1, 1, 2));
 }
 
@@ -338,7 +346,8 @@ fn an_action_that_is_asked_for_runs_once_each_time_one_after_another() {
     it.pass(MINUTE);
     assert!(it.in_slot(backup).is_empty());
     assert_eq!((it.state(), it.replicas()), ((ServiceState::Running, 1), 1), "the service is left alone");
-    let served = [1, 2].map(|number| it.transcript.iter().any(|line| line.contains(&format!("serves: Some({number})"))));
+    let served =
+        [1, 2].map(|number| it.transcript.iter().any(|line| line.contains(&format!("serves: Some({number})"))));
     assert_eq!(served, [true, true]);
 }
 
@@ -385,7 +394,8 @@ fn who_takes_over_knows_which_action_runs_which_was_served_and_when_it_began() {
     it.ends_in(action_slot("a"), Outcome::Succeeded, Reason::Completed);
     assert_eq!(it.in_slot(action_slot("a")).len(), 1, "that by hand, after the one in time");
     let actions = |served, begun| BTreeMap::from([("a".into(), LoadedAction { served, begun: Some(begun) })]);
-    let replica = LoadedRun { starts: Some(0), slot: 0, one_off: None, name: it.in_slot(0)[0].clone(), ..it.on_record(&one_off) };
+    let replica =
+        LoadedRun { starts: Some(0), slot: 0, one_off: None, name: it.in_slot(0)[0].clone(), ..it.on_record(&one_off) };
     let unfinished = vec![it.on_record(&one_off), replica];
     let loaded = LoadedRuns { unfinished, actions: actions(1, SECOND), ..LoadedRuns::default() };
     let mut after = it.taken_over(&keys, loaded);
@@ -407,7 +417,10 @@ fn an_action_that_jobs_json_does_not_have_waits_until_it_does() {
     it.ask("a", 1);
     it.pass(MINUTE);
     assert_eq!(it.wishes(), 1);
-    it.feed(ServiceEvent::Configured(Box::new(policy(&json!({"actions": {"a": {"podConfig": {"image": "a"}}}}), "g1"))));
+    it.feed(ServiceEvent::Configured(Box::new(policy(
+        &json!({"actions": {"a": {"podConfig": {"image": "a"}}}}),
+        "g1",
+    ))));
     assert_eq!(it.in_slot(action_slot("a")).len(), 1);
     let status = it.life.status(it.now);
     assert_eq!((status.actions.len(), status.actions[0].running, status.actions[0].waiting), (1, true, 0));

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use job_chief::decide::{one_off::is_one_off, service::state::ServiceState};
+use job_chief::decide::{
+    one_off::{OneOff, is_one_off},
+    service::state::ServiceState,
+};
 
 use crate::{
     cluster::Fate,
@@ -76,6 +79,7 @@ fn every_history_of_a_service_holds() {
     let seeds = if first > 0 { 1 } else { seeds };
     let mut struck = BTreeSet::new();
     let mut runs = 0;
+    let mut purposes = BTreeSet::new();
     for seed in first..first + seeds {
         let history = std::panic::catch_unwind(|| {
             let mut world = ServiceWorld::new(seed);
@@ -87,9 +91,11 @@ fn every_history_of_a_service_holds() {
             world
         });
         let world = history.unwrap_or_else(|_| panic!("history {seed}: SIMULATION_SEED={seed} repeats it"));
+        purposes.extend(world.store.rows.values().filter_map(|row| row.one_off.as_ref()).map(OneOff::purpose));
         struck.extend(world.struck);
         runs += world.store.rows.len();
     }
     eprintln!("{seeds} histories of a service: {runs} runs, {} kinds of faults struck", struck.len());
     assert!(seeds < 1000 || struck.len() == FAULTS, "{struck:?}");
+    assert!(seeds < 1000 || purposes.len() == 3, "{purposes:?}");
 }

@@ -47,10 +47,7 @@ impl Store {
         if taken || wish.serves.is_some_and(|serves| serves <= served) {
             return WishAnswer::SlotTaken;
         }
-        assert!(
-            wish.serves.is_none_or(|serves| serves == served + 1),
-            "invariant: whoever_asks_is_served_in_turn"
-        );
+        assert!(wish.serves.is_none_or(|serves| serves == served + 1), "invariant: whoever_asks_is_served_in_turn");
         match action {
             Some(name) => drop(self.actions.insert(name.into(), (served.max(wish.serves.unwrap_or_default()), now))),
             None => self.served = served.max(wish.serves.unwrap_or_default()),

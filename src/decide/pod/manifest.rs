@@ -58,8 +58,11 @@ impl Template {
             annotations: Some(annotations.clone()),
             ..ObjectMeta::default()
         };
-        spec.template.metadata =
-            Some(ObjectMeta { labels: Some(pod_labels(&parts, labels)), annotations: Some(annotations), ..ObjectMeta::default() });
+        spec.template.metadata = Some(ObjectMeta {
+            labels: Some(pod_labels(&parts, labels)),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        });
         if let Some(template) = parts.job_template {
             metadata.merge_from(template.0.metadata.clone().unwrap_or_default());
             spec.merge_from(template.0.spec.clone().unwrap_or_default());

@@ -41,7 +41,8 @@ impl JobChecks {
     pub fn note_ended(&mut self, end: &End, policy: &ServicePolicy, now: Duration) -> (BTreeSet<JobName>, JobAnswer) {
         let answer = answer(end);
         self.problem = answer.is_none().then(|| format!("check: {}", sentence(end)).into());
-        let wait = if answer.is_some() { policy.check_interval } else { policy.check_interval.max(policy.wait_after_error) };
+        let wait =
+            if answer.is_some() { policy.check_interval } else { policy.check_interval.max(policy.wait_after_error) };
         self.next_at = now.saturating_add(wait);
         (std::mem::take(&mut self.about), answer)
     }

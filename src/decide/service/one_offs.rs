@@ -135,16 +135,10 @@ impl KeepAlive {
         let is_by_job = self.policy.check == Some(HealthCheck::Job);
         let check = waiting.min().filter(|_| is_by_job).and_then(|at| Some(self.job_check_due(true, at)?.max(at)));
         let own = self.job_check_due(false, Duration::ZERO);
-        [
-            actions.filter(|_| self.runs.may_create()),
-            check,
-            own,
-            self.external_check_at(),
-            self.repair_at(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [actions.filter(|_| self.runs.may_create()), check, own, self.external_check_at(), self.repair_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// When the next check that is a Job may be begun, where replicas wait for one or the service runs elsewhere.
