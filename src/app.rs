@@ -236,8 +236,7 @@ fn tell_warnings(settings: &Settings, jobs: &[Entry], warnings: &[Problem]) {
     for warning in warnings {
         tracing::warn!(%warning, "in the configuration");
     }
-    let injected =
-        jobs.iter().any(|entry| entry.pod_config().inject_pg_config != crate::config::pod_config::InjectPgConfig::No);
+    let injected = Entry::any_injects(jobs);
     if injected && settings.db.password_secret.is_none() {
         tracing::warn!(
             "the database password stands in every Job, as with the original; set db.passwordSecret {{name, key}} to have it read from a Secret"

@@ -26,17 +26,14 @@ use crate::{
         service::{
             desired::DesiredState,
             event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
-            one_offs::OneOffs,
-            policy::ServicePolicy,
+            one_off_states::OneOffs,
+            policy::{RESET_AFTER, ServicePolicy},
             replica_health::{HealthAction, ReplicaHealth},
             start_order::WaitsFor,
             state::ServiceState,
         },
     },
 };
-
-/// A replica that was up for so long begins its waits anew, and has none before its first restart.
-pub(super) const RESET_AFTER: Duration = Duration::from_secs(600);
 
 /// How much longer than `stopTimeout` a Job may take to end before its pods are killed.
 const HALT_AFTER: Duration = Duration::from_secs(10);
