@@ -12,7 +12,6 @@ mod collector;
 #[path = "../http/contract.rs"]
 mod contract;
 mod cut;
-mod dashboard;
 mod database;
 mod doctor;
 mod ends;
