@@ -139,9 +139,14 @@ async fn a_release_comes_changes_and_goes_and_jobs_go_on() {
 
 /// kubectl as the administrator, in the namespace of the case.
 pub(crate) async fn kubectl(stage: &Stage, words: &[&str]) -> String {
+    told(try_kubectl(stage, words).await)
+}
+
+/// The same, however it ends.
+pub(crate) async fn try_kubectl(stage: &Stage, words: &[&str]) -> Output {
     let mut kubectl = Command::new(stage.site.folder.join("bin/testenv"));
     kubectl.arg("kubectl").args(["--kubeconfig", stage.site.text("kubeconfig"), "--namespace", &stage.name]);
-    told(kubectl.args(words).current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap())
+    kubectl.args(words).current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap()
 }
 
 /// The API server itself accepts everything that the chart can render, and the plain manifests, field by field.

@@ -9,7 +9,7 @@ use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::{
-    chart::kubectl,
+    chart::try_kubectl,
     in_cluster::{deploy, ready_pod, yaml},
     outages::behind_wire,
     services::service,
@@ -239,7 +239,11 @@ async fn it_works_in_the_pod() {
         (led == 1).then_some(())
     })
     .await;
-    let told = kubectl(&stage, &["exec", "deployment/job-chief", "--", "job-chief", "doctor"]).await;
+    let told = eventually("doctor to find nothing wrong", || async {
+        let told = try_kubectl(&stage, &["exec", "deployment/job-chief", "--", "job-chief", "doctor"]).await;
+        told.status.success().then(|| String::from_utf8(told.stdout).unwrap())
+    })
+    .await;
     // Lines break where the name of the namespace has them break.
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("job-chief may create, delete, get, list, watch jobs"), "{told}");

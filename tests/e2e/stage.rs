@@ -145,9 +145,11 @@ impl Stage {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let labels = Some(BTreeMap::from([("job-chief.test/case".to_owned(), "yes".to_owned())]));
         let metadata = ObjectMeta { name: Some(self.name.clone()), labels, ..ObjectMeta::default() };
-        namespaces.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() }).await.unwrap();
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        eventually("the namespace", || async { made(namespaces.create(&PostParams::default(), &namespace).await) })
+            .await;
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = self.api();
-        eventually("the service account", || async { accounts.get_opt("default").await.unwrap() }).await;
+        eventually("the service account", || async { accounts.get_opt("default").await.ok().flatten() }).await;
     }
 
     pub(crate) fn database(&self) -> String {
@@ -179,7 +181,7 @@ impl Stage {
             + DeserializeOwned,
     {
         let object: K = serde_json::from_value(object).unwrap();
-        self.api::<K>().create(&PostParams::default(), &object).await.unwrap();
+        eventually("an object", || async { made(self.api::<K>().create(&PostParams::default(), &object).await) }).await;
     }
 
     /// pg-boss' own client, version 12.
@@ -449,8 +451,9 @@ impl Stage {
     /// Waits until what a command prints has all of this, and returns it.
     pub(crate) async fn prints(&self, words: &[&str], wanted: &[&str]) -> String {
         eventually(&format!("{wanted:?} of {words:?}"), || async {
-            let told = self.command(words).await;
-            wanted.iter().all(|wanted| told.contains(wanted)).then_some(told)
+            let output = self.ask(words).await;
+            let told = String::from_utf8(output.stdout).unwrap();
+            (output.status.success() && wanted.iter().all(|wanted| told.contains(wanted))).then_some(told)
         })
         .await
     }
@@ -468,6 +471,16 @@ impl Stage {
     pub(crate) async fn logs_of(&self, pod: &Pod) -> String {
         let name = pod.metadata.name.as_deref().unwrap();
         self.api::<Pod>().logs(name, &LogParams::default()).await.unwrap()
+    }
+}
+
+/// It is there, also where an answer was lost before; `None` where the API server was too busy.
+fn made<K>(answer: kube::Result<K>) -> Option<()> {
+    match answer {
+        Ok(_) => Some(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Some(()),
+        Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => panic!("{status:?}"),
+        Err(_) => None,
     }
 }
 
