@@ -39,23 +39,26 @@ impl UpdateStrategy {
 
     /// What is wrong with it for a service with so many replicas.
     pub fn findings(&self, replicas: u32) -> Vec<Finding> {
-        let text = match (self.kind, self.max_unavailable) {
-            (UpdateType::Recreate, Some(_)) => {
-                "it means nothing with the type \"Recreate\": remove it, or set the type \"RollingReplace\"".to_owned()
-            }
-            (UpdateType::RollingReplace, Some(max)) if replicas > 1 && max >= replicas => {
-                format!("found {max}, allowed is 1 to {}: of {replicas} replicas one has to stay", replicas - 1)
-            }
-            _ => return vec![],
-        };
+        let max = self.unavailable_max();
+        if self.kind == UpdateType::Recreate || replicas == 1 || max < replicas {
+            return vec![];
+        }
+        let text = format!("found {max}, allowed is at most {}: one of {replicas} replicas has to stay", replicas - 1);
         vec![Finding::new(&["updateStrategy", "maxUnavailable"], text)]
     }
 
     /// What is allowed and probably not meant.
     pub fn warnings(&self, replicas: u32) -> Vec<Finding> {
-        let alone = self.kind == UpdateType::RollingReplace && replicas == 1;
-        let text = "a single replica is away while it is replaced: set \"replicas\" to 2 or more";
-        alone.then(|| Finding::new(&["updateStrategy", "type"], text)).into_iter().collect()
+        let (key, text) = match (self.kind, self.max_unavailable) {
+            (UpdateType::RollingReplace, _) if replicas == 1 => {
+                ("type", "a single replica is away while it is replaced: set \"replicas\" to 2 or more")
+            }
+            (UpdateType::Recreate, Some(_)) => {
+                ("maxUnavailable", "it means nothing without the type \"RollingReplace\": all are replaced at once")
+            }
+            _ => return vec![],
+        };
+        vec![Finding::new(&["updateStrategy", key], text)]
     }
 }
 
