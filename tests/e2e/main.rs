@@ -27,6 +27,7 @@ mod proxy;
 mod recording;
 mod reload;
 mod replicas;
+mod rollouts;
 mod services;
 mod stage;
 mod switching;
