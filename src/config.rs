@@ -12,6 +12,10 @@ pub mod service_config;
 
 pub mod update_strategy;
 
+pub mod one_off_config;
+
+pub mod target_config;
+
 pub mod entry;
 
 pub mod pod_config;
@@ -21,6 +25,8 @@ pub mod schema;
 pub mod jobs_file;
 
 pub mod rules;
+
+pub mod service_rules;
 
 pub mod dependencies;
 

@@ -6,6 +6,9 @@
 /// How a run ends, and why: names, slots, outcomes, reasons.
 pub mod outcome;
 
+/// Jobs that run once beside the replicas of a service.
+pub mod one_off;
+
 /// A decision with its inputs, and the Job that it wishes for.
 pub mod decision;
 

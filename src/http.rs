@@ -50,3 +50,6 @@ pub mod routes;
 
 /// The client of the commands.
 pub mod client;
+
+/// The actions of services.
+mod actions;

@@ -58,6 +58,7 @@ pub struct ServiceMetrics {
     pub ready: IntGaugeVec,
     pub restarts: IntCounterVec,
     pub check_duration: HistogramVec,
+    pub one_offs: IntCounterVec,
 }
 
 impl ServiceMetrics {
@@ -76,6 +77,11 @@ impl ServiceMetrics {
                 "How long a check took.",
                 by_service,
                 &CHECK_BUCKETS,
+            )?,
+            one_offs: page.counters(
+                "service_one_offs_total",
+                "Jobs that ran once beside the replicas of a service, by what for and how they ended.",
+                &["service_name", "purpose", "outcome"],
             )?,
         })
     }
@@ -273,6 +279,9 @@ impl Metrics {
             Milestone::Started { took } => self.job_start.with_label_values(&[config]).observe(took.as_secs_f64()),
             Milestone::Ended { outcome, reason } => {
                 self.runs.with_label_values(&[config, outcome.as_str(), reason.as_str()]).inc();
+            }
+            Milestone::OneOffEnded { purpose, outcome } => {
+                self.services.one_offs.with_label_values(&[config, purpose, outcome.as_str()]).inc();
             }
             Milestone::TookNothing => self.took_nothing.with_label_values(&[config]).inc(),
         }

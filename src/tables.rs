@@ -184,9 +184,26 @@ pub fn service(service: &Value, width: usize) -> String {
             &format!("\n{} by {who} at {}{why}", text(&service["said"]["verb"]), text(&service["said"]["at"])),
         );
     }
+    array(&service["actions"]).for_each(|it| line(&mut told, &format!("\naction {}", action(it))));
     live_jobs(&mut told, service, width);
     runs(&mut told, service, width);
     told
+}
+
+/// `backup: every 1h, runs, began 5m ago, last succeeded`
+fn action(action: &Value) -> String {
+    let ago = action["begunSecondsAgo"].as_f64().map(|ago| format!("began {} ago", span(ago)));
+    let waiting =
+        action["waiting"].as_u64().filter(|waiting| *waiting > 0).map(|waiting| format!("{waiting} asked for"));
+    let parts = [
+        action["everySeconds"].as_f64().map(|every| format!("every {}", span(every))),
+        (action["running"] == true).then(|| "runs".to_owned()),
+        waiting,
+        ago,
+        action["last"].as_str().map(|last| format!("last {}", last.replace('_', " "))),
+    ];
+    let told = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    format!("{}: {}", text(&action["name"]), if told.is_empty() { "never ran" } else { &told })
 }
 
 /// `5m 3s`

@@ -157,6 +157,31 @@ fn what_is_wrong_with_services_is_told_at_once() {
 }
 
 #[test]
+fn what_runs_beside_a_service_is_told_where_it_is_wrong_and_what_to_do() {
+    let text = r#"{
+  "defaults": {"replicas": 2, "jobTemplate": {"spec": {"suspend": false}}, "podConfig": {"pullPolicy": "Never"}},
+  "jobs": [
+    {"type": "service", "name": "a", "ports": [80]},
+    {"type": "service", "name": "b", "replicas": 2, "prepare": {"command": ["x"]}, "check": {"tcp": 80}},
+    {"type": "service", "name": "c", "check": {"tcp": {"host": "http://db", "port": 0}}},
+    {"type": "service", "name": "d", "check": {"http": {"port": 80, "path": "/x"}}},
+    {"type": "service", "name": "e", "check": {"http": {"url": "https://db"}}, "repair": {"podConfig": {"image": "r", "parallelism": 2}, "timeout": "2days"}},
+    {"type": "service", "name": "f", "podConfig": {"image": "i"}, "repair": {"podConfig": {"image": "r"}}, "check": {"http": {"url": "http://x"}}},
+    {"type": "service", "name": "g", "podConfig": {"image": "i"}, "check": {"job": {"podConfig": {}}}},
+    {"type": "service", "name": "h", "podConfig": {"image": "i"}, "check": {"job": {"podConfig": {"image": "c"}, "jobTemplate": {"spec": {"activeDeadlineSeconds": 5, "completions": 2, "suspnd": true}}}}},
+    {"type": "service", "name": "k", "podConfig": {"image": "i"}, "check": {"job": {"podConfig": {"image": "c"}, "jobTemplate": {"spec": {"activeDeadlineSeconds": 5, "completions": 2}}}}},
+    {"type": "service", "name": "l", "podConfig": {"image": "i"}, "requirements": [{"tcp": {"host": "db"}}, {}, {"http": {"url": "db"}}]},
+    {"type": "service", "name": "m", "podConfig": {"image": "i"}, "requirements": [{}, {"http": {"url": "db"}}, {"tcp": {"host": "a b", "port": 1}}]},
+    {"type": "service", "name": "n", "podConfig": {"image": "i"}, "actions": {"Back up": {"podConfig": {"image": "b"}, "every": "1s", "timeout": "0s"}}},
+    {"type": "service", "name": "o", "podConfig": {"image": "i"}, "check": {"tcp": {"host": "db", "port": 1}}},
+    {"type": "service", "name": "p", "podConfig": {"image": "i"}, "check": {"http": {"path": "/x"}}},
+    {"type": "service", "name": "well", "check": {"tcp": {"host": "db", "port": 1}}}
+  ]
+}"#;
+    insta::assert_snapshot!("one_offs", problems(text));
+}
+
+#[test]
 fn a_service_is_one_job_a_replica() {
     let entry = json!({
         "type": "service", "name": "redis", "podConfig": {"image": "redis:8"}, "ports": [6379], "stopTimeout": "45s",

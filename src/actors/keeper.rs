@@ -76,7 +76,7 @@ impl Keeper {
         let span = tracing::info_span!("keeper", service = %self.config.name);
         async {
             let orders = self.orders.borrow_and_update().clone();
-            let mut events = vec![orders.desired(), self.waiting()];
+            let mut events = vec![orders.desired(), orders.actions(), self.waiting()];
             events.extend(orders.left.then(|| RunEvent::Drain.into()));
             self.step(events);
             while !self.keep_alive.is_done() {
@@ -147,6 +147,7 @@ impl Keeper {
         }
         // A service that is to stop has to know which others are.
         self.inbox.push(orders.desired());
+        self.inbox.push(orders.actions());
         self.waiting()
     }
 
@@ -199,6 +200,13 @@ async fn perform(performer: Arc<RunPerformer>, effect: ServiceEffect) -> Vec<Ser
             let answer = Box::pin(performer.requests.force_delete_pods(&uid)).await;
             tracing::warn!(job = %name, ?answer, "asked to delete the pods of a Job without any grace");
             vec![ServiceEvent::ForceDeleteAnswered(name, answer)]
+        }
+        ServiceEffect::AskTargets(asking, targets) => {
+            let answer = performer.shared.prober.reach_all(&targets).await;
+            if let Err(problem) = &answer {
+                tracing::debug!(?asking, problem, "a target does not answer");
+            }
+            vec![ServiceEvent::TargetsAnswered(asking, answer)]
         }
         ServiceEffect::Run(effect) => performer.perform(effect).await.into_iter().map(ServiceEvent::Run).collect(),
     }

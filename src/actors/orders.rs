@@ -1,5 +1,7 @@
 //! What an actor is to do, and its view of the cluster.
 
+use std::collections::BTreeMap;
+
 use crate::{
     cluster::index::View,
     config::entry::Entry,
@@ -40,6 +42,8 @@ pub struct Ordered {
     pub orders: DesiredState,
     /// Who set what last.
     pub last: Option<Verb>,
+    /// Its actions that were asked for by hand.
+    pub actions: BTreeMap<Box<str>, Asked>,
 }
 
 impl Orders {
@@ -51,6 +55,12 @@ impl Orders {
     /// For the actor of a service.
     pub fn desired(&self) -> ServiceEvent {
         ServiceEvent::Desired(self.ordered.orders)
+    }
+
+    /// What was asked for of the actions of a service.
+    pub fn actions(&self) -> ServiceEvent {
+        let counts = self.ordered.actions.iter().map(|(name, asked)| (name.clone(), asked.count));
+        ServiceEvent::ActionsAsked(counts.collect())
     }
 }
 

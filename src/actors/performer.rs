@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::batch::v1::Job;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -18,7 +19,10 @@ use crate::{
     decide::{
         decision::Wish,
         outcome::{JobName, Outcome},
-        pod::{inputs::Instance, manifest::Template},
+        pod::{
+            inputs::{Instance, Parts},
+            manifest::Template,
+        },
         run::event::{CreateAnswer, Ended, RunEffect, RunEvent, WishAnswer},
         service::start_order::Peers,
         trace::{Span, Traced},
@@ -208,19 +212,30 @@ impl RunPerformer {
         wishes.into_iter().map(answer).collect()
     }
 
+    /// The Job of a wish; `None` where jobs.json no longer has what it is for.
+    fn job(&self, wish: &Wish) -> Option<Job> {
+        let Some(one_off) = &wish.one_off else { return Some(self.rendered().template.job(wish)) };
+        let parts = self.entry.service().and_then(|service| Parts::one_off(service, one_off))?;
+        Some(Template::of(parts, &self.shared.instance).job(wish))
+    }
+
     async fn create(&self, wish: &Wish) -> CreateAnswer {
         let sent_at = self.shared.clock.now();
-        let answer = self.requests.create(&self.rendered().template.job(wish)).await;
+        let answer = match self.job(wish) {
+            Some(job) => self.requests.create(&job).await,
+            None => CreateAnswer::Refused { message: "jobs.json has it no more".to_owned() },
+        };
         self.trace(&wish.name, |run, now| vec![run.asked(sent_at, now, &answer)]);
         match &answer {
             CreateAnswer::Exists { .. } => {
                 self.shared.metrics.jobs_created.with_label_values(&[&self.name]).inc();
-                match self.entry.kind() {
-                    Kind::Queue => {
+                match (self.entry.kind(), &wish.one_off) {
+                    (_, Some(one_off)) => info!(job = %wish.name, purpose = %one_off, "created a Job"),
+                    (Kind::Queue, None) => {
                         let decision = &wish.decision;
                         info!(job = %wish.name, ready = decision.ready, live = decision.live, max = decision.max, "created a Job");
                     }
-                    Kind::Service => info!(job = %wish.name, replica = wish.slot, "created a Job"),
+                    (Kind::Service, None) => info!(job = %wish.name, replica = wish.slot, "created a Job"),
                 }
             }
             CreateAnswer::Refused { message } if self.is_quiet() => {

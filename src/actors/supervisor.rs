@@ -320,7 +320,7 @@ impl Supervisor {
     fn ordered(&self, entry: &Entry) -> Ordered {
         let Some(service) = entry.service() else { return Ordered::default() };
         let (orders, last) = self.switches.orders(&service.name, service.enabled);
-        Ordered { orders, last }
+        Ordered { orders, last, actions: self.switches.actions(&service.name) }
     }
 
     /// Each service knows the desired state of all others before it gets its own.

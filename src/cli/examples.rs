@@ -113,6 +113,10 @@ pub(super) const SERVICE_DISABLE: &str = "\
 Examples:
   job-chief service disable api --deps     with what depends on it";
 
+pub(super) const SERVICE_ACTION: &str = "\
+Examples:
+  job-chief service action redis backup --why \"before the upgrade\"";
+
 pub(super) const PLAN: &str = "\
 Examples:
   job-chief plan new.json

@@ -49,6 +49,22 @@ pub(super) enum ServiceCommand {
     /// As if jobs.json said `enabled: false`, until that changes.
     #[command(after_help = examples::SERVICE_DISABLE)]
     Disable(Order),
+    /// Run an action of a service once.
+    ///
+    /// Does not wait until it has ended.
+    #[command(after_help = examples::SERVICE_ACTION)]
+    Action(Act),
+}
+
+/// Which action, and who asks for it.
+#[derive(Debug, Args)]
+pub(super) struct Act {
+    /// The name of the service.
+    name: String,
+    /// The name of the action in jobs.json.
+    action: String,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 /// Whom to tell, and who says it.
@@ -81,7 +97,19 @@ impl ServiceCommand {
             Self::Halt(order) => order.tell(globals, ServiceVerb::Halt).await,
             Self::Enable(order) => order.tell(globals, ServiceVerb::Enable).await,
             Self::Disable(order) => order.tell(globals, ServiceVerb::Disable).await,
+            Self::Action(act) => act.ask(globals).await,
         }
+    }
+}
+
+impl Act {
+    async fn ask(&self, globals: &Globals) -> anyhow::Result<ExitCode> {
+        let Self { name, action, telling } = self;
+        let told = telling.begin(globals).await?.tell(&["services", name, "actions", action], json!({})).await?;
+        let table =
+            || format!("{}: {} is asked for; it begins as soon as none of it runs", harmless(name), harmless(action));
+        telling.asking.output.print(&told, table)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -13,8 +13,10 @@ use hyper_util::{
 };
 use tokio::{net::TcpStream, sync::Semaphore};
 
-use crate::config::service_config::HttpCheck;
-use crate::decide::service::policy::HealthCheck;
+use crate::decide::service::{
+    policy::{HealthCheck, PodPage},
+    target::Target,
+};
 
 /// How long a pod may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,32 +50,59 @@ impl Prober {
         match probe {
             HealthCheck::Tcp(ports) => {
                 for port in ports.iter() {
-                    in_time(*port, TcpStream::connect(SocketAddr::new(address, *port))).await?;
+                    let asked = format!("port {port}");
+                    in_time(&asked, TcpStream::connect(SocketAddr::new(address, *port))).await?;
                 }
                 Ok(())
             }
-            HealthCheck::Http(check) => self.get(address, check).await,
+            HealthCheck::Http(check) => self.get_page(address, check).await,
+            HealthCheck::Job => Ok(()),
         }
     }
 
-    async fn get(&self, address: IpAddr, check: &HttpCheck) -> Result<(), Box<str>> {
-        let uri = format!("http://{}{}", SocketAddr::new(address, check.port), check.path);
-        let request = Request::get(uri).body(Body::empty()).map_err(|error| error.to_string())?;
-        let response = in_time(check.port, self.client.request(request)).await?;
+    /// Asks all of these, and tells of the first that does not answer.
+    ///
+    /// # Errors
+    /// Which one, and what is wrong, for people.
+    pub async fn reach_all(&self, targets: &[Target]) -> Result<(), Box<str>> {
+        let asking = targets.iter().map(|target| self.reach(target));
+        futures::future::join_all(asking).await.into_iter().collect()
+    }
+
+    async fn reach(&self, target: &Target) -> Result<(), Box<str>> {
+        let _turn = self.permits.acquire().await.expect("never closed");
+        let asked = target.to_string();
+        match target {
+            Target::Tcp { host, port } => in_time(&asked, TcpStream::connect((&**host, *port))).await.map(drop),
+            Target::Http { url, expect } => self.get(url, &asked, *expect).await,
+        }
+    }
+
+    async fn get_page(&self, address: IpAddr, page: &PodPage) -> Result<(), Box<str>> {
+        let PodPage { port, path, expect } = page;
+        let url = format!("http://{}{path}", SocketAddr::new(address, *port));
+        self.get(&url, &format!("port {port}"), *expect).await
+    }
+
+    async fn get(&self, url: &str, asked: &str, expect: Option<u16>) -> Result<(), Box<str>> {
+        let request = Request::get(url).body(Body::empty()).map_err(|error| error.to_string())?;
+        let path = request.uri().path().to_owned();
+        let response = in_time(asked, self.client.request(request)).await?;
         let code = response.status().as_u16();
-        let is_well = check.expect.map_or((200..400).contains(&code), |expected| code == expected);
-        let expected = check.expect.map_or("200 to 399".to_owned(), |code| code.to_string());
-        is_well.then_some(()).ok_or_else(|| format!("GET {} answers {code}, expected is {expected}", check.path).into())
+        let is_well = expect.map_or((200..400).contains(&code), |expected| code == expected);
+        let expected = expect.map_or("200 to 399".to_owned(), |code| code.to_string());
+        is_well.then_some(()).ok_or_else(|| format!("GET {path} answers {code}, expected is {expected}").into())
     }
 }
 
+/// What is asked answers within its time.
 async fn in_time<T, E: std::error::Error>(
-    port: u16,
+    asked: &str,
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Box<str>> {
     match tokio::time::timeout(TIMEOUT, answer).await {
-        Ok(answer) => answer.map_err(|error| format!("port {port}: {}", crate::telemetry::with_causes(&error)).into()),
-        Err(_) => Err(format!("port {port} gives no answer within {TIMEOUT:?}").into()),
+        Ok(answer) => answer.map_err(|error| format!("{asked}: {}", crate::telemetry::with_causes(&error)).into()),
+        Err(_) => Err(format!("{asked} gives no answer within {TIMEOUT:?}").into()),
     }
 }
 
@@ -109,7 +138,7 @@ mod tests {
                 stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.expect("written");
             }
         };
-        let check = |expect| HealthCheck::Http(Arc::new(HttpCheck { port, path: "/health".into(), expect }));
+        let check = |expect| HealthCheck::Http(Arc::new(PodPage { port, path: "/health".into(), expect }));
         let (asks, teapot) = (check(None), check(Some(404)));
         let prober = Prober::default();
         let asking = async {

@@ -17,6 +17,7 @@ duration!(thirty_seconds, 30);
 duration!(one_minute, 60);
 duration!(four_minutes, 240);
 duration!(five_minutes, 300);
+duration!(ten_minutes, 600);
 
 pub(super) fn yes() -> bool {
     true

@@ -17,6 +17,7 @@ use crate::config::{
     problems::{Place, Problem, Problems, nearest},
     rules::{self, NOT_IN_A_SERVICE},
     schema::{Finding, Judges},
+    service_rules::{self, NOT_IN_AN_EXTERNAL},
 };
 
 /// The largest jobs.json: a ConfigMap holds no more.
@@ -173,12 +174,20 @@ impl Loader<'_> {
         let kind = own.get("type").or_else(|| value.get("type")).and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::of(kind);
         keep_what_concerns(&self.judges, kind, &mut value);
+        if is_external(kind, &own, &value) {
+            // Its defaults are for services with pods.
+            remove(&mut value, &["podConfig"]);
+            NOT_IN_AN_EXTERNAL.iter().for_each(|(key, _)| remove(&mut value, &[key]));
+        }
         lay_over(&mut value, own.clone());
         let mut findings = shape(&self.judges, kind, &own, &mut value);
         if findings.is_empty() {
             let entry = read_entry(kind, value)
                 .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
-            findings = rules::findings(&entry);
+            findings = match &entry {
+                Entry::Queue(queue) => rules::findings(queue),
+                Entry::Service(service) => service_rules::findings(service),
+            };
             if findings.is_empty() {
                 return Ok(entry);
             }
@@ -232,7 +241,8 @@ impl Loader<'_> {
 
     fn single_warnings(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
         let located = |(node, path, entry): &Placed<'_>| {
-            rules::warnings(entry).into_iter().map(|finding| self.locate(node, path, finding)).collect::<Vec<_>>()
+            let found = entry.service().map(|it| it.update_strategy.warnings(it.replicas)).unwrap_or_default();
+            found.into_iter().map(|finding| self.locate(node, path, finding)).collect::<Vec<_>>()
         };
         entries.iter().flat_map(located).collect()
     }
@@ -279,6 +289,12 @@ fn keep_what_concerns(judges: &Judges, kind: Kind, defaults: &mut Value) {
     }
 }
 
+/// A service whose pods nobody has named runs elsewhere.
+fn is_external(kind: Kind, own: &Value, under: &Value) -> bool {
+    let has_image = under.get("podConfig").is_some_and(|pod| pod.get("image").is_some());
+    kind == Kind::Service && own.get("podConfig").is_none() && !has_image
+}
+
 fn remove(value: &mut Value, path: &[&str]) {
     let Some((last, above)) = path.split_last() else { return };
     let holder = above.iter().try_fold(value, |value, key| value.get_mut(*key));
@@ -293,6 +309,13 @@ fn shape(judges: &Judges, kind: Kind, own: &Value, value: &mut Value) -> Vec<Fin
             if path.iter().try_fold(own, |value, key| value.get(*key)).is_some() {
                 findings.push(Finding { at_key: true, ..Finding::new(path, why) });
                 remove(value, path);
+            }
+        }
+        let external = is_external(kind, own, value);
+        for (key, why) in NOT_IN_AN_EXTERNAL {
+            if external && own.get(key).is_some() {
+                findings.push(Finding { at_key: true, ..Finding::new(&[key], why) });
+                remove(value, &[key]);
             }
         }
     }

@@ -51,6 +51,18 @@ pub struct PodConfig {
     pub pull_policy: Option<PullPolicy>,
 }
 
+impl PodConfig {
+    /// Stands for the pods of a service that runs elsewhere: it has none.
+    pub fn none() -> Self {
+        serde_json::from_value(serde_json::json!({"image": ""})).expect("every other key has a default")
+    }
+
+    /// It stands for no pods: an image has a name.
+    pub fn is_none(&self) -> bool {
+        self.image.is_empty()
+    }
+}
+
 /// When the node pulls the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {

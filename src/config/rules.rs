@@ -6,12 +6,9 @@ use k8s_openapi::api::batch::v1::JobTemplateSpec;
 use serde_json::Value;
 
 use crate::config::{
-    entry::Entry,
-    job_config::{JobConfig, TTL_SECONDS_MIN},
+    job_config::{JobConfig, JobTemplate, TTL_SECONDS_MIN},
     pod_config::PodConfig,
     schema::{Finding, Judges},
-    service_config::ServiceConfig,
-    update_strategy::path_findings,
 };
 
 /// Looking more often than this would only load the database: LISTEN is the way to be faster.
@@ -27,34 +24,26 @@ pub const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const OUR_LABELS: [&str; 6] =
     ["app", "owner-id", "queue-name", "environment", "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"];
 
-/// A service is checked no more often than this: with many of them that would be all that job-chief does.
-pub const SERVICE_CHECK_INTERVAL_MIN: Duration = Duration::from_secs(5);
-
-/// A pod gets at least so long to end: without any grace it is killed in the middle of what it does.
-pub const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-
-/// Everything that is wrong with an entry of the right shape.
-pub fn findings(entry: &Entry) -> Vec<Finding> {
-    let (mut found, template) = match entry {
-        Entry::Queue(queue) => (within(&queue_durations(queue)), &queue.job_template),
-        Entry::Service(service) => {
-            let durations = within(&service_durations(service));
-            let found = durations.into_iter().chain(check(service)).chain(service_template(service));
-            let found = found.chain(service.update_strategy.findings(service.replicas));
-            let found = found.chain(path_findings(&service.restart_on));
-            (found.collect(), &service.job_template)
-        }
-    };
-    found.extend(liveness(entry.pod_config()));
-    if let Some(template) = template {
-        found.extend(template_rules(&template.0));
-    }
+/// Everything that is wrong with the entry of a queue that has the right shape.
+pub(super) fn findings(queue: &JobConfig) -> Vec<Finding> {
+    let mut found = within(&queue_durations(queue));
+    found.extend(pod_rules(&queue.pod_config, queue.job_template.as_ref()));
     found
 }
 
-/// What is allowed in an entry and probably not meant.
-pub fn warnings(entry: &Entry) -> Vec<Finding> {
-    entry.service().map(|service| service.update_strategy.warnings(service.replicas)).unwrap_or_default()
+/// What is wrong with a pod and the template that is laid over its Job.
+pub(super) fn pod_rules(pod: &PodConfig, template: Option<&JobTemplate>) -> Vec<Finding> {
+    let mut found = liveness(pod);
+    found.extend(template.map(|template| template_rules(&template.0)).unwrap_or_default());
+    found
+}
+
+/// The same below a path.
+pub(super) fn below(path: &[&str], mut findings: Vec<Finding>) -> Vec<Finding> {
+    for finding in &mut findings {
+        finding.path.splice(0..0, path.iter().map(|key| (*key).to_owned()));
+    }
+    findings
 }
 
 /// Keys of a queue that mean nothing in a service, each with what to write instead. `jobs.json`'s `defaults` may have
@@ -65,18 +54,21 @@ pub const NOT_IN_A_SERVICE: [(&[&str], &str); 3] = [
     (&["backoff", "after"], "a service backs off after each end: remove it"),
 ];
 
-/// What Kubernetes' schema finds in the `jobTemplate` of an entry's JSON.
+/// What Kubernetes' schema finds in each `jobTemplate` of an entry's JSON.
 pub fn template_findings(judges: &Judges, entry: &Value) -> Vec<Finding> {
-    let Some(template) = entry.get("jobTemplate").filter(|template| template.is_object()) else { return vec![] };
-    let mut found = judges.template().findings(template);
-    for finding in &mut found {
-        finding.path.insert(0, "jobTemplate".into());
-    }
-    found
+    let actions = entry.get("actions").and_then(Value::as_object).into_iter().flat_map(|actions| actions.keys());
+    let of_actions = actions.map(|name| vec!["actions", name.as_str()]);
+    let others = [vec![], vec!["repair"], vec!["check", "job"]];
+    let of = |path: Vec<&str>| {
+        let path: Vec<&str> = path.into_iter().chain(["jobTemplate"]).collect();
+        let template = path.iter().try_fold(entry, |value, key| value.get(*key)).filter(|it| it.is_object());
+        below(&path, template.map(|template| judges.template().findings(template)).unwrap_or_default())
+    };
+    others.into_iter().chain(of_actions).flat_map(of).collect()
 }
 
 /// A key, what was found, and the least that is allowed.
-type Bounded = (&'static str, Duration, Duration);
+pub(super) type Bounded = (&'static str, Duration, Duration);
 
 fn queue_durations(job: &JobConfig) -> [Bounded; 9] {
     [
@@ -92,20 +84,7 @@ fn queue_durations(job: &JobConfig) -> [Bounded; 9] {
     ]
 }
 
-fn service_durations(service: &ServiceConfig) -> [Bounded; 8] {
-    [
-        ("checkInterval", service.check_interval, SERVICE_CHECK_INTERVAL_MIN),
-        ("startTimeout", service.start_timeout, START_TIMEOUT_MIN),
-        ("stopTimeout", service.stop_timeout, STOP_TIMEOUT_MIN),
-        ("startErrorGrace", service.start_error_grace, Duration::ZERO),
-        ("waitTimeAfterSuccessfulRun", service.wait_time_after_successful_run, Duration::ZERO),
-        ("waitTimeAfterFailedRun", service.wait_time_after_failed_run, Duration::ZERO),
-        ("waitTimeAfterTimeout", service.wait_time_after_timeout, Duration::ZERO),
-        ("waitTimeAfterError", service.wait_time_after_error, Duration::ZERO),
-    ]
-}
-
-fn within(durations: &[Bounded]) -> Vec<Finding> {
+pub(super) fn within(durations: &[Bounded]) -> Vec<Finding> {
     let outside = durations.iter().filter(|(_, found, least)| !(*least..=DURATION_MAX).contains(found));
     outside
         .map(|(key, found, least)| {
@@ -113,38 +92,6 @@ fn within(durations: &[Bounded]) -> Vec<Finding> {
             Finding::new(&[key], format!("found \"{found}\", allowed is from \"{least}\" to \"366days\""))
         })
         .collect()
-}
-
-/// A check needs one of the container's ports.
-fn check(service: &ServiceConfig) -> Vec<Finding> {
-    let Some(check) = &service.check else { return vec![] };
-    let (key, port) = match (check.tcp, &check.http) {
-        (Some(port), None) => (vec!["check", "tcp"], port),
-        (None, Some(http)) => (vec!["check", "http", "port"], http.port),
-        _ => return vec![Finding::new(&["check"], "allowed is one of \"tcp\" and \"http\"")],
-    };
-    if service.ports.contains(&port) {
-        return vec![];
-    }
-    let listed = service.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-    let listed = if listed.is_empty() { "none is".to_owned() } else { format!("there: {listed}") };
-    vec![Finding::new(&key, format!("the port {port} is not listed in \"ports\" ({listed})"))]
-}
-
-/// What the template of a service may not change besides.
-fn service_template(service: &ServiceConfig) -> Vec<Finding> {
-    let Some(spec) = service.job_template.as_ref().and_then(|template| template.0.spec.as_ref()) else { return vec![] };
-    let grace = spec.template.spec.as_ref().and_then(|pod| pod.termination_grace_period_seconds);
-    let pod = ["jobTemplate", "spec", "template", "spec", "terminationGracePeriodSeconds"];
-    let refused = [
-        (
-            spec.parallelism.is_some(),
-            &["jobTemplate", "spec", "parallelism"][..],
-            "set \"replicas\" instead: each is a Job",
-        ),
-        (grace.is_some(), &pod[..], "set \"stopTimeout\" instead: job-chief goes by it"),
-    ];
-    refused.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, path, why)| Finding::new(path, why)).collect()
 }
 
 fn liveness(pod: &PodConfig) -> Vec<Finding> {

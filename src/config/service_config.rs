@@ -1,6 +1,6 @@
 //! One entry of jobs.json that keeps a service up.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::Probe;
 use schemars::JsonSchema;
@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::config::{
     defaults,
     job_config::{HumanDuration, JobTemplate, TTL_SECONDS_MIN},
+    one_off_config::{ActionConfig, OneOffConfig},
     pod_config::PodConfig,
+    target_config::{TargetConfig, TcpCheck},
     update_strategy::{RESTART_ON_MAX, UpdateStrategy},
 };
 
@@ -27,7 +29,8 @@ pub struct ServiceConfig {
     /// Unique name; stands in labels, metrics and the API.
     #[schemars(length(min = 1, max = 500))]
     pub name: String,
-    /// The pod of each replica.
+    /// The pod of each replica. Without it the service runs elsewhere: it is checked, and perhaps repaired.
+    #[serde(default = "PodConfig::none", skip_serializing_if = "PodConfig::is_none")]
     pub pod_config: PodConfig,
     /// A fragment of a Kubernetes `JobTemplateSpec`, laid over the Job that is built from the other keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +87,15 @@ pub struct ServiceConfig {
     /// How a ready pod is checked. Default: TCP to each of `ports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckConfig>,
+    /// Of a service without `podConfig`: a Job that runs once after each `unhealthyThreshold` checks in a row that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<OneOffConfig>,
+    /// What has to answer before a replica is started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<TargetConfig>,
+    /// Jobs that run once when somebody asks for them, or every so often, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<String, ActionConfig>,
     /// Checks in a row that fail before a replica is restarted. Default: 3.
     #[serde(default = "defaults::three")]
     #[schemars(range(min = 1, max = 1000))]
@@ -120,6 +132,11 @@ impl ServiceConfig {
         let left = serde_json::json!({"type": "service", "name": name, "podConfig": {"image": ""}});
         serde_json::from_value(left).expect("every other key has a default")
     }
+
+    /// It runs elsewhere: nothing of it is started.
+    pub fn is_external(&self) -> bool {
+        self.pod_config.is_none()
+    }
 }
 
 /// What a [`ServiceConfig`] keeps going.
@@ -142,26 +159,33 @@ pub struct Step {
     pub image: Option<String>,
 }
 
-/// How a ready pod is checked, from where job-chief runs; one of the two.
+/// How a ready pod is checked, from where job-chief runs, or by a Job; one of the three.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CheckConfig {
-    /// A port that takes connections.
+    /// A port that takes connections: its number, or with `host` and `port` for a service without `podConfig`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub tcp: Option<u16>,
+    pub tcp: Option<TcpCheck>,
     /// A page that answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpCheck>,
+    /// A Job whose exit code is the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<OneOffConfig>,
 }
 
 /// A page that answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpCheck {
-    /// Its port.
+    /// Its port; required with `podConfig`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub port: u16,
+    pub port: Option<u16>,
+    /// `http://HOST[:PORT][/PATH]`, instead of port and path; required without `podConfig`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2000))]
+    pub url: Option<String>,
     /// Its path. Default: `/`.
     #[serde(default = "root")]
     #[schemars(regex(pattern = "^/[!-~]*$"))]

@@ -5,7 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::decide::outcome::{JobName, Slot};
+use crate::decide::{
+    one_off::OneOff,
+    outcome::{JobName, Slot},
+};
 
 /// A decision with its inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -59,6 +62,12 @@ pub enum DecisionReason {
     Asked,
     /// A replica of a service is kept up.
     KeptUp,
+    /// A Job tells whether a service is well.
+    Checked,
+    /// Checks of a service that runs elsewhere have failed.
+    Repaired,
+    /// An action of a service runs every so often.
+    Scheduled,
 }
 
 impl DecisionReason {
@@ -75,6 +84,9 @@ impl DecisionReason {
             Self::Held => "held",
             Self::Asked => "asked",
             Self::KeptUp => "kept_up",
+            Self::Checked => "checked",
+            Self::Repaired => "repaired",
+            Self::Scheduled => "scheduled",
         }
     }
 }
@@ -94,6 +106,8 @@ pub struct Wish {
     pub serves: Option<u64>,
     /// How often a service had been started by hand when this replica of it was.
     pub starts: Option<u64>,
+    /// What a Job is for that runs once beside the replicas of a service.
+    pub one_off: Option<OneOff>,
     /// How it came to it.
     pub origin: Origin,
 }
@@ -140,6 +154,7 @@ impl Wish {
             adopted: None,
             serves: None,
             starts: None,
+            one_off: None,
             origin: Origin::default(),
         }
     }

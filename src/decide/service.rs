@@ -10,13 +10,25 @@ pub mod event;
 
 pub mod state;
 
-pub mod sentences;
-
 pub mod replica_health;
 
 pub mod halting;
 
 pub mod bad_generation;
+
+pub mod target;
+
+pub mod requirements;
+
+pub mod actions;
+
+pub mod job_checks;
+
+pub mod external;
+
+pub mod one_offs;
+
+pub mod sentence;
 
 pub mod keep_alive;
 

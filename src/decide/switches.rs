@@ -51,6 +51,8 @@ pub struct ServiceSwitch {
     pub restart_before: u64,
     /// The last verb.
     pub last: Option<Verb>,
+    /// Its actions that were asked for by hand, by name.
+    pub actions: BTreeMap<Box<str>, Asked>,
 }
 
 /// An operator's word on a service.
@@ -116,6 +118,11 @@ impl Switches {
     /// The Jobs that were asked for by hand.
     pub fn asked(&self, config: &str) -> Asked {
         self.by_config.get(config).map(|switch| switch.asked.clone()).unwrap_or_default()
+    }
+
+    /// The actions of a service that were asked for by hand.
+    pub fn actions(&self, service: &str) -> BTreeMap<Box<str>, Asked> {
+        self.by_config.get(service).map(|switch| switch.service.actions.clone()).unwrap_or_default()
     }
 
     /// What a service is to do whose `enabled` in jobs.json is `file`, and who set what last.
@@ -191,8 +198,15 @@ mod tests {
     fn a_service_is_ordered_by_what_was_said_last_and_enabled_until_the_file_changes_its_mind() {
         let last = Verb { verb: "disable".into(), who: "ann".into(), why: "deploy".into(), at: String::new() };
         let (enabled, restart_before) = (Some((false, true)), 2);
-        let service =
-            ServiceSwitch { enabled, stopped: true, halted: true, starts: 3, restart_before, last: Some(last) };
+        let service = ServiceSwitch {
+            enabled,
+            stopped: true,
+            halted: true,
+            starts: 3,
+            restart_before,
+            last: Some(last),
+            ..ServiceSwitch::default()
+        };
         let by_config = BTreeMap::from([("api".to_owned(), Switch { service, ..Switch::default() })]);
         let switches = Switches { all: None, by_config };
         let (desired, last) = switches.orders("api", true);

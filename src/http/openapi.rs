@@ -56,9 +56,12 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
             Access::Change => json!([{"token": []}]),
         },
     });
-    if route.path.contains("{name}") {
-        let name = json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}, "description": "the name in jobs.json"});
-        operation["parameters"] = json!([name]);
+    let named = [("name", "the name in jobs.json"), ("action", "the name of the action in jobs.json")];
+    let parameter = |(name, text): &(&str, &str)| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}, "description": text});
+    let named = named.iter().filter(|(name, _)| route.path.contains(&format!("{{{name}}}")));
+    let parameters: Vec<Value> = named.map(parameter).collect();
+    if !parameters.is_empty() {
+        operation["parameters"] = json!(parameters);
     }
     if let Some(body) = route.body {
         // What may be left out of what is sent is never left out of what is answered.

@@ -1,6 +1,6 @@
 //! One route: what it answers, to whom, and how it is described. A handler's types are those of the document.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
@@ -55,6 +55,8 @@ pub struct Call {
     pub state: AppState,
     /// The name in the path; `None` where the path has none.
     pub name: Option<String>,
+    /// The action in the path; `None` where the path has none.
+    pub action: Option<String>,
     /// What stands behind the path's question mark.
     pub query: String,
 }
@@ -185,10 +187,12 @@ pub(super) async fn admitted(state: AppState, access: Access, request: Request) 
     let (mut parts, body) = request.into_parts();
     state.gate.admit(access, &parts.headers, state.shared.clock.now()).await?;
     let unreadable = |why| Problem::new(ProblemType::InvalidPath, format!("the name in the path can't be read: {why}"));
-    let name = Option::<Path<String>>::from_request_parts(&mut parts, &()).await;
-    let name = name.map_err(|rejection| unreadable(rejection.body_text()))?.map(|Path(name)| name);
+    let named = Option::<Path<BTreeMap<String, String>>>::from_request_parts(&mut parts, &()).await;
+    let named = named.map_err(|rejection| unreadable(rejection.body_text()))?;
+    let mut named = named.map(|Path(named)| named).unwrap_or_default();
+    let (name, action) = (named.remove("name"), named.remove("action"));
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    Ok(Admitted { call: Call { state, name, query }, headers: parts.headers, body })
+    Ok(Admitted { call: Call { state, name, action, query }, headers: parts.headers, body })
 }
 
 /// What becomes of a request, within its time.

@@ -18,7 +18,7 @@ use schemars::json_schema;
 use crate::{
     config::problems::nearest,
     http::{
-        changes, dashboard,
+        actions, changes, dashboard,
         openapi::document,
         probes,
         problem::{Problem, ProblemType},
@@ -45,6 +45,7 @@ fn table() -> Vec<Route> {
     let mut table = probes::routes();
     table.extend(queues::routes());
     table.extend(services::routes());
+    table.extend(actions::routes());
     table.extend(changes::routes());
     table.extend(writes::routes());
     let answer = Answer {

@@ -20,6 +20,7 @@ use crate::{
         switches::Verb,
     },
     http::{
+        actions::{ActionView, unknown},
         problem::{NAME_PROBLEMS, Problem, ProblemType},
         queues::WhyView,
         replicas::ReplicaView,
@@ -59,6 +60,11 @@ pub struct ServiceView {
     error: Option<String>,
     /// A replica waits for so long before it is started again.
     wait_seconds: f64,
+    /// It runs elsewhere: it is checked, and nothing of it is started.
+    external: bool,
+    /// Its actions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actions: Vec<ActionView>,
     /// Live Jobs by phase.
     phase: Phases,
     live: Vec<LiveJob>,
@@ -176,11 +182,13 @@ pub(super) fn all(state: &AppState) -> Vec<ServiceView> {
 /// A service as it is shown; nothing of a queue.
 pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let StatusChannel::Service(channel) = &handle.status else { return None };
-    let Orders { entry, left, ordered: Ordered { orders, last }, .. } = handle.orders.borrow().clone();
+    let Orders { entry, left, ordered: Ordered { orders, last, actions }, .. } = handle.orders.borrow().clone();
     let config = entry.service()?;
     let leads = state.leads();
     let status = state.shown(handle, channel, |observed| ServiceStatus {
-        wanted: orders.enabled && !orders.stopped,
+        // Of one that runs elsewhere the watches show nothing.
+        wanted: orders.enabled && !orders.stopped && !config.is_external(),
+        actions: unknown(config),
         ..ServiceStatus::of_view(observed, config.replicas)
     });
     let now = state.shared.clock.now();
@@ -199,6 +207,13 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
         generation: status.generation.to_string(),
         error: status.error.or_else(|| status.unread.clone()),
         wait_seconds: status.wait_until.map_or(0.0, |until| until.saturating_sub(now).as_secs_f64()),
+        external: config.is_external(),
+        actions: status
+            .actions
+            .into_iter()
+            .map(|status| (actions.get(&*status.name), status))
+            .map(|(asked, status)| ActionView::of(status, asked, now))
+            .collect(),
         phase: status.phases,
         live: status.live,
         per_replica: status.replicas.into_iter().map(|account| ReplicaView::of(account, now)).collect(),
@@ -231,6 +246,7 @@ impl ServiceView {
         let mut view = self.clone();
         view.since_seconds = view.since_seconds.map(|_| 0.0);
         view.wait_seconds = view.wait_seconds.min(1.0).ceil();
+        view.actions = view.actions.into_iter().map(ActionView::timeless).collect();
         view.live.iter_mut().for_each(|it| it.terminating_seconds = it.terminating_seconds.map(|_| 0));
         view.per_replica.iter_mut().for_each(ReplicaView::timeless);
         view

@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 use crate::{
     config::entry::Kind,
     decide::{
+        one_off::OneOff,
         outcome::{JobName, Reason, Slot},
-        run::event::{LoadedRun, LoadedRuns, WishAnswer},
+        run::event::{LoadedAction, LoadedRun, LoadedRuns, WishAnswer},
     },
     store::{
         error::{StoreError, bounded},
@@ -22,6 +23,9 @@ use crate::{
 
 /// Ended runs that are kept of a JobConfig.
 const RUNS_KEPT: i64 = 1000;
+
+/// Ended runs that are kept beside them of each action, of the repairs and of the checks of a service.
+const ONE_OFFS_KEPT: i64 = 100;
 
 /// Days for which ended runs and decisions are kept.
 pub const DAYS_KEPT: i64 = 14;
@@ -48,6 +52,12 @@ pub struct RunRow {
     pub job: String,
     /// The Job's uid, where there was a Job.
     pub uid: Option<String>,
+    /// What it was for, where it ran once beside the replicas of a service: `check`, `repair` or `action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// The name of the action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// The hash of what it was rendered from.
     pub config_hash: String,
     /// The decision with its inputs, as whoever made it wrote it.
@@ -93,7 +103,7 @@ impl Runs {
     async fn load_service(&self, config: &str, loaded: &mut LoadedRuns) -> Result<(), StoreError> {
         let select = "select slot, max(starts) filter (where reason is distinct from $4) as starts,
                 count(*) filter (where ended_at is not null and reason <> $3) as restarts
-            from {}.runs where instance = $1 and job_config = $2 and type = 'service' group by slot";
+            from {}.runs where instance = $1 and job_config = $2 and type = 'service' and purpose is null group by slot";
         let query = self.place.sql(select).bind(config).bind(Reason::Unwanted.as_str());
         let query = query.bind(Reason::Replaced.as_str());
         for row in &bounded(query.fetch_all(&self.place.pool)).await? {
@@ -101,18 +111,36 @@ impl Runs {
             loaded.starts.extend(starts.map(|starts| (slot(row), starts)));
             loaded.restarts += u64::try_from(row.get::<i64, _>("restarts")).unwrap_or_default();
         }
+        self.load_one_offs(config, loaded).await
+    }
+
+    /// What is to be known of the Jobs that ran once beside its replicas.
+    async fn load_one_offs(&self, config: &str, loaded: &mut LoadedRuns) -> Result<(), StoreError> {
+        let actions = "select action, served, extract(epoch from now() - begun_at)::float8 as begun
+            from {}.actions where instance = $1 and job_config = $2";
+        let query = self.place.sql(actions).bind(config);
+        for row in &bounded(query.fetch_all(&self.place.pool)).await? {
+            let served = u64::try_from(row.get::<i64, _>("served")).unwrap_or_default();
+            let begun = row.get::<Option<f64>, _>("begun").map(|age| Duration::from_secs_f64(age.max(0.0)));
+            loaded.actions.insert(row.get::<String, _>("action").into(), LoadedAction { served, begun });
+        }
+        let repaired = "select extract(epoch from now() - max(ended_at))::float8 as age
+            from {}.runs where instance = $1 and job_config = $2 and purpose = 'repair' and ended_at is not null";
+        let row = bounded(self.place.sql(repaired).bind(config).fetch_one(&self.place.pool)).await?;
+        loaded.repaired = row.get::<Option<f64>, _>("age").map(|age| Duration::from_secs_f64(age.max(0.0)));
         Ok(())
     }
 
     async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
-        let unfinished = "select job, slot, uid, starts, extract(epoch from now() - wished_at)::float8 as age,
+        let unfinished = "select job, slot, uid, starts, purpose, action, serves, extract(epoch from now() - wished_at)::float8 as age,
                 (extract(epoch from begun_at) * 1000000)::bigint as begun_at_us
             from {}.runs where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
-                select 1 from {}.runs where instance = $1 and job_config = $2 and ended_at is not null
+                select 1 from {}.runs where instance = $1 and job_config = $2 and ended_at is not null and purpose is null
                     and (outcome = 'failed' and reason <> 'disrupted' or took_nothing)
                     and ended_at > coalesce((select max(ended_at) from {}.runs
-                        where instance = $1 and job_config = $2 and outcome = 'succeeded' and not took_nothing), '-infinity')
+                        where instance = $1 and job_config = $2 and outcome = 'succeeded' and not took_nothing
+                            and purpose is null), '-infinity')
                 limit $3) as since";
         let both = format!(
             "select ({failed}) as failed,
@@ -148,19 +176,27 @@ impl Runs {
     pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
         let write = "with wish as (
                 select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
-                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::float8[])
-                    as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts, begun_at)
+                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::float8[], $14::text[], $15::text[])
+                    as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts, begun_at,
+                        purpose, action)
             ), written as (
                 insert into {}.runs
-                    (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts, begun_at)
+                    (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts, begun_at,
+                        purpose, action)
                 select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves, type, starts,
-                    to_timestamp(begun_at)
+                    to_timestamp(begun_at), purpose, action
                 from wish join {}.leadership as lead on lead.instance = $1 and lead.term = wish.term
-                on conflict do nothing returning job, job_config, serves
+                on conflict do nothing returning job, job_config, serves, action
             ), served as (
                 update {}.switches as it set run_served = greatest(it.run_served, done.serves)
-                from (select job_config, max(serves) as serves from written group by job_config) as done
+                from (select job_config, max(serves) as serves from written where action is null group by job_config) as done
                 where it.instance = $1 and it.job_config = done.job_config and done.serves is not null
+            ), acted as (
+                insert into {}.actions as it (instance, job_config, action, served, begun_at)
+                select $1, job_config, action, coalesce(max(serves), 0), now() from written where action is not null
+                    group by job_config, action
+                on conflict (instance, job_config, action) do update
+                    set served = greatest(it.served, excluded.served), begun_at = excluded.begun_at
             )
             select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
             from wish left join written using (job) left join {}.runs as known on known.instance = $1 and known.job = wish.job";
@@ -179,7 +215,9 @@ impl Runs {
             .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.wish.starts.map(number)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| microseconds(row.wish.origin.begun_at)).collect::<Vec<_>>());
+            .bind(rows.iter().map(|row| microseconds(row.wish.origin.begun_at)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| Some(row.wish.one_off.as_ref()?.purpose())).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.action()).collect::<Vec<_>>());
         let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
@@ -219,16 +257,18 @@ impl Runs {
         }
     }
 
-    /// The newest runs of a JobConfig, unfinished ones first.
+    /// The newest runs of a JobConfig, unfinished ones first; without checks that have passed, which would fill the page.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn recent(&self, config: &str, limit: i64) -> Result<Vec<RunRow>, StoreError> {
-        let select = "select job, uid, config_hash, decision::text as decision, outcome, reason, exit_code, message, took_nothing,
+        let select = "select job, uid, purpose, action, config_hash, decision::text as decision, outcome, reason, exit_code, message, took_nothing,
                 to_char(started_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as started_at,
                 to_char(wished_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as wished_at,
                 to_char(ended_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as ended_at
-            from {}.runs where instance = $1 and job_config = $2 order by runs.ended_at desc nulls first, id desc limit $3";
+            from {}.runs where instance = $1 and job_config = $2
+                and (purpose is distinct from 'check' or ended_at is null or outcome <> 'succeeded')
+            order by runs.ended_at desc nulls first, id desc limit $3";
         let query = self.place.sql(select).bind(config).bind(limit);
         let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(run_row).collect())
@@ -241,11 +281,12 @@ impl Runs {
     pub async fn prune(&self) -> Result<u64, StoreError> {
         let delete = "delete from {}.runs where instance = $1 and id in (
                 select id from (
-                    select id, ended_at, row_number() over (partition by job_config order by ended_at desc) as place
+                    select id, ended_at, purpose, row_number() over
+                        (partition by job_config, purpose, action order by ended_at desc) as place
                     from {}.runs where instance = $1 and ended_at is not null) as ended
-                where place > $2 or ended_at < now() - make_interval(days => $3::int)
+                where place > case when purpose is null then $2 else $4 end or ended_at < now() - make_interval(days => $3::int)
                 limit 10000)";
-        let query = self.place.sql(delete).bind(RUNS_KEPT).bind(DAYS_KEPT);
+        let query = self.place.sql(delete).bind(RUNS_KEPT).bind(DAYS_KEPT).bind(ONE_OFFS_KEPT);
         bounded(query.execute(&self.place.pool)).await.map(|done| done.rows_affected())
     }
 }
@@ -266,6 +307,11 @@ fn loaded_run(row: &PgRow) -> LoadedRun {
         name: JobName(row.get("job")),
         slot: slot(row),
         starts: row.get::<Option<i64>, _>("starts").and_then(|starts| u64::try_from(starts).ok()),
+        one_off: OneOff::of_record(
+            row.get::<Option<&str>, _>("purpose"),
+            row.get::<Option<&str>, _>("action"),
+            row.get::<Option<i64>, _>("serves").and_then(|number| u64::try_from(number).ok()),
+        ),
         uid: row.get::<Option<String>, _>("uid").map(Into::into),
         age: Duration::from_secs_f64(row.get::<f64, _>("age").max(0.0)),
         begun_at: begun_at_us.and_then(|us| u64::try_from(us).ok()).map(Duration::from_micros),
@@ -289,6 +335,8 @@ fn run_row(row: &PgRow) -> RunRow {
     RunRow {
         job: row.get("job"),
         uid: row.get("uid"),
+        purpose: row.get("purpose"),
+        action: row.get("action"),
         config_hash: row.get("config_hash"),
         decision: serde_json::from_str(&decision).unwrap_or_default(),
         wished_at: row.get("wished_at"),

@@ -118,7 +118,26 @@ impl SwitchTable {
                 switches.by_config.insert(name, switch);
             }
         }
+        Box::pin(self.load_actions(&mut switches)).await?;
         Ok(switches)
+    }
+
+    /// What was asked for by hand of the actions of services.
+    async fn load_actions(&self, switches: &mut Switches) -> Result<(), StoreError> {
+        let select = "select job_config, action, asked, coalesce(who, '') as who, coalesce(why, '') as why,
+                coalesce(to_char(asked_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), '') as at
+            from {}.actions where instance = $1 and asked > 0";
+        for row in &bounded(self.sql(select).fetch_all(&self.place.pool)).await? {
+            let asked = Asked {
+                count: u64::try_from(row.get::<i64, _>("asked")).unwrap_or_default(),
+                who: row.get("who"),
+                why: row.get("why"),
+                at: row.get("at"),
+            };
+            let switch = switches.by_config.entry(row.get("job_config")).or_default();
+            switch.service.actions.insert(row.get::<String, _>("action").into(), asked);
+        }
+        Ok(())
     }
 
     /// Writes an operator's switch of one JobConfig, or of all.
@@ -217,6 +236,25 @@ impl SwitchTable {
         let asked: i64 = bounded(query.fetch_one(&self.place.pool)).await?.get("asked");
         Ok(u64::try_from(asked).unwrap_or_default())
     }
+
+    /// Asks for an action of a service by hand. False where too many wait already.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn ask_action(&self, service: &str, action: &str, (who, why): (&str, &str)) -> Result<bool, StoreError> {
+        let write = "with changed as (
+                insert into {}.actions as it (instance, job_config, action, asked, who, why, asked_at)
+                values ($1, $2, $3, 1, $6, $7, now())
+                on conflict (instance, job_config, action) do update
+                    set asked = it.asked + 1, who = $6, why = $7, asked_at = now()
+                    where it.asked - it.served < $4
+                returning 1
+            ), {told}
+            select count(*) as asked, pg_notify($5, '') from changed";
+        let query = self.sql(write).bind(service).bind(action).bind(RUNS_ASKED_MAX).bind(&self.place.channel);
+        let asked: i64 = bounded(query.bind(who).bind(why).fetch_one(&self.place.pool)).await?.get("asked");
+        Ok(asked > 0)
+    }
 }
 
 fn switch(row: &PgRow) -> Switch {
@@ -247,6 +285,7 @@ fn switch(row: &PgRow) -> Switch {
         starts: count("starts"),
         restart_before: count("restart_before"),
         last,
+        ..ServiceSwitch::default()
     };
     Switch { said, asked, service }
 }

@@ -20,6 +20,7 @@ mod gauges;
 mod in_cluster;
 mod laptop;
 mod nodes;
+mod one_offs;
 mod outages;
 mod path;
 mod prometheus;

@@ -21,7 +21,7 @@ pub(crate) const TOKEN: &str = "Authorization: Bearer canary-token-1\r\n";
 pub(crate) const JOBS: &str = r#"[
     {"queueName": "mail", "podConfig": {"image": "mail:1"}},
     {"name": "hostile", "queueName": "<script>alert(1)</script>\u001b[31m\u202e&\"'", "podConfig": {"image": "mail:1"}},
-    {"type": "service", "name": "redis", "podConfig": {"image": "redis:8"}}
+    {"type": "service", "name": "redis", "podConfig": {"image": "redis:8"}, "actions": {"backup": {"podConfig": {"image": "backup:1"}}}}
 ]"#;
 
 const NOBODY: &str = r#"{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],

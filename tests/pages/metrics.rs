@@ -55,6 +55,7 @@ fn exported() -> String {
     metrics.note_status("mail", &Status::default(), &status, NOW);
     metrics.jobs_created.with_label_values(&["mail"]).inc();
     for milestone in [
+        Milestone::OneOffEnded { purpose: "check", outcome: Outcome::Failed },
         Milestone::Created { waited: NOW },
         Milestone::Started { took: NOW },
         Milestone::Ended { outcome: Outcome::Failed, reason: Reason::ExitCode },

@@ -5,6 +5,7 @@
 mod bouncer;
 mod doctor;
 mod leadership;
+mod one_offs;
 mod policies;
 mod pooler;
 mod queue;

@@ -57,6 +57,7 @@ fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arri
         age: SECOND,
         begun_at: None,
         starts: None,
+        one_off: None,
     };
     let jobs = names([("a", job(0, ended(Outcome::Succeeded, Reason::Completed)))]);
     let mut script = Script::restart(json!({"maxConcurrentJobs": 1}), vec![run], jobs);
@@ -81,8 +82,15 @@ fn what_has_left_the_file_waits_for_the_first_view_before_it_is_done() {
 fn a_view_that_is_too_old_is_none() {
     let mut bare = Bare::begin();
     bare.feed(QueueEvent::DeadlineReached);
-    let unfinished =
-        vec![LoadedRun { name: JobName("a".into()), slot: 0, uid: None, age: SECOND, begun_at: None, starts: None }];
+    let unfinished = vec![LoadedRun {
+        name: JobName("a".into()),
+        slot: 0,
+        uid: None,
+        age: SECOND,
+        begun_at: None,
+        starts: None,
+        one_off: None,
+    }];
     bare.feed(loaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
     assert_eq!(bare.feed(QueueEvent::Run(RunEvent::ViewStale)), [], "nothing is asked for before the first full view");
 

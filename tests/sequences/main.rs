@@ -8,6 +8,7 @@ mod gauges;
 mod generations;
 mod keys;
 mod objects;
+mod one_offs;
 mod rollouts;
 mod runs;
 mod script;
@@ -239,6 +240,7 @@ fn unfinished(jobs: &BTreeMap<JobName, SeenJob>) -> Vec<LoadedRun> {
         age: SECOND,
         begun_at: None,
         starts: None,
+        one_off: None,
     };
     jobs.iter().map(run).collect()
 }
@@ -398,12 +400,26 @@ fn a_restart_adopts_and_doubles_nothing() {
 
 #[test]
 fn a_wish_that_was_never_asked_for_is_asked_for_under_its_name() {
-    let wished =
-        LoadedRun { name: JobName("wished".into()), slot: 0, uid: None, age: SECOND, begun_at: None, starts: None };
+    let wished = LoadedRun {
+        name: JobName("wished".into()),
+        slot: 0,
+        uid: None,
+        age: SECOND,
+        begun_at: None,
+        starts: None,
+        one_off: None,
+    };
     let script = Script::restart(json!({}), vec![wished], BTreeMap::new());
     assert!(script.jobs.contains_key(&JobName("wished".into())));
-    let long_ago =
-        LoadedRun { name: JobName("old".into()), slot: 0, uid: None, age: 600 * SECOND, begun_at: None, starts: None };
+    let long_ago = LoadedRun {
+        name: JobName("old".into()),
+        slot: 0,
+        uid: None,
+        age: 600 * SECOND,
+        begun_at: None,
+        starts: None,
+        one_off: None,
+    };
     let mut script = Script::restart(json!({}), vec![long_ago], BTreeMap::new());
     for _ in 0..3 {
         script.look(0, 0);

@@ -223,6 +223,7 @@ fn who_takes_over_looks_live_at_the_others_before_it_takes_one() {
             age: 60 * SECOND,
             begun_at: None,
             starts: Some(0),
+            one_off: None,
         })
         .collect();
     life.step(now, [ServiceEvent::DeadlineReached]);

@@ -10,7 +10,7 @@ use job_chief::{
         run::event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
         service::{
             desired::DesiredState,
-            event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
+            event::{Asking, ForceDeleteAnswer, ServiceEffect, ServiceEvent},
             keep_alive::KeepAlive,
             policy::ServicePolicy,
             state::ServiceState,
@@ -28,6 +28,10 @@ pub(crate) struct Service {
     pub(crate) jobs: BTreeMap<JobName, SeenJob>,
     /// Names that are asked for and wait for [`Self::probed`].
     probes: Vec<JobName>,
+    /// Targets that are asked and wait for [`Self::targets_answer`].
+    asked: Vec<Asking>,
+    /// What the store has of one-off Jobs.
+    pub(crate) loaded: LoadedRuns,
     pub(crate) refuses: bool,
     pub(crate) generation: String,
     pub(crate) transcript: Vec<String>,
@@ -36,6 +40,10 @@ pub(crate) struct Service {
 pub(crate) fn config(keys: &Value) -> ServiceConfig {
     let mut entry = json!({"type": "service", "name": "api", "podConfig": {"image": "i"}});
     jobs_file::lay_over(&mut entry, keys.clone());
+    // Whoever says null of its pods means a service that runs elsewhere.
+    if let Some(keys) = entry.as_object_mut().filter(|keys| keys["podConfig"].is_null()) {
+        keys.remove("podConfig");
+    }
     let other = |name| json!({"type": "service", "name": name, "podConfig": {"image": "i"}});
     let text = json!([entry, other("redis"), other("db")]).to_string();
     let file = jobs_file::load("jobs.json", &text).unwrap_or_else(|problems| panic!("{problems}"));
@@ -57,7 +65,8 @@ impl Service {
 
     pub(crate) fn of(life: KeepAlive, now: Duration) -> Self {
         let (jobs, probes, transcript) = (BTreeMap::new(), vec![], vec![]);
-        Self { life, now, jobs, probes, refuses: false, generation: "g1".into(), transcript }
+        let (asked, loaded) = (vec![], LoadedRuns::default());
+        Self { life, now, jobs, probes, asked, loaded, refuses: false, generation: "g1".into(), transcript }
     }
 
     pub(crate) fn feed(&mut self, event: ServiceEvent) {
@@ -75,7 +84,7 @@ impl Service {
     pub(crate) fn answer(&mut self, effect: ServiceEffect) {
         match effect {
             ServiceEffect::Run(RunEffect::LoadRuns) => {
-                self.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default()))))
+                self.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(self.loaded.clone()))))
             }
             ServiceEffect::Run(RunEffect::WriteWishes(wishes)) => {
                 wishes.into_iter().for_each(|wish| {
@@ -111,6 +120,7 @@ impl Service {
                 self.feed(ServiceEvent::Run(RunEvent::EndWritten(ended.name, true)))
             }
             ServiceEffect::CheckHealth { name, .. } => self.probes.push(name),
+            ServiceEffect::AskTargets(asking, _) => self.asked.push(asking),
             ServiceEffect::ForceDeletePods { name, .. } => {
                 self.feed(ServiceEvent::ForceDeleteAnswered(name, ForceDeleteAnswer::Forbidden))
             }
@@ -150,6 +160,16 @@ impl Service {
         for name in std::mem::take(&mut self.probes) {
             self.feed(ServiceEvent::HealthChecked(name, answer.map_err(Into::into)));
         }
+    }
+
+    /// The targets that are asked answer.
+    pub(crate) fn targets_answer(&mut self, answer: Result<(), &str>) -> usize {
+        let asked = std::mem::take(&mut self.asked);
+        let count = asked.len();
+        for asking in asked {
+            self.feed(ServiceEvent::TargetsAnswered(asking, answer.map_err(Into::into)));
+        }
+        count
     }
 
     /// Time goes on to this long from now, deadline by deadline.

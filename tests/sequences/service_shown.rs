@@ -182,7 +182,8 @@ fn the_job_of_a_queue_that_had_this_name_is_no_replica() {
     let old = JobName("old".into());
     it.jobs = BTreeMap::from([(old.clone(), SeenJob { kind: Kind::Queue, ..job("old", 1, "other") })]);
     it.life.step(now, [ServiceEvent::DeadlineReached]);
-    let unfinished = vec![LoadedRun { name: old, slot: 1, uid: None, age: SECOND, begun_at: None, starts: None }];
+    let unfinished =
+        vec![LoadedRun { name: old, slot: 1, uid: None, age: SECOND, begun_at: None, starts: None, one_off: None }];
     it.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     it.feed(turn(Some("redis"), None));
     it.all_run();
@@ -210,7 +211,8 @@ fn a_restart_that_was_said_while_nobody_led_is_carried_out() {
     let desired = DesiredState { starts: 1, restart_before: 1, ..DesiredState::default() };
     after.life.step(after.now, [ServiceEvent::Desired(desired)]);
     let name = it.jobs.keys().next().unwrap().clone();
-    let unfinished = vec![LoadedRun { name, slot: 0, uid: None, age: 60 * SECOND, begun_at: None, starts: Some(0) }];
+    let unfinished =
+        vec![LoadedRun { name, slot: 0, uid: None, age: 60 * SECOND, begun_at: None, starts: Some(0), one_off: None }];
     after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     after.view();
     assert!(after.live().is_empty());

@@ -270,7 +270,15 @@ fn what_lives_is_adopted_after_a_restart() {
     after.jobs.values_mut().for_each(|job| job.address = None);
     after.life.step(after.now, [ServiceEvent::DeadlineReached]);
     let name = it.jobs.keys().next().unwrap().clone();
-    let unfinished = vec![LoadedRun { name, slot: 0, uid: None, age: 3600 * SECOND, begun_at: None, starts: Some(0) }];
+    let unfinished = vec![LoadedRun {
+        name,
+        slot: 0,
+        uid: None,
+        age: 3600 * SECOND,
+        begun_at: None,
+        starts: Some(0),
+        one_off: None,
+    }];
     after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns {
         unfinished,
         restarts: 4,
@@ -381,8 +389,15 @@ fn the_jobs_of_a_queue_of_the_same_name_run_to_their_end() {
     let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
     it.jobs.insert(JobName("old".into()), SeenJob { kind: Kind::Queue, ..job("old", 0, "other") });
     it.life.step(now, [ServiceEvent::DeadlineReached]);
-    let unfinished =
-        vec![LoadedRun { name: JobName("old".into()), slot: 0, uid: None, age: SECOND, begun_at: None, starts: None }];
+    let unfinished = vec![LoadedRun {
+        name: JobName("old".into()),
+        slot: 0,
+        uid: None,
+        age: SECOND,
+        begun_at: None,
+        starts: None,
+        one_off: None,
+    }];
     it.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     it.all_run();
     it.pass(3600 * SECOND);

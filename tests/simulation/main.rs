@@ -14,6 +14,7 @@ mod rivals;
 mod rollouts;
 mod search;
 mod service_disturb;
+mod service_one_offs;
 mod service_world;
 mod services;
 mod store;

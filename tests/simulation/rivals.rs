@@ -389,6 +389,7 @@ impl World {
             age: Duration::from_secs(1),
             begun_at: None,
             starts: None,
+            one_off: None,
         };
         let unfinished = self.rows.iter().filter(|(_, row)| !row.ended).map(run).collect();
         LoadedRuns { unfinished, ..LoadedRuns::default() }

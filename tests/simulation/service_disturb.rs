@@ -22,7 +22,8 @@ impl ServiceWorld {
     pub(crate) fn jobs_advance(&mut self) {
         let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
         for name in names {
-            let runs = self.cluster.jobs.get(&name).is_some_and(|it| it.is_running() && !it.is_terminating());
+            let runs = !self.is_one_off(&name)
+                && self.cluster.jobs.get(&name).is_some_and(|it| it.is_running() && !it.is_terminating());
             if runs && self.strikes(Fault::Unready, 8) {
                 self.blemished.insert(name.clone());
                 self.cluster.set_ready(&name, false);
@@ -50,9 +51,17 @@ impl ServiceWorld {
             }
             self.feed(ServiceEvent::Desired(self.orders));
         }
+        if self.strikes(Fault::ActionAsked, 6) {
+            self.asked += 1;
+            let asked = self.actions_asked();
+            self.feed(asked);
+        }
         if !self.left && self.strikes(Fault::Reconfigured, 12) {
             self.generation += 1;
-            self.config.replicas = 1 + u32::try_from(self.dice.roll(3)).unwrap();
+            let replicas = 1 + u32::try_from(self.dice.roll(3)).unwrap();
+            if !self.config.is_external() {
+                self.config.replicas = replicas;
+            }
             self.fewest = self.fewest.min(self.config.replicas);
             self.feed(ServiceEvent::Configured(Box::new(self.policy())));
         }
@@ -109,6 +118,9 @@ impl ServiceWorld {
     pub(crate) fn begin_anew(&mut self) {
         self.answers.clear();
         self.views = Views::default();
+        self.met_at = None;
+        let asked = self.actions_asked();
+        self.feed(asked);
         let orders = self.orders;
         self.feed(ServiceEvent::Desired(orders));
         if self.left {

@@ -12,6 +12,7 @@ use job_chief::{
     config::{jobs_file, service_config::ServiceConfig},
     decide::{
         decision::Wish,
+        one_off::is_one_off,
         outcome::JobName,
         pod::names::{LABEL_CONFIG_HASH, LABEL_TYPE},
         run::{
@@ -22,7 +23,7 @@ use job_chief::{
             desired::DesiredState,
             event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
             keep_alive::KeepAlive,
-            policy::ServicePolicy,
+            policy::{HealthCheck, ServicePolicy},
         },
     },
 };
@@ -32,6 +33,7 @@ use crate::{
     cluster::{Cluster, Fate, observed},
     dice::Dice,
     faults::run_unanswered,
+    service_one_offs::{is_about_replicas, with_one_offs},
     store::Store,
     views::Views,
     world::secs,
@@ -59,12 +61,13 @@ pub(crate) enum Fault {
     Unready,
     CheckFails,
     Verb,
+    ActionAsked,
     Reconfigured,
     LeavesTheFile,
 }
 
 /// How many kinds there are.
-pub(crate) const FAULTS: usize = 21;
+pub(crate) const FAULTS: usize = 22;
 
 /// The world of one history.
 pub(crate) struct ServiceWorld {
@@ -97,6 +100,10 @@ pub(crate) struct ServiceWorld {
     pub(crate) bad: BTreeSet<u64>,
     /// Somebody wanted a generation again that had been replaced.
     pub(crate) went_back: bool,
+    /// How often people have asked for the action.
+    pub(crate) asked: u64,
+    /// When this process learned last that all requirements are met.
+    pub(crate) met_at: Option<Duration>,
 }
 
 fn config(dice: &mut Dice) -> ServiceConfig {
@@ -108,7 +115,7 @@ fn config(dice: &mut Dice) -> ServiceConfig {
     if dice.once_in(2) {
         entry["updateStrategy"] = json!({"type": "RollingReplace"});
     }
-    read(&entry)
+    read(&with_one_offs(entry, dice))
 }
 
 pub(crate) fn read(entry: &Value) -> ServiceConfig {
@@ -149,6 +156,8 @@ impl ServiceWorld {
             faults: |_| true,
             bad: BTreeSet::new(),
             went_back: false,
+            asked: 0,
+            met_at: None,
         };
         world.feed(ServiceEvent::DeadlineReached);
         world
@@ -171,15 +180,18 @@ impl ServiceWorld {
     }
 
     pub(crate) fn feed(&mut self, event: ServiceEvent) {
+        self.note_met(&event);
         let told = std::env::var_os("SIMULATION_TRACE").map(|_| format!("{event:?}"));
         let effects = self.life.step(self.now, [event]);
         if let Some(told) = told {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
         }
         for effect in &effects {
-            let starts = matches!(effect, ServiceEffect::Run(RunEffect::CreateJob(_)))
+            let creates = matches!(effect, ServiceEffect::Run(RunEffect::CreateJob(_)))
                 || matches!(effect, ServiceEffect::Run(RunEffect::WriteWishes(wishes)) if wishes.iter().any(|wish| wish.adopted.is_none()));
-            assert!(!starts || self.views.delivered, "invariant: nothing_is_created_before_the_first_view");
+            assert!(!creates || self.views.delivered, "invariant: nothing_is_created_before_the_first_view");
+            let starts = creates && is_about_replicas(effect);
+            self.check_requirements(effect);
             assert!(!starts || self.is_wanted(), "invariant: a_stopped_service_is_never_started: {effect:?}");
         }
         self.in_flight.extend(effects);
@@ -187,11 +199,13 @@ impl ServiceWorld {
 
     /// Of each replica one Job lives at the most; one that is on its way out counts.
     pub(crate) fn check(&self) {
+        self.check_one_offs();
         let mut slots: Vec<u32> = observed(&self.cluster.snapshot(), self.now)
             .jobs
             .values()
             .filter(|job| job.is_live())
             .filter_map(|job| job.slot)
+            .filter(|slot| !is_one_off(*slot))
             .collect();
         let live = slots.len();
         slots.sort_unstable();
@@ -321,6 +335,10 @@ impl ServiceWorld {
                 }
                 vec![ServiceEvent::HealthChecked(name.clone(), if fails { Err("refused".into()) } else { Ok(()) })]
             }
+            ServiceEffect::AskTargets(asking, _) => {
+                let fails = self.strikes(Fault::CheckFails, 4);
+                vec![ServiceEvent::TargetsAnswered(*asking, if fails { Err("refused".into()) } else { Ok(()) })]
+            }
             ServiceEffect::ForceDeletePods { name, .. } => {
                 if let Some(it) = self.cluster.jobs.get_mut(name) {
                     it.stuck = false;
@@ -340,7 +358,7 @@ impl ServiceWorld {
             true if self.dice.once_in(2) => Fate::Waits("ImagePullBackOff"),
             true => Fate::BadCommand,
             false if self.bad.contains(&self.generation) && !self.quiet => Fate::BadCommand,
-            false => Fate::Works,
+            false => self.fate_of_one_off(wish),
         };
         if fate != Fate::Works {
             self.blemished.insert(wish.name.clone());
@@ -363,6 +381,9 @@ impl ServiceWorld {
     }
 
     pub(crate) fn check_delete(&self, name: &JobName, uid: &str, version: Option<&str>) {
+        if self.is_one_off(name) {
+            return self.check_delete_of_one_off(name, uid, version);
+        }
         let Some(it) = self.cluster.jobs.get(name) else { return };
         let meta = &it.job.metadata;
         let strikes = meta.uid.as_deref() == Some(uid)
@@ -383,6 +404,7 @@ impl ServiceWorld {
             || !ready
             || self.struck.contains(&Fault::Verb)
             || self.went_back
+            || (self.struck.contains(&Fault::CheckFails) && self.policy().check == Some(HealthCheck::Job))
             || self.blemished.contains(name);
         assert!(!(strikes && it.is_running()) || reason, "invariant: what_runs_and_is_wanted_is_left_alone ({name})");
     }
@@ -392,6 +414,9 @@ pub(crate) fn unanswered(effect: &ServiceEffect) -> Vec<ServiceEvent> {
     match effect {
         ServiceEffect::CheckHealth { name, .. } => {
             vec![ServiceEvent::HealthChecked(name.clone(), Err("no answer".into()))]
+        }
+        ServiceEffect::AskTargets(asking, _) => {
+            vec![ServiceEvent::TargetsAnswered(*asking, Err("no answer".into()))]
         }
         ServiceEffect::ForceDeletePods { name, .. } => {
             vec![ServiceEvent::ForceDeleteAnswered(name.clone(), ForceDeleteAnswer::Unanswered)]

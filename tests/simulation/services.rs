@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use job_chief::decide::service::state::ServiceState;
+use job_chief::decide::{
+    one_off::{OneOff, is_one_off},
+    service::state::ServiceState,
+};
 
 use crate::{
     cluster::Fate,
@@ -37,12 +40,17 @@ impl ServiceWorld {
             (it.stuck, it.fate) = (false, Fate::Works);
         }
         let is_there = |world: &Self| {
-            let live = world.cluster.jobs.values().filter(|it| it.is_live()).count();
+            let live = world.cluster.jobs.iter().filter(|(name, it)| it.is_live() && !world.is_one_off(name)).count();
             let status = world.life.status(world.now);
             let is_new = |name| world.made.get(name).is_some_and(|(generation, _)| *generation == world.generation);
-            let new = || world.cluster.jobs.iter().filter(|(_, it)| it.is_live()).all(|(name, _)| is_new(name));
-            if world.is_wanted() && world.config.keep_alive {
-                status.state == ServiceState::Running && live == world.config.replicas as usize && new()
+            let replicas = || world.cluster.jobs.iter().filter(|(name, it)| it.is_live() && !world.is_one_off(name));
+            if !world.has_run_what_was_asked() {
+                false
+            } else if world.is_wanted() && world.config.is_external() {
+                status.state == ServiceState::Running && live == 0
+            } else if world.is_wanted() && world.config.keep_alive {
+                let new = replicas().all(|(name, _)| is_new(name));
+                status.state == ServiceState::Running && live == world.config.replicas as usize && new
             } else if world.is_wanted() {
                 // Each replica runs, or has had its start as often as somebody said so.
                 let starts = world.store.load(world.now).starts;
@@ -50,7 +58,7 @@ impl ServiceWorld {
                 let had = |slot| runs(slot) || starts.get(&slot).is_some_and(|starts| *starts >= world.orders.starts);
                 status.state == ServiceState::Running || (0..world.config.replicas).all(had)
             } else {
-                live == 0 && status.live.is_empty() && (!world.left || world.life.is_done())
+                live == 0 && status.live.iter().all(|job| is_one_off(job.slot)) && (!world.left || world.life.is_done())
             }
         };
         // It comes to be so, and stays so.
@@ -74,6 +82,7 @@ fn every_history_of_a_service_holds() {
     let seeds = if first > 0 { 1 } else { seeds };
     let mut struck = BTreeSet::new();
     let mut runs = 0;
+    let mut purposes = BTreeSet::new();
     for seed in first..first + seeds {
         let history = std::panic::catch_unwind(|| {
             let mut world = ServiceWorld::new(seed);
@@ -81,12 +90,15 @@ fn every_history_of_a_service_holds() {
                 world.step();
             }
             world.liveness_a_wanted_service_that_can_run_runs_and_another_is_down();
+            world.check_purposes();
             world
         });
         let world = history.unwrap_or_else(|_| panic!("history {seed}: SIMULATION_SEED={seed} repeats it"));
+        purposes.extend(world.store.rows.values().filter_map(|row| row.one_off.as_ref()).map(OneOff::purpose));
         struck.extend(world.struck);
         runs += world.store.rows.len();
     }
     eprintln!("{seeds} histories of a service: {runs} runs, {} kinds of faults struck", struck.len());
     assert!(seeds < 1000 || struck.len() == FAULTS, "{struck:?}");
+    assert!(seeds < 1000 || purposes.len() == 3, "{purposes:?}");
 }

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use job_chief::decide::{
     decision::Wish,
+    one_off::OneOff,
     outcome::{End, JobName, Outcome, Reason, Slot},
     queue::event::LogEntry,
-    run::event::{Ended, LoadedRun, LoadedRuns, WishAnswer},
+    run::event::{Ended, LoadedAction, LoadedRun, LoadedRuns, WishAnswer},
 };
 
 /// One row.
@@ -16,6 +17,7 @@ pub(crate) struct Row {
     pub wished_at: Duration,
     pub end: Option<(End, Duration)>,
     pub starts: Option<u64>,
+    pub one_off: Option<OneOff>,
 }
 
 impl Row {
@@ -30,6 +32,8 @@ pub(crate) struct Store {
     pub rows: BTreeMap<JobName, Row>,
     /// How many of the Jobs that were asked for by hand are on record.
     pub served: u64,
+    /// The same of each action of a service, and when it began last.
+    pub actions: BTreeMap<Box<str>, (u64, Duration)>,
 }
 
 impl Store {
@@ -38,15 +42,19 @@ impl Store {
             return if row.end.is_some() { WishAnswer::Ended } else { WishAnswer::Written };
         }
         let taken = self.rows.values().any(|row| row.end.is_none() && row.slot == wish.slot);
-        if taken || wish.serves.is_some_and(|serves| serves <= self.served) {
+        let action = wish.one_off.as_ref().and_then(OneOff::action);
+        let served = action.map_or(self.served, |name| self.actions.get(name).map_or(0, |(served, _)| *served));
+        if taken || wish.serves.is_some_and(|serves| serves <= served) {
             return WishAnswer::SlotTaken;
         }
-        assert!(
-            wish.serves.is_none_or(|serves| serves == self.served + 1),
-            "invariant: whoever_asks_is_served_in_turn"
-        );
-        self.served = self.served.max(wish.serves.unwrap_or_default());
-        self.rows.insert(wish.name.clone(), Row { slot: wish.slot, wished_at: now, end: None, starts: wish.starts });
+        assert!(wish.serves.is_none_or(|serves| serves == served + 1), "invariant: whoever_asks_is_served_in_turn");
+        match action {
+            Some(name) => drop(self.actions.insert(name.into(), (served.max(wish.serves.unwrap_or_default()), now))),
+            None => self.served = served.max(wish.serves.unwrap_or_default()),
+        }
+        let one_off = wish.one_off.clone();
+        let row = Row { slot: wish.slot, wished_at: now, end: None, starts: wish.starts, one_off };
+        self.rows.insert(wish.name.clone(), row);
         WishAnswer::Written
     }
 
@@ -79,6 +87,7 @@ impl Store {
                     age: now - row.wished_at,
                     begun_at: None,
                     starts: row.starts,
+                    one_off: row.one_off.clone(),
                 })
                 .collect(),
             failed_in_a_row: 0,
@@ -93,6 +102,17 @@ impl Store {
                     *most = starts.max(*most);
                     all
                 }),
+            actions: self
+                .actions
+                .iter()
+                .map(|(name, (served, at))| (name.clone(), LoadedAction { served: *served, begun: Some(now - *at) }))
+                .collect(),
+            repaired: self
+                .rows
+                .values()
+                .filter(|row| row.one_off == Some(OneOff::Repair))
+                .filter_map(|row| Some(now - row.end.as_ref()?.1))
+                .min(),
             ..LoadedRuns::default()
         }
     }

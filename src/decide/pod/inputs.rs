@@ -8,11 +8,13 @@ use crate::{
     config::{
         entry::{Entry, Kind},
         job_config::{JobConfig, JobTemplate},
+        one_off_config::OneOffParts,
         pod_config::PodConfig,
         service_config::{ServiceConfig, Step},
         settings::Settings,
     },
     decide::{
+        one_off::OneOff,
         pod::{
             env::PgAccess,
             names::{LABEL_MANAGED_BY, LABEL_OWNER, MANAGED_BY},
@@ -75,6 +77,10 @@ pub struct Parts<'a> {
     pub(super) grace: Option<Duration>,
     pub(super) ports: &'a [u16],
     pub(super) readiness: Option<&'a Probe>,
+    /// What it runs once for beside the replicas of a service.
+    pub(super) one_off: Option<&'a OneOff>,
+    /// How long it may run.
+    pub(super) timeout: Option<Duration>,
     /// Init containers by name.
     pub(super) steps: Vec<(&'static str, &'a Step)>,
 }
@@ -91,6 +97,8 @@ impl<'a> From<&'a JobConfig> for Parts<'a> {
             grace: None,
             ports: &[],
             readiness: None,
+            one_off: None,
+            timeout: None,
             steps: vec![],
         }
     }
@@ -110,8 +118,35 @@ impl<'a> From<&'a ServiceConfig> for Parts<'a> {
             grace: Some(config.stop_timeout),
             ports: &config.ports,
             readiness: config.readiness.as_ref(),
+            one_off: None,
+            timeout: None,
             steps: steps.into_iter().flatten().collect(),
         }
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// Those of a Job that runs once beside the replicas of a service; `None` where jobs.json has it no more.
+    pub fn one_off(config: &'a ServiceConfig, one_off: &'a OneOff) -> Option<Self> {
+        let parts: OneOffParts<'_> = match one_off {
+            OneOff::Check => config.check.as_ref()?.job.as_ref()?.into(),
+            OneOff::Repair => config.repair.as_ref()?.into(),
+            OneOff::Action { name, .. } => config.actions.get(&**name)?.into(),
+        };
+        Some(Self {
+            kind: Kind::Service,
+            name: &config.name,
+            queue: None,
+            pod: parts.pod,
+            job_template: parts.job_template,
+            ttl_seconds: config.ttl_seconds_after_finished,
+            grace: None,
+            ports: &[],
+            readiness: None,
+            one_off: Some(one_off),
+            timeout: Some(parts.timeout),
+            steps: vec![],
+        })
     }
 }
 

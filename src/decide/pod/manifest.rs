@@ -28,7 +28,8 @@ use crate::{
             inputs::{Instance, Parts},
             names::{
                 ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, ANNOTATION_TRACE,
-                LABEL_CONFIG_HASH, LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_TYPE, MANAGED_BY, label_value,
+                LABEL_ACTION, LABEL_CONFIG_HASH, LABEL_MANAGED_BY, LABEL_NAME, LABEL_OWNER, LABEL_PURPOSE, LABEL_TYPE,
+                MANAGED_BY, label_value,
             },
         },
         trace_context::{Sampler, trace_id},
@@ -57,8 +58,11 @@ impl Template {
             annotations: Some(annotations.clone()),
             ..ObjectMeta::default()
         };
-        spec.template.metadata =
-            Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() });
+        spec.template.metadata = Some(ObjectMeta {
+            labels: Some(pod_labels(&parts, labels)),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        });
         if let Some(template) = parts.job_template {
             metadata.merge_from(template.0.metadata.clone().unwrap_or_default());
             spec.merge_from(template.0.spec.clone().unwrap_or_default());
@@ -87,7 +91,8 @@ impl Template {
         job.metadata.name = Some(wish.name.0.clone());
         let annotations = job.metadata.annotations.get_or_insert_default();
         annotations.insert(ANNOTATION_SLOT.into(), wish.slot.to_string());
-        if wish.decision.why != DecisionReason::KeptUp {
+        let of_queue = wish.one_off.is_none() && wish.decision.why != DecisionReason::KeptUp;
+        if of_queue {
             annotations.insert(ANNOTATION_DECISION.into(), sentence(&wish.decision));
         }
         if let Some(sampler) = self.sampler {
@@ -136,8 +141,20 @@ fn labels(parts: &Parts<'_>, instance: &Instance) -> BTreeMap<String, String> {
     if let Some(queue) = parts.queue {
         labels.insert("queue-name".into(), label_value(queue));
     }
+    if let Some(one_off) = parts.one_off {
+        labels.insert(LABEL_PURPOSE.into(), one_off.purpose().into());
+        labels.extend(one_off.action().map(|name| (LABEL_ACTION.into(), label_value(name))));
+    }
     if !instance.environment.is_empty() {
         labels.insert("environment".into(), label_value(&instance.environment));
+    }
+    labels
+}
+
+/// A pod that runs once is none of those that answer for the service: a Kubernetes Service selects them by their name.
+fn pod_labels(parts: &Parts<'_>, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    if parts.one_off.is_some() {
+        labels.remove(LABEL_NAME);
     }
     labels
 }
@@ -156,6 +173,7 @@ fn job_spec(parts: &Parts<'_>, instance: &Instance) -> JobSpec {
     JobSpec {
         parallelism: i32::try_from(parts.pod.parallelism).ok(),
         backoff_limit: Some(0),
+        active_deadline_seconds: parts.timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()),
         ttl_seconds_after_finished: Some(ttl.unwrap_or(instance.ttl_seconds)),
         template: PodTemplateSpec { metadata: None, spec: Some(pod_spec(parts, instance)) },
         ..JobSpec::default()

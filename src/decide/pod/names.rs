@@ -25,6 +25,12 @@ pub const LABEL_NAME: &str = "job-chief/name";
 /// `queue` or `service`: the type of the JobConfig.
 pub const LABEL_TYPE: &str = "job-chief/type";
 
+/// What a Job is for that runs once beside the replicas of a service: `check`, `repair` or `action`.
+pub const LABEL_PURPOSE: &str = "job-chief/purpose";
+
+/// The name of the action.
+pub const LABEL_ACTION: &str = "job-chief/action";
+
 /// The generation of the Job: see [`crate::decide::pod::generation`].
 pub const LABEL_CONFIG_HASH: &str = "job-chief/config-hash";
 

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::decide::{
     decision::{Origin, Wish},
+    one_off::OneOff,
     outcome::{End, JobName, Slot},
     pod::observation::{Observed, SeenJob},
 };
@@ -158,6 +159,10 @@ pub struct LoadedRuns {
     pub starts: BTreeMap<Slot, u64>,
     /// Runs that have ended, but for those that were not wanted any more.
     pub restarts: u64,
+    /// The actions of a service, by name.
+    pub actions: BTreeMap<Box<str>, LoadedAction>,
+    /// How long ago the last repair of a service that runs elsewhere ended.
+    pub repaired: Option<Duration>,
 }
 
 /// One of them.
@@ -175,4 +180,15 @@ pub struct LoadedRun {
     pub begun_at: Option<Duration>,
     /// See [`Wish::starts`].
     pub starts: Option<u64>,
+    /// See [`Wish::one_off`].
+    pub one_off: Option<OneOff>,
+}
+
+/// What the store knows of an action of a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LoadedAction {
+    /// How many of those that were asked for by hand are on record.
+    pub served: u64,
+    /// How long ago it began last.
+    pub begun: Option<Duration>,
 }

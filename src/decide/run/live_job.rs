@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::decide::{
+    one_off::purpose_of,
     outcome::{JobName, OVERFLOW_SLOT, Slot},
     pod::{
         digest::StartProblem,
@@ -35,6 +36,9 @@ pub struct LiveJob {
     pub job: JobName,
     /// Its slot.
     pub slot: Slot,
+    /// What it is for, where it runs once beside the replicas of a service: `check`, `repair` or `action NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
     /// `queued`, `starting`, `running` or `terminating`.
     pub phase: &'static str,
     /// What keeps it from starting.
@@ -85,6 +89,7 @@ fn seen_job(name: &JobName, job: &SeenJob) -> Option<LiveJob> {
     Some(LiveJob {
         job: name.clone(),
         slot: job.slot.unwrap_or(OVERFLOW_SLOT),
+        purpose: job.slot.and_then(purpose_of).map(str::to_owned),
         phase,
         problem: problem.map(shown),
         node: job.node.as_deref().filter(|_| job.terminating.is_some()).map(String::from),
@@ -107,6 +112,7 @@ pub(in crate::decide) fn live_job(run: &Run, now: Duration) -> LiveJob {
     LiveJob {
         job: run.name.clone(),
         slot: run.slot,
+        purpose: run.purpose.one_off().map(ToString::to_string),
         phase,
         problem: problem.map(shown),
         node: hanging.as_ref().and_then(|it| it.node.clone()).map(String::from),

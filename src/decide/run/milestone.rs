@@ -24,6 +24,13 @@ pub enum Milestone {
         /// Why.
         reason: Reason,
     },
+    /// The end of a Job is on record that ran once beside the replicas of a service.
+    OneOffEnded {
+        /// What it was for: a word of [`crate::decide::one_off::OneOff::purpose`].
+        purpose: &'static str,
+        /// How.
+        outcome: Outcome,
+    },
     /// A success turned out to have taken nothing.
     TookNothing,
 }

@@ -1,9 +1,12 @@
 //! What a run was begun for.
 
-use crate::decide::decision::{Decision, DecisionReason, Tally};
+use crate::decide::{
+    decision::{Decision, DecisionReason, Tally},
+    one_off::OneOff,
+};
 
 /// What a run was begun for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Messages of a queue.
     Messages {
@@ -24,6 +27,8 @@ pub enum Purpose {
         /// How often the service had been started by hand.
         starts: u64,
     },
+    /// It runs once beside the replicas of a service, whichever process began it.
+    OneOff(OneOff),
     /// Another process began it, for messages or, where `starts` says how often it was started, for a service.
     BegunBefore {
         /// See [`Purpose::Replica`].
@@ -39,6 +44,7 @@ impl Purpose {
         match self {
             Self::Messages { decision, .. } | Self::Manual { decision, .. } => *decision,
             Self::Replica { .. } => Decision { why: DecisionReason::KeptUp, jobs: 1, ..Decision::default() },
+            Self::OneOff(one_off) => Decision { why: reason(one_off), jobs: 1, ..Decision::default() },
             Self::BegunBefore { .. } | Self::Found => Decision::default(),
         }
     }
@@ -55,6 +61,15 @@ impl Purpose {
     pub fn manual_number(&self) -> Option<u64> {
         match self {
             Self::Manual { number, .. } => Some(*number),
+            Self::OneOff(one_off) => one_off.number(),
+            _ => None,
+        }
+    }
+
+    /// What it runs once for beside the replicas of a service; `None` where it does not, or that is not known.
+    pub fn one_off(&self) -> Option<&OneOff> {
+        match self {
+            Self::OneOff(one_off) => Some(one_off),
             _ => None,
         }
     }
@@ -71,5 +86,14 @@ impl Purpose {
     /// Created while backing off, so its failure makes the wait grow.
     pub fn is_trial(&self) -> bool {
         self.decision().backing_off
+    }
+}
+
+fn reason(one_off: &OneOff) -> DecisionReason {
+    match one_off {
+        OneOff::Check => DecisionReason::Checked,
+        OneOff::Repair => DecisionReason::Repaired,
+        OneOff::Action { number: Some(_), .. } => DecisionReason::Asked,
+        OneOff::Action { number: None, .. } => DecisionReason::Scheduled,
     }
 }

@@ -185,7 +185,8 @@ impl RunSet {
             if !self.settled.contains(&run.name) {
                 // What is too old may have come and gone; what has left the file, or was of the other type, can't be
                 // rendered.
-                let is_ours = !self.draining && run.starts.is_some() == (self.kind == Kind::Service);
+                let of_service = run.starts.is_some() || run.one_off.is_some();
+                let is_ours = !self.draining && of_service == (self.kind == Kind::Service);
                 let exists = run.uid.is_some() || run.age >= FINISHED_KEPT_MIN || !is_ours;
                 let name = run.name.clone();
                 self.by_name.entry(name.clone()).or_insert_with(|| Run::loaded(name, run, exists, now));

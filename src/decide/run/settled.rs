@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::decide::{
     backoff::RETRY_MAX,
-    outcome::{JobName, Outcome},
+    one_off::is_one_off,
+    outcome::{JobName, Outcome, Slot},
     pod::observation::{Observed, Phase, SeenJob},
     run::{
         event::{DeleteAnswer, RunEffect},
@@ -30,6 +31,8 @@ struct Settled {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct FinishedJob {
     uid: Box<str>,
+    /// Its purpose, where it ran once beside the replicas of a service: each has a history of its own.
+    purpose: Option<Slot>,
     succeeded: bool,
     finished_at: Duration,
 }
@@ -106,11 +109,13 @@ impl SettledRuns {
             let of_kind = |(name, settled): (&JobName, &Settled)| {
                 let job = settled.job.as_ref().filter(|job| job.succeeded == succeeded && !settled.deleting)?;
                 let due = job.finished_at.saturating_add(FINISHED_KEPT_MIN).max(settled.retry_at);
-                Some((job.finished_at, name.clone(), due))
+                Some((job.purpose, job.finished_at, name.clone(), due))
             };
             let mut all: Vec<_> = self.by_name.iter().filter_map(of_kind).collect();
             all.sort_by(|a, b| b.cmp(a));
-            found.extend(all.into_iter().skip(kept).map(|(_, name, due)| (name, due)));
+            let of_one_purpose = all.chunk_by(|one, other| one.0 == other.0);
+            let surplus = of_one_purpose.flat_map(|all| all.iter().skip(kept));
+            found.extend(surplus.map(|(_, _, name, due)| (name.clone(), *due)));
         }
         found
     }
@@ -120,6 +125,7 @@ fn finished(job: &SeenJob, now: Duration) -> Option<FinishedJob> {
     let Phase::Ended { end, terminal: true, age, .. } = &job.phase else { return None };
     Some(FinishedJob {
         uid: job.uid.clone(),
+        purpose: job.slot.filter(|slot| is_one_off(*slot)),
         succeeded: end.outcome == Outcome::Succeeded,
         finished_at: now.saturating_sub(*age),
     })

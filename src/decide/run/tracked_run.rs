@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::decide::{
     backoff::{RETRY_MAX, retry_wait},
     decision::{Decision, Origin, Tally},
+    one_off::OneOff,
     outcome::{End, JobName, Outcome, Reason, Slot},
     pod::observation::{Phase, SeenJob},
     run::{
@@ -117,6 +118,11 @@ impl Run {
         Self::wish(name, slot, Purpose::Replica { starts }, now)
     }
 
+    /// A Job that runs once beside the replicas of a service.
+    pub(in crate::decide) fn one_off(name: JobName, one_off: OneOff, now: Duration) -> Self {
+        Self::wish(name, one_off.slot(), Purpose::OneOff(one_off), now)
+    }
+
     /// A Job that was found without a run of ours.
     pub(in crate::decide) fn adopted(name: JobName, slot: Slot, now: Duration) -> Self {
         Self::wish(name, slot, Purpose::Found, now)
@@ -129,7 +135,8 @@ impl Run {
 
     /// A run that the store knows. One whose create was confirmed, or is too long ago to be tried again, must exist.
     pub(in crate::decide) fn loaded(name: JobName, known: &LoadedRun, exists: bool, now: Duration) -> Self {
-        let wish = Self::wish(name, known.slot, Purpose::BegunBefore { starts: known.starts }, now);
+        let before = Purpose::BegunBefore { starts: known.starts };
+        let wish = Self::wish(name, known.slot, known.one_off.clone().map_or(before, Purpose::OneOff), now);
         let (job, sight) = if exists { (JobState::Exists, Sight::Lost) } else { (JobState::Asked, wish.sight) };
         // The process before us may have left a request on its way.
         let requests = Requests { doubt_until: now.saturating_add(REQUEST_TIMEOUT), ..wish.requests };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::decide::{
     outcome::{JobName, Slot},
     run::{live_job::live_job, tracked_run::Run},
-    service::{keep_alive::KeepAlive, replica_health::ReplicaHealth, rollout::Rollout, sentences::sentence},
+    service::{keep_alive::KeepAlive, replica_health::ReplicaHealth, rollout::Rollout, sentence::sentence},
 };
 
 /// How a replica is, in a word.

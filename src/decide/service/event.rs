@@ -2,6 +2,8 @@
 //!
 //! Events are facts, effects are wishes. Every effect is answered by exactly one event.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use crate::decide::{
     outcome::JobName,
     run::event::{RunEffect, RunEvent},
@@ -9,6 +11,7 @@ use crate::decide::{
         desired::DesiredState,
         policy::{HealthCheck, ServicePolicy},
         start_order::WaitsFor,
+        target::Target,
     },
 };
 
@@ -29,6 +32,10 @@ pub enum ServiceEvent {
     HealthChecked(JobName, Result<(), Box<str>>),
     /// Answers [`ServiceEffect::ForceDeletePods`].
     ForceDeleteAnswered(JobName, ForceDeleteAnswer),
+    /// How often people have asked for each action, ever.
+    ActionsAsked(BTreeMap<Box<str>, u64>),
+    /// Answers [`ServiceEffect::AskTargets`]: the first that does not answer, and why.
+    TargetsAnswered(Asking, Result<(), Box<str>>),
 }
 
 impl From<RunEvent> for ServiceEvent {
@@ -58,6 +65,17 @@ pub enum ServiceEffect {
         /// Precondition: pods of a newer Job with this name are never deleted.
         uid: Box<str>,
     },
+    /// Ask whether each of these answers.
+    AskTargets(Asking, Arc<[Target]>),
+}
+
+/// Why targets are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asking {
+    /// They have to answer before a replica is started.
+    Requirements,
+    /// It is the service itself, which runs elsewhere.
+    External,
 }
 
 impl From<RunEffect> for ServiceEffect {

@@ -6,6 +6,7 @@ use crate::{
     config::entry::Kind,
     decide::{
         backoff::RETRY_MAX,
+        one_off::is_one_off,
         outcome::JobName,
         run::{run_set::RunSet, tracked_run::Run},
         service::event::{ForceDeleteAnswer, ServiceEffect},
@@ -102,7 +103,7 @@ impl Halting {
     /// When a Job that ends is to be helped for the first time.
     fn due(&self, run: &Run, patience: Patience) -> Option<Duration> {
         let since = run.last_seen.terminating.as_ref()?.since;
-        let helped = run.last_seen.kind == Some(Kind::Queue) || self.by_name.contains_key(&run.name);
-        (!helped).then(|| since.saturating_add(patience.0))
+        let is_replica = run.last_seen.kind != Some(Kind::Queue) && !is_one_off(run.slot);
+        (is_replica && !self.by_name.contains_key(&run.name)).then(|| since.saturating_add(patience.0))
     }
 }

@@ -6,12 +6,16 @@
 //! A replica is its slot. No second copy of it is asked for before the run of the first is over, and that is only when
 //! its Job is finished or gone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     config::entry::Kind,
     decide::{
         backoff::{grown_wait, jittered},
+        one_off::is_one_off,
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
         pod::generation::{are_comparable, is_same},
         run::{
@@ -24,6 +28,7 @@ use crate::{
             desired::DesiredState,
             event::{ServiceEffect, ServiceEvent},
             halting::{Halting, Patience},
+            one_offs::OneOffs,
             policy::{ServicePolicy, UpdatePolicy},
             replica_health::{HealthAction, ReplicaHealth},
             start_order::WaitsFor,
@@ -56,7 +61,9 @@ pub struct KeepAlive {
     pub(super) restarts: u64,
     pub(super) state: ServiceState,
     pub(super) since: Duration,
-    milestones: Vec<Milestone>,
+    /// Jobs beside the replicas, and what is asked before a start.
+    pub(super) one_offs: OneOffs,
+    pub(super) milestones: Vec<Milestone>,
 }
 
 /// One replica between its Jobs.
@@ -91,6 +98,7 @@ impl KeepAlive {
             restarts: 0,
             state: ServiceState::NotStarted,
             since: now,
+            one_offs: OneOffs::default(),
             milestones: vec![],
         }
     }
@@ -113,11 +121,12 @@ impl KeepAlive {
     pub fn deadline(&self) -> Option<Duration> {
         let start =
             (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot)).min();
+        let start = start.and_then(|at| self.one_offs.requirements.deadline(&self.policy, at));
         let watched = self.health.iter().filter(|_| !self.runs.stopping);
         let health = watched.filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
         let halting = self.halting.deadline(&self.runs, self.patience());
         let roll = self.roll_at.filter(|_| !self.runs.stopping);
-        let all = [self.runs.deadline(&self.policy.runs), start, health.min(), halting, roll];
+        let all = [self.runs.deadline(&self.policy.runs), start, health.min(), halting, roll, self.one_offs_deadline()];
         all.into_iter().flatten().min()
     }
 
@@ -125,7 +134,8 @@ impl KeepAlive {
     pub fn is_done(&self) -> bool {
         let checking = self.health.values().any(ReplicaHealth::is_checking);
         let emptied = self.runs.draining && self.runs.knows() && self.runs.by_name.is_empty();
-        self.runs.is_quiet() && self.halting.is_quiet() && !checking && (self.runs.stopping || emptied)
+        let is_quiet = self.runs.is_quiet() && self.halting.is_quiet() && !self.one_offs.is_asking() && !checking;
+        is_quiet && (self.runs.stopping || emptied)
     }
 
     /// Its JobConfig has left the file.
@@ -151,6 +161,8 @@ impl KeepAlive {
                     self.replicas.values_mut().for_each(|replica| (replica.wait_until, replica.steps) = (now, 0));
                     self.runs.by_name.values_mut().for_each(|run| run.cooldown = Duration::ZERO);
                     self.bad = None;
+                    self.one_offs.requirements.hurry();
+                    self.one_offs.external.hurry(now);
                 }
                 self.desired = desired;
             }
@@ -159,6 +171,8 @@ impl KeepAlive {
                 self.policy = *policy;
             }
             ServiceEvent::WaitsFor(waits_for) => self.waits_for = waits_for,
+            ServiceEvent::ActionsAsked(asked) => self.one_offs.actions.note_asked(&asked),
+            ServiceEvent::TargetsAnswered(asking, answer) => self.note_targets_answered(asking, answer, now),
             ServiceEvent::HealthChecked(name, answer) => {
                 if let (Some(it), Some(run)) = (self.health.get_mut(&name), self.runs.by_name.get(&name)) {
                     it.note_checked(answer, run, &self.policy, now);
@@ -180,6 +194,7 @@ impl KeepAlive {
         match news {
             News::Loaded { loaded, first } => {
                 self.restarts = self.restarts.max(loaded.restarts);
+                self.note_loaded_one_offs(&loaded, now);
                 // A start whose wish was never stored does not count.
                 for (slot, replica) in &mut self.replicas {
                     replica.started = replica.started.filter(|_| self.runs.is_taken(*slot));
@@ -195,7 +210,8 @@ impl KeepAlive {
                 }
             }
             News::Started(name) => {
-                let took = self.runs.by_name.get(&name).and_then(Run::start_took);
+                let replica = self.runs.by_name.get(&name).filter(|run| !is_one_off(run.slot));
+                let took = replica.and_then(Run::start_took);
                 self.milestones.extend(took.map(|took| Milestone::Started { took }));
             }
             News::Ended(run) => self.follow(now, &run),
@@ -204,6 +220,9 @@ impl KeepAlive {
 
     /// The wait that follows an end.
     fn follow(&mut self, now: Duration, run: &Run) {
+        if is_one_off(run.slot) {
+            return self.follow_one_off(now, run);
+        }
         let Some(end) = run.end() else { return };
         self.milestones.push(Milestone::Ended { outcome: end.outcome, reason: end.reason });
         let up_since = self.health.get(&run.name).and_then(ReplicaHealth::up_since);
@@ -250,10 +269,15 @@ impl KeepAlive {
         self.health.retain(|name, _| self.runs.by_name.contains_key(name));
         self.halting.forget_ended(&self.runs);
         self.end_what_is_not_wanted(now);
-        self.watch_over(now, effects);
+        let due = self.watch_over(now, effects);
+        self.advance_one_offs(now, due, effects);
         self.roll(now);
         for slot in 0..self.policy.replicas {
             if self.may_start(slot) && self.wait_until(slot) <= now {
+                if !self.one_offs.requirements.are_met(&self.policy, now) {
+                    effects.extend(self.one_offs.requirements.ask(&self.policy, now));
+                    continue;
+                }
                 let name = self.runs.next_name(&self.policy.runs);
                 let run = Run::replica(name.clone(), slot, self.desired.starts, now);
                 self.replicas.entry(slot).or_default().started = Some(self.desired.starts);
@@ -292,8 +316,8 @@ impl KeepAlive {
 
     /// How a run is to end that is to end; `None` where it is wanted.
     fn end_of(&self, run: &Run) -> Option<End> {
-        // Jobs of a queue that had this name run to completion; they are not stopped.
-        if is_of_queue(run) || run.is_ending() {
+        // Jobs of a queue that had this name run to completion, and what runs once beside the replicas ends by itself.
+        if is_of_queue(run) || run.is_ending() || is_one_off(run.slot) {
             return None;
         }
         let ended = |reason| Some(End::new(Outcome::Stopped, reason));
@@ -340,15 +364,16 @@ impl KeepAlive {
         }
     }
 
-    /// Replicas that run are looked after: ready, checked, or ended.
-    fn watch_over(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
-        if self.runs.stopping {
-            return;
-        }
-        for run in self.runs.by_name.values_mut().filter(|run| run.is_running() && !run.is_ending()) {
+    /// Replicas that run are looked after: ready, checked, or ended. Returns those that a Job is to check.
+    fn watch_over(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) -> BTreeSet<JobName> {
+        let mut due = BTreeSet::new();
+        let watched = |run: &&mut Run| run.is_running() && !run.is_ending() && !is_one_off(run.slot);
+        let stopping = self.runs.stopping;
+        for run in self.runs.by_name.values_mut().filter(|_| !stopping).filter(watched) {
             let it = self.health.entry(run.name.clone()).or_insert_with(|| ReplicaHealth::begin(now));
             match it.watch(run, &self.policy, now) {
                 HealthAction::Nothing => {}
+                HealthAction::CheckByJob => drop(due.insert(run.name.clone())),
                 HealthAction::Check(effect) => {
                     it.note_asked();
                     effects.push(effect);
@@ -357,6 +382,7 @@ impl KeepAlive {
                 HealthAction::EndUnlessReady(end) => run.end_unless_ready(end, now),
             }
         }
+        due
     }
 
     // --- how it stands
@@ -378,6 +404,9 @@ impl KeepAlive {
         if !self.is_wanted() {
             return ServiceState::NotStarted;
         }
+        if self.policy.external.is_some() {
+            return self.one_offs.external.state(self.is_repairing());
+        }
         if self.up() >= self.policy.replicas {
             return ServiceState::Running;
         }
@@ -391,11 +420,14 @@ impl KeepAlive {
         if empty.iter().any(|slot| waits(slot) && last(slot).is_some_and(|(_, was_up)| !was_up)) {
             return ServiceState::Failed;
         }
+        if self.one_offs.requirements.problem().is_some() {
+            return ServiceState::Failed;
+        }
         let ends = self.runs.by_name.values().any(|run| run.slot < self.policy.replicas && run.is_ending());
         if ends || empty.iter().any(|slot| last(slot).is_some()) {
             return ServiceState::Restart;
         }
-        if self.runs.by_name.values().any(Run::is_created) { ServiceState::Started } else { ServiceState::NotStarted }
+        if self.replica_runs().any(Run::is_created) { ServiceState::Started } else { ServiceState::NotStarted }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The numbers by which one service is kept up.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     config::{
-        service_config::{HttpCheck, ServiceConfig},
+        service_config::{CheckConfig, HttpCheck, ServiceConfig},
+        target_config::TcpCheck,
         update_strategy::UpdateType,
     },
-    decide::{backoff::BackoffPolicy, run::policy::RunPolicy},
+    decide::{backoff::BackoffPolicy, run::policy::RunPolicy, service::target::Target},
 };
 
 /// Finished Jobs of a service that are kept: the last that ended well, and the last three that did not, as for a queue.
@@ -20,7 +21,29 @@ pub enum HealthCheck {
     /// Whether it takes connections on each of these ports.
     Tcp(Arc<[u16]>),
     /// Whether a page answers.
-    Http(Arc<HttpCheck>),
+    Http(Arc<PodPage>),
+    /// Nothing: a Job tells.
+    Job,
+}
+
+/// A page of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodPage {
+    /// Its port.
+    pub port: u16,
+    /// Its path.
+    pub path: String,
+    /// The status code that is expected; `None` for any from 200 to 399.
+    pub expect: Option<u16>,
+}
+
+/// How a service is looked at that runs elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Looked {
+    /// It is asked.
+    Target(Target),
+    /// A Job tells.
+    Job,
 }
 
 /// How replicas of another generation are replaced.
@@ -51,6 +74,14 @@ pub struct ServicePolicy {
     pub unhealthy_threshold: u32,
     /// What a ready pod is asked; nothing where being ready is enough.
     pub check: Option<HealthCheck>,
+    /// How it is looked at if it runs elsewhere.
+    pub external: Option<Looked>,
+    /// Whether it is repaired if it runs elsewhere.
+    pub repairs: bool,
+    /// What has to answer before a start.
+    pub requirements: Arc<[Target]>,
+    /// How often each action runs by itself.
+    pub actions: BTreeMap<Box<str>, Option<Duration>>,
     pub wait_after_success: Duration,
     pub wait_after_failure: Duration,
     pub wait_after_timeout: Duration,
@@ -61,12 +92,11 @@ pub struct ServicePolicy {
 impl ServicePolicy {
     /// The policy of a service in an Instance; `generation` is the hash of its rendered Job.
     pub fn of(config: &ServiceConfig, instance: &str, generation: &str) -> Self {
-        let tcp = |ports: &[u16]| (!ports.is_empty()).then(|| HealthCheck::Tcp(ports.into()));
+        let is_external = config.is_external();
+        let looked = |check: &CheckConfig| Target::of_check(check).map_or(Looked::Job, Looked::Target);
         let check = match &config.check {
-            None => tcp(&config.ports),
-            Some(check) => {
-                check.http.clone().map(|http| HealthCheck::Http(Arc::new(http))).or_else(|| tcp(check.tcp.as_slice()))
-            }
+            None => (!config.ports.is_empty()).then(|| HealthCheck::Tcp(config.ports.as_slice().into())),
+            Some(check) => Some(health_check(check)),
         };
         Self {
             runs: RunPolicy {
@@ -81,11 +111,16 @@ impl ServicePolicy {
             update: update(config),
             enabled: config.enabled,
             keep_alive: config.keep_alive,
-            replicas: config.replicas,
+            // One that runs elsewhere has no Job of its own.
+            replicas: if is_external { 0 } else { config.replicas },
             check_interval: config.check_interval,
             stop_timeout: config.stop_timeout,
             unhealthy_threshold: config.unhealthy_threshold,
-            check,
+            check: check.filter(|_| !is_external),
+            external: config.check.as_ref().filter(|_| is_external).map(looked),
+            repairs: is_external && config.repair.is_some(),
+            requirements: config.requirements.iter().filter_map(Target::of_requirement).collect(),
+            actions: config.actions.iter().map(|(name, it)| (name.as_str().into(), it.every)).collect(),
             wait_after_success: config.wait_time_after_successful_run,
             wait_after_failure: config.wait_time_after_failed_run,
             wait_after_timeout: config.wait_time_after_timeout,
@@ -102,5 +137,16 @@ fn update(config: &ServiceConfig) -> UpdatePolicy {
             UpdatePolicy::Rolling { unavailable_max: config.update_strategy.unavailable_max() }
         }
         UpdateType::RollingReplace | UpdateType::Recreate => UpdatePolicy::Recreate,
+    }
+}
+
+/// What the pods of a service are asked.
+fn health_check(check: &CheckConfig) -> HealthCheck {
+    match (&check.tcp, &check.http) {
+        (Some(TcpCheck::Port(port)), _) => HealthCheck::Tcp([*port].into()),
+        (_, Some(HttpCheck { port: Some(port), path, expect, .. })) => {
+            HealthCheck::Http(Arc::new(PodPage { port: *port, path: path.clone(), expect: *expect }))
+        }
+        _ => HealthCheck::Job,
     }
 }

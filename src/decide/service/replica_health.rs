@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::decide::{
     outcome::{End, Outcome, Reason, shorten},
     run::tracked_run::Run,
-    service::{event::ServiceEffect, policy::ServicePolicy},
+    service::{
+        event::ServiceEffect,
+        policy::{HealthCheck, ServicePolicy},
+    },
 };
 
 /// Between two checks of a replica that is not up yet.
@@ -38,6 +41,8 @@ pub enum HealthAction {
     Nothing,
     /// It is to be checked.
     Check(ServiceEffect),
+    /// A Job is to check it.
+    CheckByJob,
     /// It is to end.
     End(End),
     /// It is to end, unless a live look finds its pod ready.
@@ -115,6 +120,8 @@ impl ReplicaHealth {
             return self.end(Outcome::StartTimedOut, Reason::NotReady);
         }
         match (&policy.check, &run.last_seen.address) {
+            (Some(HealthCheck::Job), Some(_)) if now >= self.check_at => HealthAction::CheckByJob,
+            (Some(HealthCheck::Job), _) => HealthAction::Nothing,
             (Some(check), Some(address)) if !self.in_flight && now >= self.check_at => {
                 HealthAction::Check(ServiceEffect::CheckHealth {
                     name: run.name.clone(),
@@ -148,6 +155,12 @@ impl ReplicaHealth {
         if self.unready { HealthAction::EndUnlessReady(end) } else { HealthAction::End(end) }
     }
 
+    /// When a Job is to check it, if Jobs do.
+    pub fn job_check_at(&self, run: &Run) -> Option<Duration> {
+        let can_be_asked = run.is_running() && !run.is_ending() && run.last_seen.address.is_some();
+        can_be_asked.then_some(self.check_at)
+    }
+
     /// When it is to be looked at again.
     pub fn deadline(&self, run: &Run, policy: &ServicePolicy) -> Option<Duration> {
         if !run.is_running() || run.is_ending() {
@@ -156,7 +169,8 @@ impl ReplicaHealth {
         let starts = self.up_since.is_none() && self.problem.is_some();
         let timeout = starts.then(|| self.since.saturating_add(policy.runs.start_timeout));
         // Nothing comes of a look at a pod that is ready and is asked nothing, nor at one that never was ready.
-        let asks = if run.last_seen.address.is_some() { policy.check.is_some() } else { self.up_since.is_some() };
+        let asked = policy.check.as_ref().is_some_and(|check| *check != HealthCheck::Job);
+        let asks = if run.last_seen.address.is_some() { asked } else { self.up_since.is_some() };
         let check = (asks && !self.in_flight).then_some(self.check_at);
         [timeout, check].into_iter().flatten().min()
     }

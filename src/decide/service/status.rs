@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use crate::decide::{
+    one_off::{action_slot, is_one_off},
+    outcome::Outcome,
     pod::observation::Observed,
-    run::live_job::{LiveJob, Phases, live_job},
+    run::{
+        live_job::{LiveJob, Phases, live_job},
+        tracked_run::Run,
+    },
     service::{
         account::{ReplicaAccount, RolloutView},
         event::ForceDeleteAnswer,
         keep_alive::KeepAlive,
         replica_health::ReplicaHealth,
-        sentences::sentence,
+        sentence::sentence,
         start_order::PeerStatus,
         state::ServiceState,
     },
@@ -45,15 +50,35 @@ pub struct ServiceStatus {
     pub rollout: Option<RolloutView>,
     /// Why the files of `restartOn` can't be read.
     pub unread: Option<String>,
+    /// The actions of jobs.json.
+    pub actions: Vec<ActionStatus>,
+}
+
+/// How an action of a service stands; times are in the core's time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionStatus {
+    /// Its name.
+    pub name: String,
+    /// How often it runs by itself.
+    pub every: Option<Duration>,
+    /// A Job of it lives.
+    pub running: bool,
+    /// How often it was asked for by hand and has not begun.
+    pub waiting: u64,
+    /// When it began last.
+    pub begun_at: Option<Duration>,
+    /// How it ended last; not known of what other processes have seen.
+    pub last: Option<Outcome>,
 }
 
 impl ServiceStatus {
     /// What a follower shows: no more than what the watches show.
     pub fn of_view(view: &Observed, replicas: u32) -> Self {
         let (live, phases) = crate::decide::run::live_job::of_view(view);
-        let ready = view.jobs.values().filter(|job| job.is_live() && job.address.is_some()).count();
+        let replicas_live = || view.jobs.values().filter(|job| job.is_live() && !job.slot.is_some_and(is_one_off));
+        let ready = replicas_live().filter(|job| job.address.is_some()).count();
         let ready = u32::try_from(ready).unwrap_or(u32::MAX);
-        let state = match (live.is_empty(), ready >= replicas) {
+        let state = match (replicas_live().next().is_none(), ready >= replicas) {
             (true, _) => ServiceState::NotStarted,
             (false, true) => ServiceState::Running,
             (false, false) => ServiceState::Started,
@@ -74,7 +99,12 @@ impl KeepAlive {
             return Some(format!("could not halt: a pod does not end, and {why}"));
         }
         let problem = |it: &ReplicaHealth| it.problem().map(str::to_owned);
-        let starting = self.runs.by_name.values().filter_map(|run| live_job(run, now).problem).next();
+        let starting = self.replica_runs().find_map(|run| live_job(run, now).problem);
+        let beside = || self.runs.by_name.values().filter(|run| is_one_off(run.slot));
+        let told = |run: &Run| Some(format!("{}: {}", run.purpose.one_off()?, live_job(run, now).problem?));
+        let beside = || beside().find_map(told);
+        let one_offs = &self.one_offs;
+        let asked = || one_offs.requirements.problem().or(one_offs.external.problem()).or(one_offs.checks.problem());
         let unwell = || self.health.values().find_map(problem);
         let waiting = || {
             let waits = self.replicas.values().filter(|replica| replica.wait_until > now);
@@ -82,11 +112,11 @@ impl KeepAlive {
         };
         let turn = || match (self.is_wanted(), &self.waits_for.start_after, &self.waits_for.stop_after) {
             (true, Some(other), _) => Some(format!("waits for {other}")),
-            (false, _, Some(other)) if !self.runs.by_name.is_empty() => Some(format!("stops after {other}")),
+            (false, _, Some(other)) if self.replica_runs().next().is_some() => Some(format!("stops after {other}")),
             _ => None,
         };
-        let found =
-            starting.or_else(unwell).or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running);
+        let found = starting.or_else(unwell).or_else(|| asked().map(str::to_owned)).or_else(beside);
+        let found = found.or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running);
         let stopped = self.rollout(now).and_then(|rollout| RolloutView::of(&rollout).stopped);
         stopped.map(|why| format!("the rollout has stopped: {why}")).or(found)
     }
@@ -99,25 +129,35 @@ impl KeepAlive {
             state: self.state,
             since: self.since,
             wanted: self.is_wanted() && !self.has_had_its_start(),
-            ready: self.up(),
+            ready: if self.policy.external.is_some() { self.is_all_up().into() } else { self.up() },
             restarts: self.restarts,
             generation: self.policy.generation.clone(),
             error: self.error(now),
-            wait_until: self.replicas.values().map(|replica| replica.wait_until).filter(|until| *until > now).min(),
+            wait_until: self.waits_until(now),
             phases: Phases::of(&live),
             live,
             replicas: self.account(now),
             rollout: self.rollout(now).map(|rollout| RolloutView::of(&rollout)),
             unread: None,
+            actions: self.one_offs.actions.status(&self.policy, |name| self.runs.is_taken(action_slot(name))),
         }
+    }
+
+    /// A replica, or a repair, waits until then.
+    fn waits_until(&self, now: Duration) -> Option<Duration> {
+        let replicas = self.replicas.values().map(|replica| replica.wait_until).filter(|until| *until > now).min();
+        let repair = self.one_offs.external.waits_until(now).filter(|_| self.policy.repairs);
+        replicas.into_iter().chain(repair).min()
     }
 
     /// How it stands, as other services have to know; what is wanted of it is known before it knows itself.
     pub fn peer_status(&self, known: &PeerStatus) -> PeerStatus {
         PeerStatus {
-            begun: !self.runs.by_name.is_empty() || self.replicas.values().any(|replica| replica.last.is_some()),
+            begun: self.replica_runs().next().is_some()
+                || self.replicas.values().any(|replica| replica.last.is_some())
+                || self.one_offs.external.has_begun(),
             running: self.state == ServiceState::Running,
-            ending: !self.runs.by_name.is_empty() && self.halting.cannot_halt().is_none(),
+            ending: self.replica_runs().next().is_some() && self.halting.cannot_halt().is_none(),
             ..known.clone()
         }
     }

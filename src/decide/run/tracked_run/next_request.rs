@@ -144,7 +144,7 @@ impl Run {
 
     /// A Job that was found without a run has begun when it was made.
     fn traced_origin(&self) -> Origin {
-        match (self.purpose, self.created_at) {
+        match (&self.purpose, self.created_at) {
             (Purpose::Found, Some(created_at)) => Origin::decided(created_at),
             _ => self.origin,
         }
@@ -158,6 +158,7 @@ impl Run {
             adopted: self.uid.clone(),
             serves: self.purpose.manual_number(),
             starts: self.purpose.starts(),
+            one_off: self.purpose.one_off().cloned(),
             origin: self.origin,
         }
     }

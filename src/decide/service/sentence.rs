@@ -1,8 +1,8 @@
-//! Ends in words.
+//! The end of a run in words.
 
 use crate::decide::outcome::{End, Outcome};
 
-/// How a replica ended: `failed: exit code 7 (its message)`.
+/// How a run ended, and why.
 pub fn sentence(end: &End) -> String {
     let how = match end.outcome {
         Outcome::Succeeded => "ended with exit code 0".to_owned(),
