@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -19,6 +19,9 @@ pub(crate) type Answers = Arc<Mutex<BTreeMap<String, (u16, Value)>>>;
 
 /// Far beyond what anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Between two tries to listen.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 pub(crate) struct Chief {
     pub(crate) address: SocketAddr,
@@ -40,14 +43,10 @@ impl Chief {
 
     /// Listens where another has listened before, as soon as nobody else does: for a moment, anybody may be given its port.
     pub(crate) fn at(address: SocketAddr, answers: Answers) -> Self {
-        let end = Instant::now() + PATIENCE;
-        let listener = loop {
-            match TcpListener::bind(address) {
-                Ok(listener) => break listener,
-                Err(error) => assert!(Instant::now() < end, "{address}: {error}"),
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
+        let tries = PATIENCE.as_millis() / BETWEEN_TRIES.as_millis();
+        let again = |_: &std::io::Error| std::thread::sleep(BETWEEN_TRIES);
+        let listener = (0..tries).find_map(|_| TcpListener::bind(address).inspect_err(again).ok());
+        let listener = listener.unwrap_or_else(|| panic!("{address} is taken"));
         let (ended, told, tokens) = (Arc::new(AtomicBool::new(false)), Arc::default(), Arc::default());
         let mut chief = Self { address: listener.local_addr().unwrap(), answers, told, tokens, ended, thread: None };
         let (answers, told, ended) = (chief.answers.clone(), chief.told.clone(), chief.ended.clone());
