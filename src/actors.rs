@@ -19,3 +19,5 @@ pub mod janitor;
 pub mod leader;
 
 pub mod reloader;
+
+pub mod watched_files;

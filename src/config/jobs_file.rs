@@ -117,7 +117,8 @@ impl Loader<'_> {
         });
         problems.dedup();
         if problems.is_empty() {
-            let warnings = self.shared_queues(&jobs);
+            let mut warnings = self.shared_queues(&jobs);
+            warnings.extend(self.single_warnings(&jobs));
             return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), warnings });
         }
         Err(Problems(problems))
@@ -236,6 +237,14 @@ impl Loader<'_> {
             self.locate(node, path, finding)
         };
         dependencies::findings(&all, wrong).into_iter().map(located).collect()
+    }
+
+    fn single_warnings(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
+        let located = |(node, path, entry): &Placed<'_>| {
+            let found = entry.service().map(|it| it.update_strategy.warnings(it.replicas)).unwrap_or_default();
+            found.into_iter().map(|finding| self.locate(node, path, finding)).collect::<Vec<_>>()
+        };
+        entries.iter().flat_map(located).collect()
     }
 
     fn shared_queues(&self, entries: &[Placed<'_>]) -> Vec<Problem> {

@@ -8,6 +8,7 @@ use crate::config::{
     schema::Finding,
     service_config::{CheckConfig, HttpCheck, ServiceConfig},
     target_config::{REQUIREMENTS_MAX, TargetConfig, TcpCheck, url_problem},
+    update_strategy::path_findings,
 };
 
 /// A service is checked no more often than this: with many of them that would be all that job-chief does.
@@ -27,7 +28,7 @@ pub const EVERY_MIN: Duration = Duration::from_secs(10);
 
 /// Keys of a service that mean nothing where it runs elsewhere, each with what to do instead. `jobs.json`'s `defaults`
 /// may have them: there they are for the others.
-pub const NOT_IN_AN_EXTERNAL: [(&str, &str); 9] = [
+pub const NOT_IN_AN_EXTERNAL: [(&str, &str); 11] = [
     (
         "jobTemplate",
         "a service without \"podConfig\" has no Jobs of its own: set it in \"repair\", or set \"podConfig\"",
@@ -39,6 +40,8 @@ pub const NOT_IN_AN_EXTERNAL: [(&str, &str); 9] = [
     ("prepare", "a service without \"podConfig\" has no pod: remove it, or set \"podConfig\""),
     ("configure", "a service without \"podConfig\" has no pod: remove it, or set \"podConfig\""),
     ("ports", "a service without \"podConfig\" has no pod: name the port in \"check\", or set \"podConfig\""),
+    ("updateStrategy", "a service without \"podConfig\" has no replicas to replace: remove it, or set \"podConfig\""),
+    ("restartOn", "a service without \"podConfig\" is not restarted: remove it, or set \"podConfig\""),
     ("requirements", "a service without \"podConfig\" is not started: remove it, or set \"podConfig\""),
 ];
 
@@ -49,6 +52,8 @@ pub(super) fn findings(service: &ServiceConfig) -> Vec<Finding> {
     found.extend(service_template(service));
     found.extend(pod_rules(&service.pod_config, service.job_template.as_ref()));
     found.extend(requirements(service));
+    found.extend(service.update_strategy.findings(service.replicas));
+    found.extend(path_findings(&service.restart_on));
     found.extend(actions(service));
     if let Some(repair) = &service.repair {
         found.extend(one_off(&["repair"], repair.into()));

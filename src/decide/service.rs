@@ -12,6 +12,10 @@ pub mod state;
 
 pub mod replica_health;
 
+pub mod halting;
+
+pub mod bad_generation;
+
 pub mod target;
 
 pub mod requirements;
@@ -29,5 +33,9 @@ pub mod one_offs;
 pub mod sentence;
 
 pub mod keep_alive;
+
+pub mod rollout;
+
+pub mod account;
 
 pub mod status;

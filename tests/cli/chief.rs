@@ -9,12 +9,19 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use serde_json::Value;
 
 /// Answers by `METHOD /path`: the code and the page.
 pub(crate) type Answers = Arc<Mutex<BTreeMap<String, (u16, Value)>>>;
+
+/// Far beyond what anything here takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Between two tries to listen.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 pub(crate) struct Chief {
     pub(crate) address: SocketAddr,
@@ -34,8 +41,12 @@ impl Chief {
         Self::at("127.0.0.1:0".parse().unwrap(), Arc::new(Mutex::new(answers)))
     }
 
+    /// Listens where another has listened before, as soon as nobody else does: for a moment, anybody may be given its port.
     pub(crate) fn at(address: SocketAddr, answers: Answers) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+        let tries = PATIENCE.as_millis() / BETWEEN_TRIES.as_millis();
+        let again = |_: &std::io::Error| std::thread::sleep(BETWEEN_TRIES);
+        let listener = (0..tries).find_map(|_| TcpListener::bind(address).inspect_err(again).ok());
+        let listener = listener.unwrap_or_else(|| panic!("{address} is taken"));
         let (ended, told, tokens) = (Arc::new(AtomicBool::new(false)), Arc::default(), Arc::default());
         let mut chief = Self { address: listener.local_addr().unwrap(), answers, told, tokens, ended, thread: None };
         let (answers, told, ended) = (chief.answers.clone(), chief.told.clone(), chief.ended.clone());

@@ -9,6 +9,7 @@ mod generations;
 mod keys;
 mod objects;
 mod one_offs;
+mod rollouts;
 mod runs;
 mod script;
 mod service;

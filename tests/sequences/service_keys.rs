@@ -13,7 +13,7 @@ use job_chief::{
             manifest::Template,
             observation::Phase,
         },
-        service::desired::DesiredState,
+        service::{desired::DesiredState, event::ServiceEvent},
     },
 };
 use k8s_openapi::api::batch::v1::Job;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::{
     keys::{at, job, paths, settings},
     script::SECOND,
-    service::{Service, config},
+    service::{Service, config, policy},
 };
 
 /// What a service does in ten minutes or so of one world.
@@ -43,6 +43,12 @@ fn transcript(keys: &Value, world: &str) -> String {
                 it.probed(Err("down"));
                 it.all_become(&Phase::Running { age: Duration::ZERO }, None);
             }
+            "changes" => {
+                it.all_run();
+                it.generation = format!("{}+", it.generation);
+                let changed = policy(keys, &it.generation);
+                it.feed(ServiceEvent::Configured(Box::new(changed)));
+            }
             "does not end" => {
                 it.all_run();
                 it.order(DesiredState { stopped: true, ..DesiredState::default() });
@@ -57,7 +63,8 @@ fn transcript(keys: &Value, world: &str) -> String {
     it.transcript.join("\n")
 }
 
-const WORLDS: [&str; 8] = ["ends", "fails", "hangs", "finds no image", "flaps", "does not end", "is refused", "runs"];
+const WORLDS: [&str; 9] =
+    ["ends", "fails", "hangs", "finds no image", "flaps", "changes", "does not end", "is refused", "runs"];
 
 /// A value for each key of a service under which something differs.
 pub(crate) fn values() -> Value {
@@ -74,6 +81,7 @@ pub(crate) fn values() -> Value {
         "configure": {"command": ["c"], "image": "c"}, "requirements": [{"tcp": {"host": "db", "port": 5432}}], "actions": {"a": {"podConfig": {"image": "a"}, "every": "1m"}},
         "unhealthyThreshold": 1, "ports": [80], "waitTimeAfterSuccessfulRun": "40s", "waitTimeAfterFailedRun": "2s",
         "waitTimeAfterTimeout": "50s", "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s"}, "ttlSecondsAfterFinished": 99,
+        "updateStrategy": {"type": "RollingReplace", "maxUnavailable": 2}, "restartOn": ["/etc/n.conf"],
     });
     let once = json!({"podConfig": pod, "jobTemplate": {"metadata": {"labels": {"a": "b"}}}, "timeout": "7s"});
     values["podConfig"] = pod;
@@ -83,7 +91,7 @@ pub(crate) fn values() -> Value {
 }
 
 /// Keys that are read where a service is told of, and not by its core: each has its own test.
-const ELSEWHERE: [&str; 3] = ["quiet", "priority", "dependsOn"];
+const ELSEWHERE: [&str; 4] = ["quiet", "priority", "dependsOn", "restartOn"];
 
 /// Keys that have no other value beside the rest of an entry.
 const LEFT_OUT: [&str; 4] = ["type", "check.http.port", "podConfig.parallelism", "podConfig.liveness.enabled"];
@@ -107,6 +115,8 @@ pub(crate) fn with(path: &str) -> (Value, Value) {
         _ if path.starts_with("check.http") => json!({"ports": [80], "check": {"http": {"port": 80}}}),
         _ if path.starts_with("prepare") => json!({"prepare": {"command": ["x"]}}),
         _ if path.starts_with("configure") => json!({"configure": {"command": ["x"]}}),
+        "updateStrategy.type" => json!({"replicas": 3}),
+        "updateStrategy.maxUnavailable" => json!({"replicas": 3, "updateStrategy": {"type": "RollingReplace"}}),
         _ => json!({}),
     };
     let before = base.clone();

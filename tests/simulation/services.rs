@@ -34,7 +34,7 @@ impl ServiceWorld {
         self.check();
     }
 
-    fn liveness_a_wanted_service_that_can_run_runs_and_another_is_down(&mut self) {
+    pub(crate) fn liveness_a_wanted_service_that_can_run_runs_and_another_is_down(&mut self) {
         (self.quiet, self.store_away, self.frozen) = (true, false, None);
         for it in self.cluster.jobs.values_mut() {
             (it.stuck, it.fate) = (false, Fate::Works);
@@ -42,12 +42,15 @@ impl ServiceWorld {
         let is_there = |world: &Self| {
             let live = world.cluster.jobs.iter().filter(|(name, it)| it.is_live() && !world.is_one_off(name)).count();
             let status = world.life.status(world.now);
+            let is_new = |name| world.made.get(name).is_some_and(|(generation, _)| *generation == world.generation);
+            let replicas = || world.cluster.jobs.iter().filter(|(name, it)| it.is_live() && !world.is_one_off(name));
             if !world.has_run_what_was_asked() {
                 false
             } else if world.is_wanted() && world.config.is_external() {
                 status.state == ServiceState::Running && live == 0
             } else if world.is_wanted() && world.config.keep_alive {
-                status.state == ServiceState::Running && live == world.config.replicas as usize
+                let new = replicas().all(|(name, _)| is_new(name));
+                status.state == ServiceState::Running && live == world.config.replicas as usize && new
             } else if world.is_wanted() {
                 // Each replica runs, or has had its start as often as somebody said so.
                 let starts = world.store.load(world.now).starts;

@@ -10,8 +10,14 @@ use crate::decide::{
         tracked_run::Run,
     },
     service::{
-        actions::ActionStatus, event::ForceDeleteAnswer, keep_alive::KeepAlive, replica_health::ReplicaHealth,
-        sentence::sentence, start_order::PeerStatus, state::ServiceState,
+        account::{ReplicaAccount, RolloutView},
+        actions::ActionStatus,
+        event::ForceDeleteAnswer,
+        keep_alive::KeepAlive,
+        replica_health::ReplicaHealth,
+        sentence::sentence,
+        start_order::PeerStatus,
+        state::ServiceState,
     },
 };
 
@@ -38,6 +44,12 @@ pub struct ServiceStatus {
     pub phases: Phases,
     /// Each of them.
     pub live: Vec<LiveJob>,
+    /// What holds each replica.
+    pub replicas: Vec<ReplicaAccount>,
+    /// How far a rollout has come.
+    pub rollout: Option<RolloutView>,
+    /// Why the files of `restartOn` can't be read.
+    pub unread: Option<String>,
     /// The actions of jobs.json.
     pub actions: Vec<ActionStatus>,
 }
@@ -61,7 +73,7 @@ impl ServiceStatus {
 impl KeepAlive {
     /// The first thing that is wrong, in the order in which somebody would mend it.
     fn error(&self, now: Duration) -> Option<String> {
-        if let Some(answer) = self.cannot_halt {
+        if let Some(answer) = self.halting.cannot_halt() {
             let why = match answer {
                 ForceDeleteAnswer::Forbidden => "the Role does not allow to delete pods",
                 ForceDeleteAnswer::Deleted => "its node may be gone, or a finalizer holds it",
@@ -87,7 +99,9 @@ impl KeepAlive {
             _ => None,
         };
         let found = starting.or_else(unwell).or_else(|| asked().map(str::to_owned)).or_else(beside);
-        found.or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running)
+        let found = found.or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running);
+        let stopped = self.rollout(now).and_then(|rollout| RolloutView::of(&rollout).stopped);
+        stopped.map(|why| format!("the rollout has stopped: {why}")).or(found)
     }
 
     /// The state as of `now`.
@@ -105,6 +119,9 @@ impl KeepAlive {
             wait_until: self.waits_until(now),
             phases: Phases::of(&live),
             live,
+            replicas: self.account(now),
+            rollout: self.rollout(now).map(|rollout| RolloutView::of(&rollout)),
+            unread: None,
             actions: self.one_offs.actions.status(&self.policy, |name| self.runs.is_taken(action_slot(name))),
         }
     }
@@ -123,7 +140,7 @@ impl KeepAlive {
                 || self.replicas.values().any(|replica| replica.last.is_some())
                 || self.one_offs.external.has_begun(),
             running: self.state == ServiceState::Running,
-            ending: self.replica_runs().next().is_some() && self.cannot_halt.is_none(),
+            ending: self.replica_runs().next().is_some() && self.halting.cannot_halt().is_none(),
             ..known.clone()
         }
     }
