@@ -93,6 +93,7 @@ fn a_start_waits_for_what_it_requires_with_growing_waits_and_says_which() {
     assert_eq!(it.targets_answer(Err("tcp db:5432: refused")), 1);
     assert_eq!((it.replicas(), it.state().0), (0, ServiceState::Failed));
     assert_eq!(it.error(), "requires tcp db:5432: refused");
+    assert_eq!(it.life.status(it.now).replicas[0].problem.as_deref(), Some("requires tcp db:5432: refused"));
     it.pass(9 * SECOND);
     assert_eq!(it.targets_answer(Ok(())), 0, "it waits before it asks again");
     it.pass(2 * SECOND);
