@@ -106,17 +106,17 @@ impl Actions {
 
     /// How each of jobs.json stands.
     pub fn status(&self, policy: &ServicePolicy, runs: impl Fn(&str) -> bool) -> Vec<ActionStatus> {
-        let status = |(name, every): (&Box<str>, &Option<Duration>)| {
+        let status = |name: &str, every: Option<Duration>| {
             let action = self.by_name.get(name).cloned().unwrap_or_default();
             ActionStatus {
                 name: name.to_string(),
-                every: *every,
+                every,
                 running: runs(name),
                 waiting: action.asked.saturating_sub(action.served),
                 begun_at: action.begun_at,
                 last: action.last.map(|end| end.outcome),
             }
         };
-        policy.actions.iter().map(status).collect()
+        policy.actions.iter().map(|(name, every)| status(name, *every)).collect()
     }
 }
