@@ -1,11 +1,12 @@
 -- Jobs that run once beside the replicas of a service: what each is for. Null: a replica, or messages.
 alter table {{schema}}.runs
     add column purpose text,
-    add column action text;
+    add column action text,
+    -- Which of those that were asked for by hand it is: none is served twice.
+    add column action_number bigint;
 
--- What people asked for by hand is served once: runs of queues, and each action of a service by itself.
-drop index {{schema}}.runs_serves;
-create unique index runs_serves on {{schema}}.runs (instance, job_config, coalesce(action, ''), serves) where serves is not null;
+create unique index runs_action_number on {{schema}}.runs (instance, job_config, action, action_number)
+    where action_number is not null;
 
 -- Actions of services: how often each was asked for by hand, how many of these are on record as runs, when it began last.
 create table {{schema}}.actions (

@@ -18,6 +18,8 @@ pub mod janitor;
 
 pub mod leader;
 
+pub mod file_mark;
+
 pub mod reloader;
 
 pub mod watched_files;

@@ -12,11 +12,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{
+        file_mark::Mark,
         janitor,
         leader::{Leader, attend},
         monitor::{Monitor, Totals},
         performer::{ENDS_MAX, Shared},
-        reloader::{Mark, Reloader},
+        reloader::Reloader,
         supervisor::{Followed, Supervisor, draw_seed},
     },
     clock::Clock,
@@ -236,8 +237,7 @@ fn tell_warnings(settings: &Settings, jobs: &[Entry], warnings: &[Problem]) {
     for warning in warnings {
         tracing::warn!(%warning, "in the configuration");
     }
-    let injected =
-        jobs.iter().any(|entry| entry.pod_config().inject_pg_config != crate::config::pod_config::InjectPgConfig::No);
+    let injected = Entry::any_injects(jobs);
     if injected && settings.db.password_secret.is_none() {
         tracing::warn!(
             "the database password stands in every Job, as with the original; set db.passwordSecret {{name, key}} to have it read from a Secret"

@@ -2,8 +2,6 @@
 //! force.
 
 use std::{
-    fs::Metadata,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    actors::supervisor::Entries,
+    actors::{file_mark::Mark, supervisor::Entries},
     clock::sleep,
     config::{changes::Changes, entry::Entry, jobs_file},
     metrics::Metrics,
@@ -25,30 +23,6 @@ use crate::{
 /// How often the file is asked whether it has changed: by what its path leads to, so that the symlinks of a
 /// ConfigMap count, and so does any editor's way of saving.
 const ASKED_EVERY: Duration = Duration::from_secs(2);
-
-/// What distinguishes one state of the file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    device: u64,
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-    size: u64,
-}
-
-impl Mark {
-    /// That of a file, taken before it is read; `None` where there is none.
-    pub fn of(path: &Path) -> Option<Self> {
-        let of = |data: Metadata| Self {
-            device: data.dev(),
-            inode: data.ino(),
-            modified: (data.mtime(), data.mtime_nsec()),
-            changed: (data.ctime(), data.ctime_nsec()),
-            size: data.len(),
-        };
-        std::fs::metadata(path).ok().map(of)
-    }
-}
 
 /// Follows one jobs.json.
 pub struct Reloader {

@@ -20,7 +20,11 @@ use crate::{
     },
     decide::{
         decision::Wish,
-        pod::{inputs::Instance, manifest::Template, names::job_name},
+        pod::{
+            inputs::{Instance, Parts},
+            manifest::Template,
+            names::job_name,
+        },
     },
     telemetry::with_causes,
 };
@@ -110,7 +114,10 @@ pub(super) fn render(globals: &Globals, name: &str, format: Format) -> anyhow::R
     let entry = entry.with_context(|| format!("there is no JobConfig \"{name}\" in jobs.json{hint}"))?;
     let instance = Instance::of(&plan.settings);
     let wish = Wish::example(job_name(&instance.uid, name, 0, 0));
-    format.print(&Template::of(entry, &instance).job(&wish))
+    let jobs = Parts::each(entry, |_, parts| Template::of(parts, &instance).job(&wish));
+    // What runs once beside it is told only of what has no Job of its own.
+    let job = jobs.first().with_context(|| format!("\"{name}\" runs elsewhere: jobs.json has no Job of it"))?;
+    format.print(job)
 }
 
 /// Prints what another jobs.json would change.

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::config::{job_config::JobConfig, pod_config::PodConfig, service_config::ServiceConfig};
+use crate::config::{
+    job_config::JobConfig,
+    pod_config::{InjectPgConfig, PodConfig},
+    service_config::ServiceConfig,
+};
 
 /// An entry of jobs.json.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,12 +78,18 @@ impl Entry {
         }
     }
 
-    /// Its pods.
-    pub fn pod_config(&self) -> &PodConfig {
+    /// All its pods: those of its own, and those that run once beside them.
+    pub fn pod_configs(&self) -> Vec<&PodConfig> {
         match self {
-            Self::Queue(queue) => &queue.pod_config,
-            Self::Service(service) => &service.pod_config,
+            Self::Queue(queue) => vec![&queue.pod_config],
+            Self::Service(service) => std::iter::once(&service.pod_config).chain(service.one_off_pods()).collect(),
         }
+    }
+
+    /// Whether the Jobs of any of these entries get the connection to Postgres.
+    pub fn any_injects<'a>(entries: impl IntoIterator<Item = &'a Self>) -> bool {
+        let mut pods = entries.into_iter().flat_map(Self::pod_configs);
+        pods.any(|pod| pod.inject_pg_config != InjectPgConfig::No)
     }
 
     /// Services that it needs.

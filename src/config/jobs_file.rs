@@ -241,8 +241,8 @@ impl Loader<'_> {
 
     fn single_warnings(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
         let located = |(node, path, entry): &Placed<'_>| {
-            let found = entry.service().map(|it| it.update_strategy.warnings(it.replicas)).unwrap_or_default();
-            found.into_iter().map(|finding| self.locate(node, path, finding)).collect::<Vec<_>>()
+            let warning = entry.service().and_then(|service| service_rules::warning(service));
+            warning.map(|finding| self.locate(node, path, finding))
         };
         entries.iter().flat_map(located).collect()
     }

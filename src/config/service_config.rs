@@ -133,6 +133,13 @@ impl ServiceConfig {
         serde_json::from_value(left).expect("every other key has a default")
     }
 
+    /// The pods of the Jobs that run once beside its replicas.
+    pub fn one_off_pods(&self) -> impl Iterator<Item = &PodConfig> {
+        let check = self.check.as_ref().and_then(|check| check.job.as_ref());
+        let of_actions = self.actions.values().map(|action| &action.pod_config);
+        check.into_iter().chain(&self.repair).map(|once| &once.pod_config).chain(of_actions)
+    }
+
     /// It runs elsewhere: nothing of it is started.
     pub fn is_external(&self) -> bool {
         self.pod_config.is_none()

@@ -26,6 +26,8 @@ pub mod job_checks;
 
 pub mod external;
 
+pub mod one_off_states;
+
 pub mod one_offs;
 
 pub mod sentence;

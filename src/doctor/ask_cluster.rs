@@ -15,7 +15,7 @@ use crate::{
     decide::{
         decision::Wish,
         pod::{
-            inputs::Instance,
+            inputs::{Instance, Parts},
             manifest::Template,
             names::job_name,
             references::{Reference, Referred, references},
@@ -93,11 +93,11 @@ fn advice(error: &ConnectError) -> &'static [&'static str] {
 fn jobs(settings: &Settings, entries: &[Entry], clock: Clock) -> Vec<(String, Job)> {
     let instance = Instance::of(settings);
     let seed = u64::try_from(clock.unix_millis()).unwrap_or_default();
-    let job = |entry: &Entry| {
-        let wish = Wish::example(job_name(&instance.uid, entry.name(), seed, 0));
-        (entry.name().to_owned(), Template::of(entry, &instance).job(&wish))
+    let job = |name: String, parts: Parts<'_>| {
+        let wish = Wish::example(job_name(&instance.uid, &name, seed, 0));
+        (name, Template::of(parts, &instance).job(&wish))
     };
-    entries.iter().map(job).collect()
+    entries.iter().flat_map(|entry| Parts::each(entry, job)).collect()
 }
 
 fn create_jobs() -> Action {

@@ -13,7 +13,6 @@ use crate::{
     config::{
         entry::Entry,
         jobs_file::{self, JobsFile, ReadError},
-        pod_config::InjectPgConfig,
         problems::{Problem, Problems},
         settings::Settings,
         sources::{self, Loaded},
@@ -90,7 +89,7 @@ impl Subject {
 fn settings_lines(loaded: &Loaded, entries: &[Entry]) -> Vec<Check> {
     let Settings { kubernetes, app, db, .. } = &loaded.settings;
     let mut lines: Vec<Check> = warnings(Name::Settings, &loaded.warnings);
-    let injected = entries.iter().any(|entry| entry.pod_config().inject_pg_config != InjectPgConfig::No);
+    let injected = Entry::any_injects(entries);
     if injected && db.password_secret.is_none() {
         lines.push(Name::Settings.warning(
             "the database password stands in every Job with injectPgConfig, where whoever may read Jobs reads it",

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     config::{entry::Kind, problems::nearest, service_config::ServiceConfig},
-    decide::{outcome::Outcome, service::status::ActionStatus, switches::Asked},
+    decide::{outcome::Outcome, service::actions::ActionStatus, switches::Asked},
     http::{
         problem::{Problem, ProblemType},
         route::{Call, Page, Route},

@@ -132,7 +132,7 @@ impl Runs {
     }
 
     async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
-        let unfinished = "select job, slot, uid, starts, purpose, action, serves, extract(epoch from now() - wished_at)::float8 as age,
+        let unfinished = "select job, slot, uid, starts, purpose, action, action_number, extract(epoch from now() - wished_at)::float8 as age,
                 (extract(epoch from begun_at) * 1000000)::bigint as begun_at_us
             from {}.runs where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
@@ -176,24 +176,24 @@ impl Runs {
     pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
         let write = "with wish as (
                 select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
-                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::float8[], $14::text[], $15::text[])
+                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::float8[], $14::text[], $15::text[], $16::bigint[])
                     as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts, begun_at,
-                        purpose, action)
+                        purpose, action, action_number)
             ), written as (
                 insert into {}.runs
                     (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts, begun_at,
-                        purpose, action)
+                        purpose, action, action_number)
                 select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves, type, starts,
-                    to_timestamp(begun_at), purpose, action
+                    to_timestamp(begun_at), purpose, action, action_number
                 from wish join {}.leadership as lead on lead.instance = $1 and lead.term = wish.term
-                on conflict do nothing returning job, job_config, serves, action
+                on conflict do nothing returning job, job_config, serves, action, action_number
             ), served as (
                 update {}.switches as it set run_served = greatest(it.run_served, done.serves)
-                from (select job_config, max(serves) as serves from written where action is null group by job_config) as done
+                from (select job_config, max(serves) as serves from written group by job_config) as done
                 where it.instance = $1 and it.job_config = done.job_config and done.serves is not null
             ), acted as (
                 insert into {}.actions as it (instance, job_config, action, served, begun_at)
-                select $1, job_config, action, coalesce(max(serves), 0), now() from written where action is not null
+                select $1, job_config, action, coalesce(max(action_number), 0), now() from written where action is not null
                     group by job_config, action
                 on conflict (instance, job_config, action) do update
                     set served = greatest(it.served, excluded.served), begun_at = excluded.begun_at
@@ -217,7 +217,8 @@ impl Runs {
             .bind(rows.iter().map(|row| row.wish.starts.map(number)).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| microseconds(row.wish.origin.begun_at)).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| Some(row.wish.one_off.as_ref()?.purpose())).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.action()).collect::<Vec<_>>());
+            .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.action()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.number().map(number)).collect::<Vec<_>>());
         let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
@@ -310,7 +311,7 @@ fn loaded_run(row: &PgRow) -> LoadedRun {
         one_off: OneOff::of_record(
             row.get::<Option<&str>, _>("purpose"),
             row.get::<Option<&str>, _>("action"),
-            row.get::<Option<i64>, _>("serves").and_then(|number| u64::try_from(number).ok()),
+            row.get::<Option<i64>, _>("action_number").and_then(|number| u64::try_from(number).ok()),
         ),
         uid: row.get::<Option<String>, _>("uid").map(Into::into),
         age: Duration::from_secs_f64(row.get::<f64, _>("age").max(0.0)),

@@ -45,6 +45,12 @@ fn type_of(property: &Value, root: &Value) -> String {
         (Value::Null, most) => format!(" up to {most}"),
         (least, most) => format!(" {least} to {most}"),
     };
+    if let Some(kinds) = it["type"].as_array() {
+        let of = |kind: &Value| {
+            type_of(&serde_json::json!({"type": kind, "minimum": it["minimum"], "maximum": it["maximum"]}), root)
+        };
+        return kinds.iter().map(of).collect::<Vec<_>>().join(" or ");
+    }
     match it["type"].as_str().unwrap_or_default() {
         "integer" => format!("whole number{bounds}"),
         "number" => format!("number{bounds}"),

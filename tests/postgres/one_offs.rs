@@ -37,7 +37,7 @@ fn action(number: Option<u64>) -> OneOff {
 }
 
 fn row(name: &str, one_off: OneOff) -> WishRow {
-    let wish = Wish { slot: one_off.slot(), serves: one_off.number(), one_off: Some(one_off), ..wish(name, 0) };
+    let wish = Wish { slot: one_off.slot(), one_off: Some(one_off), ..wish(name, 0) };
     WishRow { kind: Kind::Service, config: "redis".into(), config_hash: "h".into(), term: 1, wish }
 }
 

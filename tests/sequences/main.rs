@@ -38,7 +38,7 @@ use job_chief::{
 };
 use serde_json::json;
 
-use crate::script::{SECOND, Script, ended, problem, running, starting};
+use crate::script::{SECOND, Script, ended, on_record, problem, running, starting};
 
 #[test]
 fn nothing_before_runs_are_loaded_and_a_view_is_seen() {
@@ -233,15 +233,7 @@ fn decisions_are_written_down_when_they_create_or_their_reason_changes() {
 
 /// The runs of these Jobs, as the store knows them.
 fn unfinished(jobs: &BTreeMap<JobName, SeenJob>) -> Vec<LoadedRun> {
-    let run = |(name, job): (&JobName, &SeenJob)| LoadedRun {
-        name: name.clone(),
-        slot: job.slot.unwrap(),
-        uid: None,
-        age: SECOND,
-        begun_at: None,
-        starts: None,
-        one_off: None,
-    };
+    let run = |(name, job): (&JobName, &SeenJob)| on_record(&name.0, job.slot.unwrap(), SECOND);
     jobs.iter().map(run).collect()
 }
 
@@ -400,26 +392,10 @@ fn a_restart_adopts_and_doubles_nothing() {
 
 #[test]
 fn a_wish_that_was_never_asked_for_is_asked_for_under_its_name() {
-    let wished = LoadedRun {
-        name: JobName("wished".into()),
-        slot: 0,
-        uid: None,
-        age: SECOND,
-        begun_at: None,
-        starts: None,
-        one_off: None,
-    };
+    let wished = on_record("wished", 0, SECOND);
     let script = Script::restart(json!({}), vec![wished], BTreeMap::new());
     assert!(script.jobs.contains_key(&JobName("wished".into())));
-    let long_ago = LoadedRun {
-        name: JobName("old".into()),
-        slot: 0,
-        uid: None,
-        age: 600 * SECOND,
-        begun_at: None,
-        starts: None,
-        one_off: None,
-    };
+    let long_ago = on_record("old", 0, 600 * SECOND);
     let mut script = Script::restart(json!({}), vec![long_ago], BTreeMap::new());
     for _ in 0..3 {
         script.look(0, 0);

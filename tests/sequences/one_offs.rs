@@ -347,7 +347,7 @@ fn an_action_that_is_asked_for_runs_once_each_time_one_after_another() {
     assert!(it.in_slot(backup).is_empty());
     assert_eq!((it.state(), it.replicas()), ((ServiceState::Running, 1), 1), "the service is left alone");
     let served =
-        [1, 2].map(|number| it.transcript.iter().any(|line| line.contains(&format!("serves: Some({number})"))));
+        [1, 2].map(|number| it.transcript.iter().any(|line| line.contains(&format!("number: Some({number})"))));
     assert_eq!(served, [true, true]);
 }
 

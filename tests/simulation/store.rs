@@ -44,13 +44,14 @@ impl Store {
         let taken = self.rows.values().any(|row| row.end.is_none() && row.slot == wish.slot);
         let action = wish.one_off.as_ref().and_then(OneOff::action);
         let served = action.map_or(self.served, |name| self.actions.get(name).map_or(0, |(served, _)| *served));
-        if taken || wish.serves.is_some_and(|serves| serves <= served) {
+        let number = wish.serves.or(wish.one_off.as_ref().and_then(OneOff::number));
+        if taken || number.is_some_and(|number| number <= served) {
             return WishAnswer::SlotTaken;
         }
-        assert!(wish.serves.is_none_or(|serves| serves == served + 1), "invariant: whoever_asks_is_served_in_turn");
+        assert!(number.is_none_or(|number| number == served + 1), "invariant: whoever_asks_is_served_in_turn");
         match action {
-            Some(name) => drop(self.actions.insert(name.into(), (served.max(wish.serves.unwrap_or_default()), now))),
-            None => self.served = served.max(wish.serves.unwrap_or_default()),
+            Some(name) => drop(self.actions.insert(name.into(), (served.max(number.unwrap_or_default()), now))),
+            None => self.served = served.max(number.unwrap_or_default()),
         }
         let one_off = wish.one_off.clone();
         let row = Row { slot: wish.slot, wished_at: now, end: None, starts: wish.starts, one_off };

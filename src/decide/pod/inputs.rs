@@ -126,6 +126,22 @@ impl<'a> From<&'a ServiceConfig> for Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// Those of each Job that an entry may make, with whose it is; none of its own where it runs elsewhere.
+    pub fn each<T>(entry: &Entry, of: impl Fn(String, Parts<'_>) -> T) -> Vec<T> {
+        let name = entry.name();
+        let is_external = entry.service().is_some_and(|service| service.is_external());
+        let mut made: Vec<T> = (!is_external).then(|| of(name.to_owned(), entry.into())).into_iter().collect();
+        if let Some(service) = entry.service() {
+            let actions =
+                service.actions.keys().map(|name| OneOff::Action { name: name.as_str().into(), number: None });
+            for one_off in [OneOff::Check, OneOff::Repair].into_iter().chain(actions) {
+                let parts = Parts::one_off(service, &one_off);
+                made.extend(parts.map(|parts| of(format!("{name} ({one_off})"), parts)));
+            }
+        }
+        made
+    }
+
     /// Those of a Job that runs once beside the replicas of a service; `None` where jobs.json has it no more.
     pub fn one_off(config: &'a ServiceConfig, one_off: &'a OneOff) -> Option<Self> {
         let parts: OneOffParts<'_> = match one_off {

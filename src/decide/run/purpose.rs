@@ -61,7 +61,6 @@ impl Purpose {
     pub fn manual_number(&self) -> Option<u64> {
         match self {
             Self::Manual { number, .. } => Some(*number),
-            Self::OneOff(one_off) => one_off.number(),
             _ => None,
         }
     }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::decide::{
     one_off::OneOff,
-    outcome::End,
+    outcome::{End, Outcome},
     run::event::LoadedAction,
-    service::{policy::ServicePolicy, status::ActionStatus},
+    service::policy::ServicePolicy,
 };
 
 /// All actions that are known of: those of jobs.json, and those that people have asked for.
@@ -25,6 +25,23 @@ struct Action {
     begun_at: Option<Duration>,
     /// How it ended last, as far as this process knows.
     last: Option<End>,
+}
+
+/// How an action of a service stands; times are in the core's time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionStatus {
+    /// Its name.
+    pub name: String,
+    /// How often it runs by itself.
+    pub every: Option<Duration>,
+    /// A Job of it lives.
+    pub running: bool,
+    /// How often it was asked for by hand and has not begun.
+    pub waiting: u64,
+    /// When it began last.
+    pub begun_at: Option<Duration>,
+    /// How it ended last; not known of what other processes have seen.
+    pub last: Option<Outcome>,
 }
 
 impl Actions {

@@ -5,7 +5,11 @@ use std::time::Duration;
 use crate::decide::{
     backoff::{grown_wait, jittered},
     outcome::{End, Outcome, shorten},
-    service::{keep_alive::RESET_AFTER, policy::ServicePolicy, sentence::sentence, state::ServiceState},
+    service::{
+        policy::{RESET_AFTER, ServicePolicy},
+        sentence::sentence,
+        state::ServiceState,
+    },
 };
 
 /// How a service does that runs elsewhere.

@@ -28,17 +28,14 @@ use crate::{
             desired::DesiredState,
             event::{ServiceEffect, ServiceEvent},
             halting::{Halting, Patience},
-            one_offs::OneOffs,
-            policy::{ServicePolicy, UpdatePolicy},
+            one_off_states::OneOffs,
+            policy::{RESET_AFTER, ServicePolicy, UpdatePolicy},
             replica_health::{HealthAction, ReplicaHealth},
             start_order::WaitsFor,
             state::ServiceState,
         },
     },
 };
-
-/// A replica that was up for so long begins its waits anew, and has none before its first restart.
-pub(super) const RESET_AFTER: Duration = Duration::from_secs(600);
 
 /// The state of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

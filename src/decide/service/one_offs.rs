@@ -8,31 +8,11 @@ use crate::decide::{
     outcome::JobName,
     run::{event::LoadedRuns, milestone::Milestone, tracked_run::Run},
     service::{
-        actions::Actions,
         event::{Asking, ServiceEffect},
-        external::ExternalHealth,
-        job_checks::JobChecks,
         keep_alive::KeepAlive,
         policy::{HealthCheck, Looked},
-        requirements::Requirements,
     },
 };
-
-/// How all of them stand.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct OneOffs {
-    pub(super) requirements: Requirements,
-    pub(super) actions: Actions,
-    pub(super) checks: JobChecks,
-    pub(super) external: ExternalHealth,
-}
-
-impl OneOffs {
-    /// An answer is awaited that is not a run's.
-    pub(super) fn is_asking(&self) -> bool {
-        self.requirements.is_asking() || self.external.is_asking()
-    }
-}
 
 impl KeepAlive {
     // --- facts

@@ -15,6 +15,9 @@ use crate::{
 const SUCCEEDED_KEPT: usize = 1;
 const FAILED_KEPT: usize = 3;
 
+/// A replica that was up for so long begins its waits anew, and has none before its first restart.
+pub const RESET_AFTER: Duration = Duration::from_secs(600);
+
 /// What a ready pod is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HealthCheck {

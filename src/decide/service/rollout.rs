@@ -11,8 +11,8 @@ use crate::decide::{
     run::{purpose::Purpose, tracked_run::Run},
     service::{
         bad_generation::{BadGeneration, is_own_fault},
-        keep_alive::{KeepAlive, RESET_AFTER, is_of_queue},
-        policy::UpdatePolicy,
+        keep_alive::{KeepAlive, is_of_queue},
+        policy::{RESET_AFTER, UpdatePolicy},
         replica_health::ReplicaHealth,
     },
 };

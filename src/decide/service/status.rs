@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::decide::{
     one_off::{action_slot, is_one_off},
-    outcome::Outcome,
     pod::observation::Observed,
     run::{
         live_job::{LiveJob, Phases, live_job},
@@ -12,6 +11,7 @@ use crate::decide::{
     },
     service::{
         account::{ReplicaAccount, RolloutView},
+        actions::ActionStatus,
         event::ForceDeleteAnswer,
         keep_alive::KeepAlive,
         replica_health::ReplicaHealth,
@@ -52,23 +52,6 @@ pub struct ServiceStatus {
     pub unread: Option<String>,
     /// The actions of jobs.json.
     pub actions: Vec<ActionStatus>,
-}
-
-/// How an action of a service stands; times are in the core's time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActionStatus {
-    /// Its name.
-    pub name: String,
-    /// How often it runs by itself.
-    pub every: Option<Duration>,
-    /// A Job of it lives.
-    pub running: bool,
-    /// How often it was asked for by hand and has not begun.
-    pub waiting: u64,
-    /// When it began last.
-    pub begun_at: Option<Duration>,
-    /// How it ended last; not known of what other processes have seen.
-    pub last: Option<Outcome>,
 }
 
 impl ServiceStatus {

@@ -6,7 +6,11 @@ use crate::{
     config::entry::Entry,
     decide::{
         decision::Wish,
-        pod::{inputs::Instance, manifest::Template, names::job_name},
+        pod::{
+            inputs::{Instance, Parts},
+            manifest::Template,
+            names::job_name,
+        },
     },
 };
 
@@ -16,10 +20,13 @@ const NOT_SHOWN: &str = "(not shown)";
 /// The Job that would be created for an entry, as YAML.
 pub(super) fn rendered(entry: &Entry, instance: &Instance) -> String {
     let wish = Wish::example(job_name(&instance.uid, entry.name(), 0, 0));
-    let job = serde_json::to_value(Template::of(entry, instance).job(&wish));
-    let Ok(mut job) = job else { return String::new() };
-    hide(&mut job);
-    serde_yaml_ng::to_string(&job).unwrap_or_default()
+    let job = |_: String, parts: Parts<'_>| {
+        let mut job = serde_json::to_value(Template::of(parts, instance).job(&wish)).ok()?;
+        hide(&mut job);
+        serde_yaml_ng::to_string(&job).ok()
+    };
+    // One that runs elsewhere has at most what runs once beside it.
+    Parts::each(entry, job).into_iter().flatten().next().unwrap_or_default()
 }
 
 /// Takes whatever is said beside a name: variables and headers hold secrets under any name.

@@ -11,20 +11,21 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 34] = [
+pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("config", &[]),
     ("modules", &[]),
     ("harmless", &[]),
     ("import", &["config", "harmless"]),
     ("decide/outcome", &[]),
-    ("decide/decision", &["decide/outcome"]),
+    ("decide/one_off", &["decide/outcome"]),
+    ("decide/decision", &["decide/one_off", "decide/outcome"]),
     ("decide/trace_context", &["decide/outcome"]),
     ("decide/backoff", &[]),
     ("decide/lease", &[]),
-    ("decide/pod", &["config", "decide/decision", "decide/outcome", "decide/trace_context"]),
-    ("decide/run", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod"]),
+    ("decide/pod", &["config", "decide/decision", "decide/one_off", "decide/outcome", "decide/trace_context"]),
+    ("decide/run", &["config", "decide/backoff", "decide/decision", "decide/one_off", "decide/outcome", "decide/pod"]),
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
-    ("decide/service", &["config", "decide/backoff", "decide/outcome", "decide/pod", "decide/run"]),
+    ("decide/service", &["config", "decide/backoff", "decide/one_off", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/switches", &["config", "decide/service"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
     ("clock", &[]),
