@@ -1,3 +1,5 @@
-//! Modules: versioned templates of what is deployed together, and the objects that come of them.
+//! Modules: templates of what is deployed together.
 
 pub mod object;
+
+pub mod rendered;
