@@ -92,6 +92,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 34] = [
             "harmless",
             "http",
             "import",
+            "modules",
             "pgboss",
             "sql",
             "store",
