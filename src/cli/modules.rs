@@ -109,9 +109,9 @@ pub(super) fn is_module(globals: &Globals, name: &str, given: &Given) -> bool {
 pub(super) fn render(globals: &Globals, name: &str, given: &Given, format: Format) -> anyhow::Result<()> {
     let namespace = globals.settings()?.kubernetes.namespace;
     let module = open(&library(globals)?, name)?;
-    let rendered = module.fill(&given.read()?, &namespace).with_context(|| {
-        format!("the module {}@{} can't be filled", module.name(), module.version())
-    })?;
+    let rendered = module
+        .fill(&given.read()?, &namespace)
+        .with_context(|| format!("the module {}@{} can't be filled", module.name(), module.version()))?;
     match format {
         Format::Yaml => print(&text(&module, &rendered)),
         Format::Json => {

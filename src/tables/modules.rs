@@ -10,7 +10,8 @@ use crate::{
 /// All modules, one a line.
 pub fn overview(modules: &Value, width: usize) -> String {
     let row = |module: &Value| -> Vec<Cell> {
-        let versions: Vec<&str> = module["versions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let versions: Vec<&str> =
+            module["versions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         vec![word(&module["name"]).into(), versions.join(", ").into()]
     };
     let rows: Vec<Vec<Cell>> = modules.as_array().into_iter().flatten().map(row).collect();
@@ -35,12 +36,8 @@ pub fn details(module: &Value, width: usize) -> String {
     if rows.is_empty() {
         return format!("{head}it has no placeholder\n");
     }
-    let header = [
-        ("PLACEHOLDER", Column::Name),
-        ("KIND", Column::Short),
-        ("DEFAULT", Column::Text),
-        ("", Column::Detail),
-    ];
+    let header =
+        [("PLACEHOLDER", Column::Name), ("KIND", Column::Short), ("DEFAULT", Column::Text), ("", Column::Detail)];
     format!("{head}\n{}", grid(&header, &rows, width))
 }
 

@@ -7,7 +7,8 @@ use crate::{documents, filled, map, read, text};
 const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n";
 
 /// A text that is broken as YAML wherever it stands by itself.
-const NASTY: &str = "x: y\n---\nkind: Secret # \"'{[\n- ${a} $g{name} &a *b !c %d @e `f\t\u{85}\u{2028}\u{0}\u{1f600}\\n";
+const NASTY: &str =
+    "x: y\n---\nkind: Secret # \"'{[\n- ${a} $g{name} &a *b !c %d @e `f\t\u{85}\u{2028}\u{0}\u{1f600}\\n";
 
 #[test]
 fn every_kind_of_placeholder_where_it_stands() {
@@ -53,7 +54,8 @@ spec:
 
 #[test]
 fn a_value_keeps_its_type_and_a_longer_text_is_a_text() {
-    let template = format!("{CONFIG_MAP}a: $g{{x:3}}\nb: '$g{{x}}'\nc: 1$g{{x}}\nd: $g{{y:null}}\ne: $g{{z:\"3\"}}\nf: $g{{n}}\n");
+    let template =
+        format!("{CONFIG_MAP}a: $g{{x:3}}\nb: '$g{{x}}'\nc: 1$g{{x}}\nd: $g{{y:null}}\ne: $g{{z:\"3\"}}\nf: $g{{n}}\n");
     let body = filled(&template, json!({})).unwrap().modules[0].objects[0].body.clone();
     let found: Vec<&Value> = ["a", "b", "c", "d", "e", "f"].iter().map(|key| &body[*key]).collect();
     assert_eq!(json!(found), json!([3, "3", "13", null, "3", ""]));
@@ -123,13 +125,17 @@ fn placeholders_are_told_with_their_help() {
         ("dependencies/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, labels: { a: $g{size:\"8\"} } }\ndata:\n  $d{data}\n"),
     ])
     .unwrap();
-    let told: Vec<String> = module.placeholders().iter().map(|it| {
-        format!("{} {:?} {} {:?} {}:{}:{}", it.name, it.kind, it.default, it.help, it.file, it.line, it.column)
-    }).collect();
-    assert_eq!(told, [
-        "data Map {} \"\" dependencies/a.yaml:5:3",
-        "size Value \"8\" \"How much. In GiB.\" dependencies/a.yaml:3:39",
-    ]);
+    let told: Vec<String> = module
+        .placeholders()
+        .iter()
+        .map(|it| {
+            format!("{} {:?} {} {:?} {}:{}:{}", it.name, it.kind, it.default, it.help, it.file, it.line, it.column)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        ["data Map {} \"\" dependencies/a.yaml:5:3", "size Value \"8\" \"How much. In GiB.\" dependencies/a.yaml:3:35",]
+    );
     assert_eq!(Value::Object(module.values(&map(json!({"size": 1})))), json!({"data": {}, "size": 1}));
     let rendered = module.fill(&map(json!({})), "media").unwrap();
     let order: Vec<String> = rendered.objects().map(|it| format!("{} {}:{}", it.id, it.file, it.line)).collect();

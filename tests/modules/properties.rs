@@ -10,7 +10,7 @@ const TEMPLATE: &str = "\
 # $g{x} in a comment
 apiVersion: v1
 kind: ConfigMap
-metadata: { name: a, annotations: { x: $g{x}, y: '$g{x}', z: \"$g{x}\" } }
+metadata: { name: a, annotations: { x: $g{x}, w: '$g{x}', z: \"$g{x}\" } }
 plain: $g{x}
 part: before $g{x} after
 single: 'it''s $g{x}'
@@ -59,7 +59,7 @@ fn expected(x: &Value, l: &[Value], m: &serde_json::Map<String, Value>, k: &str)
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "a", "annotations": {"x": x, "y": text, "z": text}},
+        "metadata": {"name": "a", "annotations": {"x": x, "w": text, "z": text}},
         "plain": x,
         "part": format!("before {text} after"),
         "single": format!("it's {text}"),
@@ -79,7 +79,11 @@ fn expected(x: &Value, l: &[Value], m: &serde_json::Map<String, Value>, k: &str)
 
 /// Texts that YAML would read as something else, and any others.
 fn texts() -> impl Strategy<Value = String> {
-    let pieces = ["\n", ": ", "---", "...", " #", "- ", "\"", "'", "$g{x}", "${A}", "|", ">", "{", "}", "[", "]", ",", "&a", "*a", "!t", "%", "@", "`", "\\", "\t", " ", "  ", "\r\n", "\u{85}", "\u{2028}", "\u{feff}", "\u{e000}", "\u{0}", "\u{7f}", "~", "null", "true", "yes", "0644", "1e3", "?", "<<", "=", ""];
+    let pieces = [
+        "\n", ": ", "---", "...", " #", "- ", "\"", "'", "$g{x}", "${A}", "|", ">", "{", "}", "[", "]", ",", "&a",
+        "*a", "!t", "%", "@", "`", "\\", "\t", " ", "  ", "\r\n", "\u{85}", "\u{2028}", "\u{feff}", "\u{e000}",
+        "\u{0}", "\u{7f}", "~", "null", "true", "yes", "0644", "1e3", "?", "<<", "=", "",
+    ];
     let odd = proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..6).prop_map(|all| all.concat());
     prop_oneof![odd, any::<String>()]
 }
@@ -108,7 +112,7 @@ fn maps(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = serde_json
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_value_changes_the_structure(
@@ -122,7 +126,8 @@ proptest! {
         let bodies: Vec<Value> = file.objects.iter().map(|it| Value::Object(it.body.clone())).collect();
         prop_assert_eq!(&bodies[0], &expected(&x, &l, &m, &k));
         prop_assert_eq!(&documents(&file.text), &bodies, "{}", file.text);
-        prop_assert!(file.text.starts_with("# $g{x} in a comment\n"));
+        let first = file.text.lines().next();
+        prop_assert_eq!(first, TEMPLATE.lines().next());
     }
 
     /// Whatever stands in a file, it is read or refused, and each problem has a place in it.
