@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 35] = [
+pub(super) const ROOMS: [(&str, &[&str]); 36] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
@@ -23,6 +23,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("decide/backoff", &[]),
     ("decide/lease", &[]),
     ("decide/pod", &["config", "decide/decision", "decide/one_off", "decide/outcome", "decide/trace_context"]),
+    ("decide/live", &["decide/outcome", "decide/pod", "modules"]),
     ("decide/run", &["config", "decide/backoff", "decide/decision", "decide/one_off", "decide/outcome", "decide/pod"]),
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/service", &["config", "decide/backoff", "decide/one_off", "decide/outcome", "decide/pod", "decide/run"]),
@@ -36,7 +37,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("metrics", &["decide"]),
     ("pgboss", &["clock", "config", "decide", "sql"]),
     ("store", &["config", "decide", "sql"]),
-    ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
+    ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "modules", "telemetry"]),
     ("traces", &["clock", "config", "decide", "metrics", "telemetry"]),
     (
         "actors",
