@@ -69,8 +69,17 @@ pub fn load(file: &str, text: &str) -> Result<JobsFile, Problems> {
             errors.into_iter().map(|error| text_problem(file, text, error.at, String::new(), error.text)).collect(),
         )
     })?;
-    let loader = Loader { file, text, root: &root, judges: Judges::default() };
+    let loader = Loader { file, text, root: &root, judges: &Judges::default() };
     loader.load()
+}
+
+/// An entry that stands alone at a place of a text, without defaults; `path` is its own in messages.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn entry(file: &str, text: &str, node: &Node, path: &str, judges: &Judges) -> Result<Entry, Vec<Problem>> {
+    let root = Node { start: node.start, kind: json::Kind::Array(vec![]) };
+    Loader { file, text, root: &root, judges }.entry(node, path)
 }
 
 fn text_problem(file: &str, text: &str, offset: usize, path: String, what: String) -> Problem {
@@ -85,7 +94,7 @@ struct Loader<'a> {
     file: &'a str,
     text: &'a str,
     root: &'a Node,
-    judges: Judges,
+    judges: &'a Judges,
 }
 
 impl Loader<'_> {
@@ -171,9 +180,9 @@ impl Loader<'_> {
         let mut value = self.defaults().map_or_else(|| Value::Object(Map::new()), Node::to_value);
         let kind = own.get("type").or_else(|| value.get("type")).and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::of(kind);
-        keep_what_concerns(&self.judges, kind, &mut value);
+        keep_what_concerns(self.judges, kind, &mut value);
         lay_over(&mut value, own.clone());
-        let mut findings = shape(&self.judges, kind, &own, &mut value);
+        let mut findings = shape(self.judges, kind, &own, &mut value);
         if findings.is_empty() {
             let entry = read_entry(kind, value)
                 .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;

@@ -13,7 +13,7 @@ use syn::{spanned::Spanned, visit::Visit};
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
 pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("config", &[]),
-    ("modules", &[]),
+    ("modules", &["config"]),
     ("harmless", &[]),
     ("import", &["config", "harmless"]),
     ("decide/outcome", &[]),
