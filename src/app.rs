@@ -12,6 +12,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{
+        deployer::Deployer,
+        deployment_task::World,
         janitor,
         leader::{Leader, attend},
         monitor::{Monitor, Totals},
@@ -21,6 +23,7 @@ use crate::{
     },
     clock::Clock,
     cluster::{
+        apply::Applier,
         connect::Access,
         index::{Watcher, subscribing},
         probe::Prober,
@@ -42,6 +45,7 @@ use crate::{
         state::AppState,
     },
     metrics::Metrics,
+    modules::{job_config, object::Object},
     pgboss::{
         connect,
         depth::DepthReader,
@@ -121,10 +125,14 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         tracer,
     });
-    let followed = Followed { standing: leader.standing(), jobs: reloader.jobs(), subscribing };
+    let followed = Followed { standing: leader.standing(), jobs: reloader.jobs(), read_entry, subscribing };
     let supervisor = Supervisor::new(shared.clone(), followed, shutdown.clone());
     let roster = supervisor.roster();
     let spawners = tasks.spawn(supervisor.run());
+    let applier = Applier::new(&client, shared.cluster.clone());
+    let (roster_of_deployments, file) = (roster.clone(), reloader.jobs());
+    let world = World { shared: shared.clone(), applier, roster: roster_of_deployments, file, read_entry };
+    tasks.spawn(Deployer::new(world, leader.standing(), shutdown.clone()).run());
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let totals = watch::Sender::new(Totals::new());
@@ -152,6 +160,11 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     sending.flush().await;
     tracing::info!("ended");
     migrated.map_err(anyhow::Error::from)
+}
+
+/// How a JobConfig of a deployment is read.
+fn read_entry(object: &Object) -> Result<Entry, String> {
+    job_config::entry(object).map_err(|problems| problems.to_string())
 }
 
 /// Waits until the lease is given back, and no longer than it would have lasted.
