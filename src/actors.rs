@@ -25,3 +25,5 @@ pub mod deployer;
 pub mod deployment_task;
 
 pub mod deploying;
+
+pub mod lister;

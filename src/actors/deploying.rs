@@ -11,7 +11,7 @@ use crate::{
         record::NewDeployment,
     },
     store::{
-        deployments::{DeploymentTable, Written},
+        deployments::{DeploymentTable, Snapshot, Written},
         error::StoreError,
     },
 };
@@ -57,7 +57,7 @@ impl Deploying {
     /// # Errors
     /// See [`DeployError`].
     pub async fn deploy(&self, new: &NewDeployment) -> Result<i64, DeployError> {
-        self.judged(|judge| judge.deploy(new), async |seen| self.table.deploy(new, seen).await).await
+        self.judged(Write::Deploy(new)).await
     }
 
     /// A deployment is to go, with these PersistentVolumeClaims of it. Returns the revision that says so.
@@ -65,26 +65,40 @@ impl Deploying {
     /// # Errors
     /// See [`DeployError`].
     pub async fn undeploy(&self, name: &str, volumes: &[String], said: (&str, &str)) -> Result<i64, DeployError> {
-        let write = async |seen| self.table.undeploy(name, volumes, said, seen).await;
-        self.judged(|judge| judge.undeploy(name, volumes), write).await
+        self.judged(Write::Undeploy { name, volumes, said }).await
     }
 
     /// Judges and writes; what has changed between the two is judged anew.
-    async fn judged(
-        &self,
-        judge: impl Fn(Judge<'_>) -> Result<(), Refusal>,
-        write: impl AsyncFn(i64) -> Result<Written, StoreError>,
-    ) -> Result<i64, DeployError> {
+    async fn judged(&self, write: Write<'_>) -> Result<i64, DeployError> {
         for _ in 0..TRIES_MAX {
             let snapshot = self.table.read().await.map_err(DeployError::Unwritten)?;
-            let file = self.file.borrow().clone();
-            judge(Judge { deployments: &snapshot.deployments, file: &file, read: self.read_entry })
-                .map_err(DeployError::Refused)?;
-            match write(snapshot.deployed).await.map_err(DeployError::Unwritten)? {
-                Written::Revision(revision) => return Ok(revision),
-                Written::Stale | Written::Taken => {}
+            self.judge(&snapshot, write).map_err(DeployError::Refused)?;
+            let written = match write {
+                Write::Deploy(new) => self.table.deploy(new, snapshot.deployed).await,
+                Write::Undeploy { name, volumes, said } => {
+                    self.table.undeploy(name, volumes, said, snapshot.deployed).await
+                }
+            };
+            if let Written::Revision(revision) = written.map_err(DeployError::Unwritten)? {
+                return Ok(revision);
             }
         }
         Err(DeployError::Busy)
     }
+
+    fn judge(&self, snapshot: &Snapshot, write: Write<'_>) -> Result<(), Refusal> {
+        let file = self.file.borrow().clone();
+        let judge = Judge { deployments: &snapshot.deployments, file: &file, read: self.read_entry };
+        match write {
+            Write::Deploy(new) => judge.deploy(new),
+            Write::Undeploy { name, volumes, .. } => judge.undeploy(name, volumes),
+        }
+    }
+}
+
+/// What is to be written.
+#[derive(Clone, Copy)]
+enum Write<'a> {
+    Deploy(&'a NewDeployment),
+    Undeploy { name: &'a str, volumes: &'a [String], said: (&'a str, &'a str) },
 }
