@@ -18,9 +18,10 @@ use crate::{
     config::entry::Entry,
     decide::{
         deployment::{
-            application::{Answer, Application, Facts, Live, Looked, Next, Step},
+            application::Application,
             fleet::ReadEntry,
             record::{Change, Deployment, DeploymentState, ObjectState},
+            step::{Answer, Facts, Live, Looked, Next, Step},
         },
         live::{fields::Drift, live_object, owner::Owner, written::Written},
         pod::manifest::Template,

@@ -8,8 +8,8 @@ use crate::{
     decide::{
         backoff::doubled,
         deployment::{
-            application::{Answer, Facts, Live, Looked, Step},
             record::{Applied, Change, DeployedObject, Known, ObjectState},
+            step::{Answer, Facts, Live, Looked, Step},
         },
         live::{owner::Ownership, readiness::Readiness},
         run::policy::REQUEST_TIMEOUT,
@@ -280,11 +280,10 @@ impl TrackedObject {
         if !self.is_service || context.facts.running.contains(name) {
             return self.note(self.as_known(ObjectState::Ready));
         }
-        if self.known.state == ObjectState::Error {
-            return self.late_service();
-        }
         match self.is_late(now) {
             true => self.late_service(),
+            // What was wrong before is over.
+            false if self.known.state == ObjectState::Error => self.note(self.as_known(ObjectState::Applied)),
             false => Turn::Pending(self.since.map(|since| since.saturating_add(READY_WITHIN))),
         }
     }
