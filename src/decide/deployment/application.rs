@@ -26,7 +26,7 @@ pub struct Application {
     volumes: Vec<String>,
     objects: Vec<TrackedObject>,
     over: bool,
-    /// Nothing is recorded before this time: the last record was not answered.
+    /// Nothing is done before this time: the last record was not answered.
     record_at: Option<Duration>,
 }
 
@@ -82,16 +82,12 @@ impl Application {
         if self.over {
             return Next::Over;
         }
-        let learnt = self.objects.iter().find_map(TrackedObject::unrecorded);
-        let next = match learnt {
+        if let Some(at) = self.record_at.filter(|at| now < *at) {
+            return Next::Wait(Some(at));
+        }
+        match self.objects.iter().find_map(TrackedObject::unrecorded) {
             Some(note) => Next::Do(note),
             None => self.next_of_objects(now, facts),
-        };
-        match (&next, self.record_at) {
-            (Next::Do(Step::Note { .. } | Step::ObjectGone(_) | Step::Gone), Some(at)) if now < at => {
-                Next::Wait(Some(at))
-            }
-            _ => next,
         }
     }
 

@@ -138,8 +138,7 @@ impl TrackedObject {
 
     /// The record of what was learnt.
     pub(super) fn unrecorded(&self) -> Option<Step> {
-        let known = self.unrecorded.clone()?;
-        Some(Step::Note { id: self.id.clone(), revision: self.revision, known, fleet: false })
+        self.unrecorded.clone().map(|known| self.recording(known))
     }
 
     fn note(&self, known: Known) -> Turn {
@@ -367,6 +366,8 @@ impl TrackedObject {
         match (step, answer) {
             (Step::Look(_), Answer::Looked(looked)) => self.see(now, looked),
             (Step::Note { known, .. }, Answer::Noted) => self.noted(now, known.clone()),
+            // What was learnt is recorded again; what was only intended is decided anew.
+            (Step::Note { known, .. }, _) if !known.asked => self.unrecorded = Some(known.clone()),
             (Step::Apply(_), Answer::Applied(change, uid)) => {
                 let applied = Some(Applied { hash: self.hash.clone(), uid, completed: false });
                 self.unrecorded = Some(Known { result: Some(change), applied, ..self.as_known(ObjectState::Applied) });
