@@ -33,6 +33,9 @@ pub mod writes;
 /// The services, and what can be changed of them.
 pub mod services;
 
+/// The replicas of a service as they are shown.
+mod replicas;
+
 /// What changes, as server-sent events.
 pub mod changes;
 

@@ -4,6 +4,7 @@
 
 mod grid;
 pub mod mood;
+pub mod service_why;
 pub mod wrap;
 
 use std::{fmt::Write, time::Duration};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     actors::{
@@ -107,7 +108,7 @@ pub(super) struct JobDetails {
 /// The last decisions and ends.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Why")]
-struct WhyView {
+pub(super) struct WhyView {
     name: String,
     /// A readable line each, in the order in which it happened; those of what is so now stand last.
     lines: Vec<String>,
@@ -137,8 +138,16 @@ async fn job(call: Call) -> Result<JobDetails, Problem> {
 
 async fn why(call: Call) -> Result<WhyView, Problem> {
     let page = details(&call.state, call.name()).await?;
-    let page = serde_json::to_value(page).map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
-    Ok(WhyView { name: call.name().to_owned(), lines: tables::why(&page) })
+    WhyView::of(call.name(), &page, tables::why)
+}
+
+impl WhyView {
+    /// A page of details in words.
+    pub(super) fn of(name: &str, page: &impl Serialize, tell: fn(&Value) -> Vec<String>) -> Result<Self, Problem> {
+        let page =
+            serde_json::to_value(page).map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
+        Ok(Self { name: name.to_owned(), lines: tell(&page) })
+    }
 }
 
 /// Everything that is known of one JobConfig.

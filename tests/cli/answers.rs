@@ -23,6 +23,10 @@ pub(crate) fn chief() -> Chief {
             404,
             json!({"detail": "there is no JobConfig of a queue \"mial\" (did you mean \"mail\"?)"}),
         ),
+        ("GET /jobs/redis/why", 404, json!({"detail": "there is no JobConfig of a queue \"redis\""})),
+        ("GET /services/redis/why", 200, json!({"name": "redis", "lines": ["12:00:00 down"]})),
+        ("GET /jobs/redsi/why", 404, json!({"detail": "there is no JobConfig of a queue \"redsi\""})),
+        ("GET /services/redsi/why", 404, json!({"detail": "there is no service \"redsi\" (did you mean \"redis\"?)"})),
         ("GET /members", 200, json!({"me": "a", "members": [{"member": "a", "leads": true}]})),
         ("GET /services", 200, json!([redis])),
         ("POST /jobs/mail/pause", 200, json!({"name": "mail", "paused": true})),
@@ -38,6 +42,7 @@ fn every_answer_is_there_for_people_and_for_programs() {
         (&["status"][..], "JOBCONFIG", "jobs"),
         (&["status", "mail"], "mail  queue Mail/1", "queue"),
         (&["why", "mail"], "12:00:00 a", "lines"),
+        (&["why", "redis"], "12:00:00 down", "lines"),
         (&["service", "status"], "FAILED", ""),
         (&["pause", "mail"], "mail paused", "paused"),
         (&["run-now", "mail"], "mail: 1 asked for", "asked"),
@@ -128,4 +133,12 @@ fn a_service_that_is_down_is_an_exit_code() {
     chief.answer("GET /services", json!([]));
     let told = job_chief(&["service", "status", "--url", &chief.url()]);
     assert_eq!((told.code, told.out.as_str()), (0, "jobs.json has no service\n"));
+}
+
+#[test]
+fn a_name_that_is_neither_a_queues_nor_a_services_is_told_with_the_nearest_of_both() {
+    let chief = chief();
+    let told = job_chief(&["why", "redsi", "--url", &chief.url()]);
+    let both = "there is no JobConfig of a queue \"redsi\"; there is no service \"redsi\" (did you mean \"redis\"?)";
+    assert!(told.code == 1 && told.err.contains(both), "{}", told.err);
 }

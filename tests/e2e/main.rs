@@ -12,7 +12,6 @@ mod collector;
 #[path = "../http/contract.rs"]
 mod contract;
 mod cut;
-mod dashboard;
 mod database;
 mod doctor;
 mod ends;
@@ -28,6 +27,7 @@ mod proxy;
 mod recording;
 mod reload;
 mod replicas;
+mod rollouts;
 mod services;
 mod stage;
 mod switching;

@@ -168,6 +168,7 @@ fn pages_need_a_token_where_the_settings_say_so() {
         ("/jobs/nobody/why", 404),
         ("/services", 200),
         ("/services/nobody", 404),
+        ("/services/nobody/why", 404),
         ("/states", 200),
         ("/events", 200),
     ];

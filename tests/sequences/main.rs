@@ -9,6 +9,7 @@ mod gauges;
 mod generations;
 mod keys;
 mod objects;
+mod rollouts;
 mod runs;
 mod script;
 mod service;

@@ -13,6 +13,7 @@ mod faults;
 mod policy;
 mod recorded;
 mod rivals;
+mod rollouts;
 mod search;
 mod service_disturb;
 mod service_world;
