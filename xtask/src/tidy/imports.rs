@@ -95,6 +95,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 36] = [
             "harmless",
             "http",
             "import",
+            "modules",
             "pgboss",
             "sql",
             "store",
