@@ -22,4 +22,12 @@ pub mod file_mark;
 
 pub mod reloader;
 
+pub mod deployer;
+
+pub mod deployment_task;
+
+pub mod deploying;
+
+pub mod lister;
+
 pub mod watched_files;

@@ -82,7 +82,7 @@ fn the_example_of_the_page_fills() {
     let templates: Vec<&str> = blocks.filter(|block| block.starts_with("# @")).collect();
     let rendered = filled(templates[0], json!({"args": ["--save", ""], "annotations": {"a": "b"}})).unwrap();
     let object = rendered.objects().next().unwrap();
-    let pod = entry(object).unwrap().pod_config().clone();
+    let pod = entry(object).unwrap().pod_configs()[0].clone();
     assert_eq!((pod.image.as_str(), pod.args.unwrap().len(), pod.annotations.len()), ("redis:8", 3, 2));
     let limits =
         ["256 KiB, 1000 placeholders", "64 files, 200 objects", "| nesting | 40 |", "4 MiB", "1000 characters"];

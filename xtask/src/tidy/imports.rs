@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 36] = [
+pub(super) const ROOMS: [(&str, &[&str]); 37] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
@@ -28,6 +28,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 36] = [
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/service", &["config", "decide/backoff", "decide/one_off", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/switches", &["config", "decide/service"]),
+    ("decide/deployment", &["config", "decide/backoff", "decide/live", "decide/pod", "decide/run", "modules"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
     ("clock", &[]),
     ("fence", &["clock"]),
@@ -36,7 +37,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 36] = [
     ("health", &[]),
     ("metrics", &["decide"]),
     ("pgboss", &["clock", "config", "decide", "sql"]),
-    ("store", &["config", "decide", "sql"]),
+    ("store", &["config", "decide", "modules", "sql"]),
     ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "modules", "telemetry"]),
     ("traces", &["clock", "config", "decide", "metrics", "telemetry"]),
     (
@@ -49,6 +50,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 36] = [
             "fence",
             "health",
             "metrics",
+            "modules",
             "pgboss",
             "store",
             "telemetry",
@@ -78,8 +80,8 @@ pub(super) const ROOMS: [(&str, &[&str]); 36] = [
     (
         "app",
         &[
-            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "pgboss", "shutdown",
-            "store", "traces",
+            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "modules", "pgboss",
+            "shutdown", "store", "traces",
         ],
     ),
     (
