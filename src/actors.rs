@@ -18,6 +18,16 @@ pub mod janitor;
 
 pub mod leader;
 
+pub mod file_mark;
+
 pub mod reloader;
+
+pub mod deployer;
+
+pub mod deployment_task;
+
+pub mod deploying;
+
+pub mod lister;
 
 pub mod watched_files;

@@ -37,3 +37,6 @@ pub mod problems;
 pub mod traces;
 
 pub mod changes;
+
+/// The list of modules to deploy.
+pub mod module_list;

@@ -21,6 +21,9 @@ pub mod backoff;
 /// Job and Pod objects: how they are read, and the Job that is written.
 pub mod pod;
 
+/// Objects of deployments, as they are in the cluster.
+pub mod live;
+
 /// The runs of one JobConfig, whatever they are for.
 pub mod run;
 
@@ -38,3 +41,6 @@ pub mod lease;
 
 /// What operators have switched.
 pub mod switches;
+
+/// Deployments of modules: what may be deployed, and what is to be done next about it.
+pub mod deployment;

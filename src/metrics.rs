@@ -1,6 +1,7 @@
 //! The metrics page: every name, its type and its labels, in one place; those of the gauges of queues are in
 //! `queue_gauges.rs`.
 
+pub mod deployment_gauges;
 pub mod last_hour;
 pub mod queue_gauges;
 
@@ -16,7 +17,7 @@ use crate::decide::{
     run::milestone::Milestone,
     service::{state::SERVICE_STATES as STATES_OF_SERVICES, status::ServiceStatus},
 };
-use crate::metrics::queue_gauges::QueueGauges;
+use crate::metrics::{deployment_gauges::DeploymentGauges, queue_gauges::QueueGauges};
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
@@ -48,6 +49,7 @@ pub struct Metrics {
     pub trace_spans: IntCounterVec,
     pub process: ProcessMetrics,
     pub services: ServiceMetrics,
+    pub deployments: DeploymentGauges,
 }
 
 /// How the services do.
@@ -179,6 +181,17 @@ impl QueueMetrics {
     }
 }
 
+fn deployment_gauges(page: &Page<'_>) -> prometheus::Result<DeploymentGauges> {
+    Ok(DeploymentGauges {
+        deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
+        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", &["deployment", "state"])?,
+        list_errors: page.int_gauge(
+            "deployment_list_errors",
+            "Entries of the list of modules to deploy that could not be deployed.",
+        )?,
+    })
+}
+
 impl Metrics {
     /// A page with nothing counted yet.
     ///
@@ -247,6 +260,7 @@ impl Metrics {
             trace_spans: page.counters("trace_spans_total", "Spans of traces by what became of them.", &["result"])?,
             process: ProcessMetrics::new(&page)?,
             services: ServiceMetrics::new(&page)?,
+            deployments: deployment_gauges(&page)?,
             registry,
         })
     }

@@ -22,16 +22,11 @@ use crate::{
     },
     clock::sleep,
     cluster::index::{Subscribing, View},
-    config::{
-        entry::{Entry, Kind},
-        service_config::ServiceConfig,
-    },
+    config::entry::{Entry, Kind},
     decide::{
+        deployment::fleet::{Deployed, Fleet, ReadEntry},
         queue::status::Status,
-        service::{
-            start_order::{PeerStatus, Peers},
-            status::ServiceStatus,
-        },
+        service::{start_order::announced, status::ServiceStatus},
         switches::Switches,
     },
 };
@@ -89,6 +84,11 @@ impl Handle {
     pub fn entry(&self) -> Entry {
         self.orders.borrow().entry.clone()
     }
+
+    /// The deployment that it is of; `None` where it stands in jobs.json.
+    pub fn deployment(&self) -> Option<Arc<str>> {
+        self.orders.borrow().deployment.clone()
+    }
 }
 
 /// Where to find each, by the name of the JobConfig.
@@ -102,10 +102,12 @@ struct Ended {
 
 /// What a supervisor follows.
 pub struct Followed {
-    /// Whether this process leads, and what people have switched.
+    /// Whether this process leads, and what people have switched and deployed.
     pub standing: watch::Receiver<Standing>,
     /// jobs.json.
     pub jobs: watch::Receiver<Entries>,
+    /// How the JobConfigs of deployments are read.
+    pub read_entry: ReadEntry,
     /// The views.
     pub subscribing: Subscribing,
 }
@@ -117,6 +119,9 @@ pub struct Supervisor {
     shutdown: CancellationToken,
     term: Option<Term>,
     switches: Arc<Switches>,
+    deployed: Arc<Deployed>,
+    /// The entries of jobs.json and of deployments.
+    fleet: Fleet,
     actors: JoinSet<Ended>,
     roster: watch::Sender<Arc<Roster>>,
     /// JobConfigs that are not in jobs.json and have live Jobs.
@@ -136,6 +141,8 @@ impl Supervisor {
             shutdown,
             term: None,
             switches: Arc::default(),
+            deployed: Arc::default(),
+            fleet: Fleet::default(),
             actors: JoinSet::new(),
             roster: watch::Sender::default(),
             strangers: BTreeSet::new(),
@@ -181,12 +188,17 @@ impl Supervisor {
     // --- who leads
 
     async fn take_standing(&mut self) {
-        let Standing { term, switches } = self.followed.standing.borrow_and_update().clone();
+        let Standing { term, switches, deployed } = self.followed.standing.borrow_and_update().clone();
         if let Some(switches) = switches {
             self.switches = switches;
             self.announce();
             self.roster.borrow().values().for_each(|handle| self.give_orders(handle));
             self.clear_superseded();
+        }
+        // Before a term begins: what is not known by then is stopped.
+        if let Some(deployed) = deployed.filter(|deployed| *deployed != self.deployed) {
+            self.deployed = deployed;
+            self.take_jobs().await;
         }
         if term.as_ref().map(|term| term.number) == self.term.as_ref().map(|term| term.number) {
             return;
@@ -238,13 +250,19 @@ impl Supervisor {
 
     // --- what there is
 
-    /// jobs.json is as it was last found good: what is new is started, what was removed drains, the rest is updated if it
-    /// has changed.
+    /// jobs.json is as it was last found good, and deployments are as they were read last: what is new is started, what
+    /// was removed drains, the rest is updated if it has changed.
     async fn take_jobs(&mut self) {
-        let jobs = self.followed.jobs.borrow_and_update().clone();
+        let file = self.followed.jobs.borrow_and_update().clone();
+        let fleet = Fleet::join(&file, &self.deployed, self.followed.read_entry);
+        fleet.left_out.iter().filter(|it| !self.fleet.left_out.contains(it)).for_each(|(name, deployment, why)| {
+            tracing::error!(job_config = name, deployment, why, "a JobConfig of a deployment is not in force");
+        });
+        self.fleet = fleet;
+        let jobs = self.fleet.entries.clone();
         let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
         self.announce();
-        for entry in jobs.iter() {
+        for entry in &jobs {
             let handle = self.roster.borrow().get(entry.name()).cloned();
             match handle {
                 Some(handle) => self.take_entry(&handle, entry),
@@ -292,9 +310,11 @@ impl Supervisor {
                 // The other type begins when nothing is left of this one.
                 return !std::mem::replace(&mut orders.left, true);
             }
-            let changed = orders.left || orders.entry != *entry;
+            let deployment = self.fleet.deployments.get(entry.name());
+            let changed = orders.left || orders.entry != *entry || orders.deployment.as_ref() != deployment;
             if changed {
                 orders.entry = entry.clone();
+                orders.deployment = deployment.cloned();
                 orders.left = false;
             }
             changed
@@ -328,21 +348,12 @@ impl Supervisor {
         if self.term.is_none() {
             return;
         }
-        let jobs = self.followed.jobs.borrow().clone();
-        let services: BTreeMap<&str, &ServiceConfig> =
-            jobs.iter().filter_map(Entry::service).map(|service| (service.name.as_str(), &**service)).collect();
+        let services = self.fleet.entries.iter().filter_map(Entry::service).map(|service| {
+            let orders = self.switches.orders(&service.name, service.enabled).0;
+            (&**service, orders.enabled && !orders.stopped)
+        });
         self.shared.peers.send_if_modified(|peers| {
-            let mut next = Peers::clone(peers);
-            next.iter_mut()
-                .filter(|(name, _)| !services.contains_key(name.as_str()))
-                .for_each(|(_, it)| it.wanted = false);
-            for (name, service) in &services {
-                let orders = self.switches.orders(name, service.enabled).0;
-                let known = next.entry((*name).to_owned()).or_default();
-                let (priority, depends_on) = (service.priority, service.depends_on.clone());
-                *known =
-                    PeerStatus { priority, depends_on, wanted: orders.enabled && !orders.stopped, ..known.clone() };
-            }
+            let next = announced(peers, services);
             let changed = next != **peers;
             *peers = Arc::new(next);
             changed
@@ -355,7 +366,8 @@ impl Supervisor {
         let (shown, views) = watch::channel(View::default());
         let status = StatusChannel::new(entry.kind());
         let (switched, ordered) = (self.switched(&entry), self.ordered(&entry));
-        let orders = watch::Sender::new(Orders { entry, left, switched, ordered });
+        let deployment = self.fleet.deployments.get(&name).cloned();
+        let orders = watch::Sender::new(Orders { entry, deployment, left, switched, ordered });
         if self.followed.subscribing.subscriptions.send((name.clone(), shown)).await.is_err() {
             tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
         }
@@ -444,7 +456,7 @@ impl Supervisor {
         self.forget(&name);
         self.shared.peers.send_modify(|peers| drop(Arc::make_mut(peers).remove(&name)));
         tracing::info!(job_config = name, "nothing is left of it");
-        let again = self.followed.jobs.borrow().iter().find(|entry| entry.name() == name).cloned();
+        let again = self.fleet.entries.iter().find(|entry| entry.name() == name).cloned();
         if let Some(entry) = again {
             self.register(entry, false).await;
             self.announce();

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{actors::reloader::Mark, decide::pod::names::short_hash};
+use crate::{actors::file_mark::Mark, decide::pod::names::short_hash};
 
 /// How often they are asked whether they have changed, as jobs.json is.
 const ASKED_EVERY: Duration = Duration::from_secs(2);

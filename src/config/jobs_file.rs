@@ -28,6 +28,8 @@ pub const BYTES_MAX: u64 = 1 << 20;
 pub struct JobsFile {
     /// The entries in the order of the file; names are unique.
     pub jobs: Vec<Entry>,
+    /// The modules to deploy, as they stand there: see [`crate::config::module_list`].
+    pub modules: Value,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -70,8 +72,17 @@ pub fn load(file: &str, text: &str) -> Result<JobsFile, Problems> {
             errors.into_iter().map(|error| text_problem(file, text, error.at, String::new(), error.text)).collect(),
         )
     })?;
-    let loader = Loader { file, text, root: &root, judges: Judges::default() };
+    let loader = Loader { file, text, root: &root, judges: &Judges::default() };
     loader.load()
+}
+
+/// An entry that stands alone at a place of a text, without defaults; `path` is its own in messages.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn entry(file: &str, text: &str, node: &Node, path: &str, judges: &Judges) -> Result<Entry, Vec<Problem>> {
+    let root = Node { start: node.start, kind: json::Kind::Array(vec![]) };
+    Loader { file, text, root: &root, judges }.entry(node, path)
 }
 
 fn text_problem(file: &str, text: &str, offset: usize, path: String, what: String) -> Problem {
@@ -80,13 +91,13 @@ fn text_problem(file: &str, text: &str, offset: usize, path: String, what: Strin
 }
 
 /// The keys of the object form.
-const ROOT_KEYS: [&str; 3] = ["$schema", "defaults", "jobs"];
+const ROOT_KEYS: [&str; 4] = ["$schema", "defaults", "jobs", "modules"];
 
 struct Loader<'a> {
     file: &'a str,
     text: &'a str,
     root: &'a Node,
-    judges: Judges,
+    judges: &'a Judges,
 }
 
 impl Loader<'_> {
@@ -119,7 +130,8 @@ impl Loader<'_> {
         if problems.is_empty() {
             let mut warnings = self.shared_queues(&jobs);
             warnings.extend(self.single_warnings(&jobs));
-            return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), warnings });
+            let modules = self.root.get("modules").map_or(Value::Null, Node::to_value);
+            return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), modules, warnings });
         }
         Err(Problems(problems))
     }
@@ -150,8 +162,10 @@ impl Loader<'_> {
             }
             None => problems.push(self.problem(self.root.start, String::new(), "the key \"jobs\" is missing".into())),
         }
-        if self.defaults().is_some_and(|node| !matches!(node.kind, json::Kind::Object(_))) {
-            problems.push(self.problem(self.root.start, "defaults".into(), "allowed is an object".into()));
+        for key in ["defaults", "modules"] {
+            if self.root.get(key).is_some_and(|node| !matches!(node.kind, json::Kind::Object(_))) {
+                problems.push(self.problem(self.root.start, key.into(), "allowed is an object".into()));
+            }
         }
         problems
     }
@@ -173,14 +187,14 @@ impl Loader<'_> {
         let mut value = self.defaults().map_or_else(|| Value::Object(Map::new()), Node::to_value);
         let kind = own.get("type").or_else(|| value.get("type")).and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::of(kind);
-        keep_what_concerns(&self.judges, kind, &mut value);
+        keep_what_concerns(self.judges, kind, &mut value);
         if is_external(kind, &own, &value) {
             // Its defaults are for services with pods.
             remove(&mut value, &["podConfig"]);
             NOT_IN_AN_EXTERNAL.iter().for_each(|(key, _)| remove(&mut value, &[key]));
         }
         lay_over(&mut value, own.clone());
-        let mut findings = shape(&self.judges, kind, &own, &mut value);
+        let mut findings = shape(self.judges, kind, &own, &mut value);
         if findings.is_empty() {
             let entry = read_entry(kind, value)
                 .map_err(|error| vec![self.problem(node.start, path.into(), error.to_string())])?;
@@ -241,8 +255,8 @@ impl Loader<'_> {
 
     fn single_warnings(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
         let located = |(node, path, entry): &Placed<'_>| {
-            let found = entry.service().map(|it| it.update_strategy.warnings(it.replicas)).unwrap_or_default();
-            found.into_iter().map(|finding| self.locate(node, path, finding)).collect::<Vec<_>>()
+            let warning = entry.service().and_then(|service| service_rules::warning(service));
+            warning.map(|finding| self.locate(node, path, finding))
         };
         entries.iter().flat_map(located).collect()
     }

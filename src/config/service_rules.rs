@@ -8,7 +8,7 @@ use crate::config::{
     schema::Finding,
     service_config::{CheckConfig, HttpCheck, ServiceConfig},
     target_config::{REQUIREMENTS_MAX, TargetConfig, TcpCheck, url_problem},
-    update_strategy::path_findings,
+    update_strategy::UpdateType,
 };
 
 /// A service is checked no more often than this: with many of them that would be all that job-chief does.
@@ -52,8 +52,8 @@ pub(super) fn findings(service: &ServiceConfig) -> Vec<Finding> {
     found.extend(service_template(service));
     found.extend(pod_rules(&service.pod_config, service.job_template.as_ref()));
     found.extend(requirements(service));
-    found.extend(service.update_strategy.findings(service.replicas));
-    found.extend(path_findings(&service.restart_on));
+    found.extend(update_strategy(service));
+    found.extend(paths(&service.restart_on));
     found.extend(actions(service));
     if let Some(repair) = &service.repair {
         found.extend(one_off(&["repair"], repair.into()));
@@ -224,4 +224,43 @@ fn service_template(service: &ServiceConfig) -> Vec<Finding> {
         (grace.is_some(), &pod[..], "set \"stopTimeout\" instead: job-chief goes by it"),
     ];
     refused.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, path, why)| Finding::new(path, why)).collect()
+}
+
+/// What is wrong with `updateStrategy` for so many replicas.
+fn update_strategy(service: &ServiceConfig) -> Option<Finding> {
+    let (strategy, replicas) = (service.update_strategy, service.replicas);
+    let max = strategy.unavailable_max();
+    if strategy.kind == UpdateType::Recreate || replicas == 1 || max < replicas {
+        return None;
+    }
+    let text = format!("found {max}, allowed is at most {}: one of {replicas} replicas has to stay", replicas - 1);
+    Some(Finding::new(&["updateStrategy", "maxUnavailable"], text))
+}
+
+/// What is allowed in a service and probably not meant.
+pub(super) fn warning(service: &ServiceConfig) -> Option<Finding> {
+    let (key, text) = match (service.update_strategy.kind, service.update_strategy.max_unavailable) {
+        (UpdateType::RollingReplace, _) if service.replicas == 1 => {
+            ("type", "a single replica is away while it is replaced: set \"replicas\" to 2 or more")
+        }
+        (UpdateType::Recreate, Some(_)) => {
+            ("maxUnavailable", "it means nothing without the type \"RollingReplace\": all are replaced at once")
+        }
+        _ => return None,
+    };
+    Some(Finding::new(&["updateStrategy", key], text))
+}
+
+/// What is wrong with the paths of `restartOn`.
+fn paths(paths: &[String]) -> Vec<Finding> {
+    let is_wrong = |path: &String| !path.starts_with('/') || path.contains('\0');
+    let wrong = paths.iter().enumerate().filter(|(_, path)| is_wrong(path)).map(|(at, path)| {
+        let text =
+            format!("found {path:?}, allowed is an absolute path of a file, as job-chief's own container has it");
+        Finding::new(&["restartOn", &at.to_string()], text)
+    });
+    let again = paths.iter().enumerate().filter(|(at, path)| paths[..*at].contains(path)).map(|(at, path)| {
+        Finding::new(&["restartOn", &at.to_string()], format!("{path:?} stands here twice: remove one"))
+    });
+    wrong.chain(again).collect()
 }

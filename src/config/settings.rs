@@ -36,13 +36,20 @@ pub struct AppSettings {
     pub instance_uid: String,
     /// The path of jobs.json. Default: `./jobs.json`.
     pub jobs_config_path: PathBuf,
+    /// The folder of modules: `<module>/<version>/*.yaml`. Default: none.
+    pub modules_path: Option<PathBuf>,
     /// The value of the label `environment` of Jobs and pods; empty leaves the label out. Default: empty.
     pub environment: String,
 }
 
 impl Default for AppSettings {
     fn default() -> Self {
-        Self { instance_uid: "aaaaaa".into(), jobs_config_path: "./jobs.json".into(), environment: String::new() }
+        Self {
+            instance_uid: "aaaaaa".into(),
+            jobs_config_path: "./jobs.json".into(),
+            modules_path: None,
+            environment: String::new(),
+        }
     }
 }
 

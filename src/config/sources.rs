@@ -24,7 +24,7 @@ pub struct Loaded {
 }
 
 /// The environment names, what they set, and what kind of value they hold.
-const ENVIRONMENT: [(&str, &str, Kind); 30] = [
+const ENVIRONMENT: [(&str, &str, Kind); 32] = [
     ("DB_HOST", "db.host", Kind::Text),
     ("DB_PORT", "db.port", Kind::Number),
     ("DB_USERNAME", "db.user", Kind::Text),
@@ -42,6 +42,9 @@ const ENVIRONMENT: [(&str, &str, Kind); 30] = [
     ("APP_INSTANCE_UID", "app.instanceUid", Kind::Text),
     ("NODE_ENV", "app.environment", Kind::Text),
     ("APP_JOBS_CONFIG_PATH", "app.jobsConfigPath", Kind::Text),
+    // The name that the orchestrator has for it whose templates these are; the other wins.
+    ("MANIFESTS_PATH", "app.modulesPath", Kind::Text),
+    ("MODULES_PATH", "app.modulesPath", Kind::Text),
     ("K8S_NAMESPACE", "kubernetes.namespace", Kind::Text),
     ("K8S_PULL_SECRET", "kubernetes.pullSecret", Kind::Text),
     ("K8S_LOAD_CONFIG_FROM_CLUSTER", "kubernetes.loadConfigFromCluster", Kind::Flag),

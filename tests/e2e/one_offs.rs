@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::{
     services::service,
-    stage::{Stage, eventually, free_port, script, with},
+    stage::{Stage, eventually, keep_port, script, with},
 };
 
 /// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
+const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 /// A Job whose container is a shell script.
 fn once(script: &str) -> Value {
@@ -35,7 +35,7 @@ impl Stage {
 #[tokio::test]
 async fn what_runs_elsewhere_is_repaired_and_others_wait_for_it() {
     let mut stage = Stage::set("elsewhere").await;
-    let port = free_port();
+    let (port, kept) = keep_port();
     let broker = json!({
         "type": "service", "name": "broker", "checkInterval": "5s", "unhealthyThreshold": 1, "backoff": {"factor": 1},
         "waitTimeAfterSuccessfulRun": "1h", "check": {"tcp": {"host": "127.0.0.1", "port": port}}, "repair": once("exit 0"),
@@ -44,14 +44,13 @@ async fn what_runs_elsewhere_is_repaired_and_others_wait_for_it() {
     let repairs = stage.ended_once("broker", "repair", 1).await;
     assert_eq!(repairs[0]["outcome"], "succeeded", "{repairs:?}");
     stage.in_state("broker", "FAILED").await;
-    let api = stage.json("/services/api").await.unwrap();
-    assert_eq!(
-        (api["state"].as_str(), api["error"].as_str()),
-        (Some("NOT_STARTED"), Some("waits for broker")),
-        "{api}"
-    );
+    eventually("api to wait for it", || async {
+        let api = stage.json("/services/api").await?;
+        (api["state"] == "NOT_STARTED" && api["error"] == "waits for broker").then_some(())
+    })
+    .await;
     // It answers from here on.
-    let _broker = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let _broker = kept.listen(16).unwrap();
     stage.in_state("broker", "RUNNING").await;
     stage.in_state("api", "RUNNING").await;
     assert_eq!(stage.ended_once("broker", "repair", 1).await.len(), 1, "its wait is an hour");
@@ -85,7 +84,7 @@ async fn actions_run_by_hand_and_in_time_also_over_a_restart() {
 #[tokio::test]
 async fn a_start_waits_for_what_it_requires_and_a_job_says_that_it_is_up() {
     let mut stage = Stage::set("requires").await;
-    let port = free_port();
+    let (port, kept) = keep_port();
     let keys = json!({
         "requirements": [{"tcp": {"host": "127.0.0.1", "port": port}}],
         "check": {"job": once("exit 0")},
@@ -94,7 +93,7 @@ async fn a_start_waits_for_what_it_requires_and_a_job_says_that_it_is_up() {
     let told = stage.in_state("web", "FAILED").await;
     assert!(told["error"].as_str().unwrap().starts_with(&format!("requires tcp 127.0.0.1:{port}")), "{told}");
     assert!(stage.jobs().await.is_empty(), "nothing is started");
-    let _listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let _listener = kept.listen(16).unwrap();
     stage.in_state("web", "RUNNING").await;
     let replicas = "select count(*) from chief.runs where job_config = 'web' and purpose is null";
     assert_eq!(stage.count(replicas).await, 1);

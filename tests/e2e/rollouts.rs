@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
+const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 fn rolling() -> Value {
     json!({"replicas": 3, "startErrorGrace": "1s", "updateStrategy": {"type": "RollingReplace", "maxUnavailable": 1}})

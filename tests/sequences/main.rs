@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod bare;
+mod deployments;
 mod edges;
 mod effects;
 mod gauges;

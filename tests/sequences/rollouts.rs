@@ -270,9 +270,9 @@ fn each_replica_has_its_account() {
     let mut it = Service::begin(&json!({"replicas": 3}));
     it.all_run();
     for _ in 0..3 {
-        let second =
+        let mut second =
             it.jobs.iter().filter(|(_, job)| job.slot == Some(1) && job.is_live()).map(|(name, _)| name.clone());
-        let second = second.last().unwrap();
+        let second = second.next_back().unwrap();
         it.jobs.get_mut(&second).unwrap().phase = ended(Outcome::Failed, Reason::OomKilled);
         it.view();
         assert_eq!(it.state().1, 2);

@@ -90,8 +90,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Test binaries that need no server.
-const SERVERLESS: [&str; 10] =
-    ["simulation", "sequences", "documents", "pages", "commands", "cli", "http", "settings", "import", "traces"];
+const SERVERLESS: [&str; 11] = [
+    "simulation",
+    "sequences",
+    "documents",
+    "pages",
+    "commands",
+    "cli",
+    "http",
+    "settings",
+    "import",
+    "traces",
+    "modules",
+];
 
 fn units() -> anyhow::Result<()> {
     let mut tests = cargo();

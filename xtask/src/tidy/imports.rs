@@ -11,9 +11,9 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 35] = [
+pub(super) const ROOMS: [(&str, &[&str]); 37] = [
     ("config", &[]),
-    ("modules", &[]),
+    ("modules", &["config"]),
     ("harmless", &[]),
     ("import", &["config", "harmless"]),
     ("decide/outcome", &[]),
@@ -23,10 +23,12 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("decide/backoff", &[]),
     ("decide/lease", &[]),
     ("decide/pod", &["config", "decide/decision", "decide/one_off", "decide/outcome", "decide/trace_context"]),
+    ("decide/live", &["decide/outcome", "decide/pod", "modules"]),
     ("decide/run", &["config", "decide/backoff", "decide/decision", "decide/one_off", "decide/outcome", "decide/pod"]),
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/service", &["config", "decide/backoff", "decide/one_off", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/switches", &["config", "decide/service"]),
+    ("decide/deployment", &["config", "decide/backoff", "decide/live", "decide/pod", "decide/run", "modules"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
     ("clock", &[]),
     ("fence", &["clock"]),
@@ -35,8 +37,8 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("health", &[]),
     ("metrics", &["decide"]),
     ("pgboss", &["clock", "config", "decide", "sql"]),
-    ("store", &["config", "decide", "sql"]),
-    ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
+    ("store", &["config", "decide", "modules", "sql"]),
+    ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "modules", "telemetry"]),
     ("traces", &["clock", "config", "decide", "metrics", "telemetry"]),
     (
         "actors",
@@ -48,6 +50,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
             "fence",
             "health",
             "metrics",
+            "modules",
             "pgboss",
             "store",
             "telemetry",
@@ -77,8 +80,8 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     (
         "app",
         &[
-            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "pgboss", "shutdown",
-            "store", "traces",
+            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "modules", "pgboss",
+            "shutdown", "store", "traces",
         ],
     ),
     (
@@ -93,6 +96,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
             "harmless",
             "http",
             "import",
+            "modules",
             "pgboss",
             "sql",
             "store",
