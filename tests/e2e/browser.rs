@@ -214,6 +214,9 @@ impl Browser {
 fn done(result: Result<(), CmdError>) -> Option<()> {
     match result {
         Err(error) if error.is_no_such_element() || error.is_stale_element_reference() => None,
-        done => Some(done.unwrap()),
+        done => {
+            done.unwrap();
+            Some(())
+        }
     }
 }
