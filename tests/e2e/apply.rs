@@ -208,7 +208,7 @@ async fn what_others_do(stage: &Stage, deployer: &Deployer) {
     // Something new is not laid over what somebody has changed, unless it is said so.
     let told = deployer.apply(&settings("yellow"), false).await;
     let judged = deployer.applier.dry_run(&[settings("yellow")], &owner(), false).await;
-    assert_eq!(judged, [told.clone()]);
+    assert_eq!(judged, std::slice::from_ref(&told));
     let Err(ApplyError::Conflict { fields, .. }) = told else { panic!("{told:?}") };
     assert_eq!((fields.len(), fields[0].to_string().as_str()), (1, "data.color (by-hand)"));
     // The same as before puts it back.
