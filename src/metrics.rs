@@ -341,6 +341,18 @@ impl Metrics {
     }
 }
 
+fn deployment_gauges(page: &Page<'_>) -> prometheus::Result<DeploymentGauges> {
+    let of_objects = &["deployment", "state"];
+    Ok(DeploymentGauges {
+        deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
+        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", of_objects)?,
+        list_errors: page.int_gauge(
+            "deployment_list_errors",
+            "Entries of the list of modules to deploy that could not be deployed.",
+        )?,
+    })
+}
+
 fn counts(status: &Status) -> [u64; 4] {
     let phases = &status.phases;
     [phases.queued, phases.starting, phases.running, phases.terminating]
