@@ -95,7 +95,8 @@ fn decisions(told: &mut String, job: &Value, width: usize) {
 
 fn live_jobs(told: &mut String, job: &Value, width: usize) {
     let live = array(&job["live"]).map(|it| {
-        let problem = problem(it).unwrap_or_default();
+        let problem =
+            it["purpose"].as_str().map(harmless).into_iter().chain(problem(it)).collect::<Vec<_>>().join(": ");
         vec![text(&it["job"]).into(), text(&it["phase"]).into(), Cell::styled(&problem, WAITS)]
     });
     let header = [("LIVE JOB", Column::Name), ("PHASE", Column::Short), ("", Column::Text)];
@@ -114,12 +115,13 @@ fn runs(told: &mut String, job: &Value, width: usize) {
     let runs = array(&job["runs"]).map(|run| {
         let nothing = if run["tookNothing"] == true { "took nothing" } else { "" };
         let message = run["message"].as_str().and_then(|message| message.lines().next()).unwrap_or_default();
+        let more = [&beside(run).unwrap_or_default(), nothing, message];
         vec![
             text(&run["job"]).into(),
             moment(&run["wishedAt"]).into(),
             lasted(run).into(),
             Cell::styled(&outcome(run), Mood::of_run(run).style()),
-            [nothing, message].join(" ").trim().to_owned().into(),
+            more.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ").into(),
         ]
     });
     let header = [
@@ -130,6 +132,12 @@ fn runs(told: &mut String, job: &Value, width: usize) {
         ("", Column::Detail),
     ];
     section(told, &header, &runs.collect::<Vec<_>>(), width);
+}
+
+/// `action backup`, of a Job that ran once beside the replicas of a service.
+fn beside(run: &Value) -> Option<String> {
+    let purpose = run["purpose"].as_str()?;
+    Some(run["action"].as_str().map_or(purpose.to_owned(), |action| format!("{purpose} {}", harmless(action))))
 }
 
 /// From the wish to the end.
@@ -281,7 +289,8 @@ fn end(run: &Value) -> String {
         if run["tookNothing"] == true { ", and took none of the messages it was started for" } else { "" };
     let message =
         run["message"].as_str().and_then(|message| message.lines().next()).map(|line| format!(" ({})", harmless(line)));
-    format!("{} {}{took_nothing}{}", text(&run["job"]), outcome(run), message.unwrap_or_default())
+    let beside = beside(run).map(|what| format!(" ({what})")).unwrap_or_default();
+    format!("{}{beside} {}{took_nothing}{}", text(&run["job"]), outcome(run), message.unwrap_or_default())
 }
 
 /// The day and the time of an RFC 3339 moment, without year and zone.

@@ -8,13 +8,14 @@ use crate::{
 };
 
 /// The tables, each with whether it is written.
-const TABLES: [(&str, bool); 8] = [
+const TABLES: [(&str, bool); 9] = [
     ("_sqlx_migrations", false),
     ("runs", true),
     ("decisions", true),
     ("leadership", true),
     ("members", true),
     ("switches", true),
+    ("actions", true),
     ("deployments", true),
     ("deployment_objects", true),
 ];

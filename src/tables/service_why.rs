@@ -115,6 +115,7 @@ mod tests {
             "runs": [
                 {"job": "job-chief-a-api-2", "endedAt": "2026-01-02T03:05:05.678Z", "outcome": "failed", "reason": "oom_killed", "exitCode": 137, "message": null},
                 {"job": "job-chief-a-api-1", "endedAt": "2026-01-02T03:04:05.678Z", "outcome": "stopped", "reason": "replaced", "exitCode": null, "message": null},
+                {"job": "job-chief-a-api-4", "endedAt": "2026-01-02T03:05:04.678Z", "outcome": "failed", "reason": "exit_code", "exitCode": 3, "message": null, "purpose": "action", "action": "backup"},
                 {"job": "job-chief-a-api-3", "endedAt": null},
             ],
             "rollout": {"replaced": 1, "outdated": 2, "stopped": null},

@@ -180,6 +180,15 @@ async fn what_a_role_lacks_is_named_and_mended_by_what_grants_prints() {
     let report = doctor(&poor, &["mail"], &[]).await;
     told(&report, Name::Grants, Verdict::Ok, &[]);
     told(&report, Name::Queues, Verdict::Ok, &[]);
+    let lacking: Vec<String> = sqlx::query_scalar(
+        "select relname::text from pg_class where relnamespace = 'chief'::regnamespace and relkind = 'r'
+            and relname <> '_sqlx_migrations' and exists (select from unnest(array['INSERT', 'UPDATE', 'DELETE']) as verb
+                where not has_table_privilege('doctor_poor', pg_class.oid, verb))",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert!(lacking.is_empty(), "grants and doctor know nothing of {lacking:?}");
     assert!(!format!("{report:?}").contains(PASSWORD), "{report:?}");
 }
 

@@ -1,11 +1,13 @@
 //! Every history of rollouts in a world in which replicas go away by nobody's hand but ours: whatever is lost, late or out of
 //! date, and whichever process leads, no more are away than may be, also where the new generation never comes up.
 
+use job_chief::decide::one_off::is_one_off;
 use serde_json::json;
 
 use crate::{
     cluster::observed,
     dice::Dice,
+    service_one_offs::beside,
     service_world::{Fault, ServiceWorld, read},
 };
 
@@ -23,6 +25,7 @@ fn harms_no_replica(fault: Fault) -> bool {
             | Fault::Restart
             | Fault::Frozen
             | Fault::StoreAway
+            | Fault::ActionAsked
     )
 }
 
@@ -32,6 +35,7 @@ struct Seen {
     changes: u64,
     replaced: u64,
     stopped: u64,
+    one_offs: usize,
 }
 
 struct Rolling {
@@ -51,6 +55,10 @@ impl Rolling {
             "stopTimeout": "5s", "backoff": {"max": "30s"},
             "updateStrategy": {"type": "RollingReplace", "maxUnavailable": unavailable_max},
         });
+        let mut entry = beside(entry, &mut dice);
+        if dice.once_in(3) {
+            entry["requirements"] = json!([{"tcp": {"host": "db", "port": 5432}}]);
+        }
         let mut world = ServiceWorld::of(read(&entry), dice, seed);
         world.faults = harms_no_replica;
         Self { world, unavailable_max: usize::try_from(unavailable_max).unwrap(), begun: false }
@@ -71,7 +79,8 @@ impl Rolling {
 
     fn up(&self) -> usize {
         let seen = observed(&self.world.cluster.snapshot(), self.world.now);
-        seen.jobs.values().filter(|job| job.is_live() && job.terminating.is_none() && job.address.is_some()).count()
+        let replicas = seen.jobs.values().filter(|job| job.is_live() && !job.slot.is_some_and(is_one_off));
+        replicas.filter(|job| job.terminating.is_none() && job.address.is_some()).count()
     }
 
     fn invariant_no_more_are_away_than_may_be(&mut self) {
@@ -103,6 +112,8 @@ fn history(seed: u64, steps: u64, seen: &mut Seen) {
     }
     let ends = it.world.store.rows.values().filter_map(|row| row.end.as_ref());
     seen.replaced += ends.filter(|end| format!("{end:?}").contains("Replaced")).count() as u64;
+    seen.one_offs += it.world.store.rows.values().filter(|row| row.one_off.is_some()).count();
+    it.world.check_purposes();
     it.world.liveness_a_wanted_service_that_can_run_runs_and_another_is_down();
 }
 
@@ -116,9 +127,9 @@ fn every_history_of_rollouts_holds() {
         let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| history(seed, steps, &mut seen)));
         held.unwrap_or_else(|_| panic!("history {seed}: SIMULATION_SEED={seed} repeats it"));
     }
-    let Seen { changes, replaced, stopped } = seen;
+    let Seen { changes, replaced, stopped, one_offs } = seen;
     eprintln!(
-        "{seeds} histories of rollouts: {changes} changes, {replaced} replicas replaced, {stopped} rollouts stopped"
+        "{seeds} histories of rollouts: {changes} changes, {replaced} replicas replaced, {stopped} rollouts stopped, {one_offs} Jobs beside"
     );
-    assert!(seeds < 1000 || (replaced > 1000 && stopped > 100), "{replaced} {stopped}");
+    assert!(seeds < 1000 || (replaced > 500 && stopped > 50 && one_offs > 1000), "{replaced} {stopped} {one_offs}");
 }

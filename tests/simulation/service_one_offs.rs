@@ -30,12 +30,19 @@ pub(crate) fn with_one_offs(mut entry: Value, dice: &mut crate::dice::Dice) -> V
     let once = json!({"podConfig": {"image": "once"}});
     if dice.once_in(4) {
         let keys = entry.as_object_mut().unwrap();
-        ["podConfig", "replicas", "ports", "stopTimeout", "keepAlive"].iter().for_each(|key| drop(keys.remove(*key)));
+        let own = ["podConfig", "replicas", "ports", "stopTimeout", "keepAlive", "updateStrategy"];
+        own.iter().for_each(|key| drop(keys.remove(*key)));
         entry["check"] = json!({"tcp": {"host": "db", "port": 5432}});
         entry["repair"] = once.clone();
     } else if dice.once_in(3) {
         entry["requirements"] = json!([{"tcp": {"host": "db", "port": 5432}}]);
     }
+    beside(entry, dice)
+}
+
+/// An entry with actions, and in some histories with checks that are Jobs.
+pub(crate) fn beside(mut entry: Value, dice: &mut crate::dice::Dice) -> Value {
+    let once = json!({"podConfig": {"image": "once"}});
     if dice.once_in(4) {
         entry["check"] = json!({"job": once});
     }

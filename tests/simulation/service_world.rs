@@ -357,7 +357,7 @@ impl ServiceWorld {
         let fate = match self.strikes(Fault::NeverStarts, 8) {
             true if self.dice.once_in(2) => Fate::Waits("ImagePullBackOff"),
             true => Fate::BadCommand,
-            false if self.bad.contains(&self.generation) && !self.quiet => Fate::BadCommand,
+            false if wish.one_off.is_none() && self.bad.contains(&self.generation) && !self.quiet => Fate::BadCommand,
             false => self.fate_of_one_off(wish),
         };
         if fate != Fate::Works {

@@ -31,7 +31,7 @@ pub struct Run {
     pub(in crate::decide) name: JobName,
     pub(in crate::decide) slot: Slot,
     pub(in crate::decide) purpose: Purpose,
-    origin: Origin,
+    pub(in crate::decide) origin: Origin,
     record: Record,
     job: JobState,
     /// When its Job was confirmed, or was made by what the API server says.

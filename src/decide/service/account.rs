@@ -133,14 +133,12 @@ impl KeepAlive {
         if self.is_spent(slot) {
             return (ReplicaState::Done, None);
         }
+        let required = self.one_offs.requirements.problem();
         let held = match &self.waits_for.start_after {
             _ if !self.runs.knows() => "what is on record, and what the cluster has, is not known yet".to_owned(),
             _ if !self.runs.may_create() => "the view of the cluster is too old".to_owned(),
             Some(other) => format!("waits for {other}"),
-            None => {
-                let required = self.one_offs.requirements.problem();
-                required.unwrap_or("it is about to be asked for").to_owned()
-            }
+            None => required.unwrap_or("it is about to be asked for").to_owned(),
         };
         (ReplicaState::Held, Some(held))
     }

@@ -63,6 +63,13 @@ impl Actions {
         }
     }
 
+    /// One was wished that may have been on its way when the others were loaded.
+    pub fn note_begun(&mut self, name: &str, number: Option<u64>, at: Duration) {
+        let action = self.by_name.entry(name.into()).or_default();
+        action.served = action.served.max(number.unwrap_or_default());
+        action.begun_at = action.begun_at.max(Some(at));
+    }
+
     /// One has ended.
     pub fn note_ended(&mut self, name: &str, end: &End) {
         if let Some(action) = self.by_name.get_mut(name) {

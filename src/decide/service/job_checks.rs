@@ -32,6 +32,11 @@ impl JobChecks {
         self.next_at
     }
 
+    /// Jobs check nothing any more.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// One is begun for these replicas.
     pub fn begin(&mut self, about: BTreeSet<JobName>) {
         self.about = about;

@@ -55,6 +55,8 @@ pub struct KeepAlive {
     pub(super) bad: Option<BadGeneration>,
     /// When the rollout is to be looked at again.
     pub(super) roll_at: Option<Duration>,
+    /// The next replica is replaced once the requirements are met.
+    pub(super) rolls_once_met: bool,
     pub(super) restarts: u64,
     pub(super) state: ServiceState,
     pub(super) since: Duration,
@@ -92,6 +94,7 @@ impl KeepAlive {
             halting: Halting::default(),
             bad: None,
             roll_at: None,
+            rolls_once_met: false,
             restarts: 0,
             state: ServiceState::NotStarted,
             since: now,
@@ -116,8 +119,8 @@ impl KeepAlive {
 
     /// When the outside must come back even if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
-        let start =
-            (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot)).min();
+        let starts = (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot));
+        let start = starts.chain(self.rolls_once_met.then_some(Duration::ZERO)).min();
         let start = start.and_then(|at| self.one_offs.requirements.deadline(&self.policy, at));
         let watched = self.health.iter().filter(|_| !self.runs.stopping);
         let health = watched.filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
@@ -165,6 +168,9 @@ impl KeepAlive {
             }
             ServiceEvent::Configured(policy) => {
                 self.runs.draining = false;
+                if policy.requirements != self.policy.requirements {
+                    self.one_offs.requirements.forget();
+                }
                 self.policy = *policy;
             }
             ServiceEvent::WaitsFor(waits_for) => self.waits_for = waits_for,
@@ -268,7 +274,7 @@ impl KeepAlive {
         self.end_what_is_not_wanted(now);
         let due = self.watch_over(now, effects);
         self.advance_one_offs(now, due, effects);
-        self.roll(now);
+        self.roll(now, effects);
         for slot in 0..self.policy.replicas {
             if self.may_start(slot) && self.wait_until(slot) <= now {
                 if !self.one_offs.requirements.are_met(&self.policy, now) {

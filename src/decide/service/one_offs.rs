@@ -19,6 +19,11 @@ impl KeepAlive {
 
     pub(super) fn note_loaded_one_offs(&mut self, loaded: &LoadedRuns, now: Duration) {
         self.one_offs.actions.note_loaded(&loaded.actions, now);
+        for run in self.runs.by_name.values() {
+            if let Some(OneOff::Action { name, number }) = run.purpose.one_off() {
+                self.one_offs.actions.note_begun(name, *number, run.origin.decided_at);
+            }
+        }
         self.one_offs.external.note_loaded(loaded.repaired, &self.policy, now);
     }
 
@@ -68,12 +73,7 @@ impl KeepAlive {
         if self.runs.stopping {
             return;
         }
-        if !self.is_wanted() || self.has_no_start_ahead() {
-            self.one_offs.requirements.forget();
-        }
-        if !self.is_wanted() {
-            self.one_offs.external.forget();
-        }
+        self.forget_what_nobody_asks();
         if self.job_check_due(!due.is_empty(), now).is_some_and(|at| at <= now) {
             self.one_offs.checks.begin(due);
             self.begin_one_off(OneOff::Check, now);
@@ -89,6 +89,21 @@ impl KeepAlive {
         }
         while let Some(action) = self.next_action(now) {
             self.begin_one_off(action, now);
+        }
+    }
+
+    /// What was found out is of use as long as it is asked; jobs.json may ask it no more.
+    fn forget_what_nobody_asks(&mut self) {
+        let (wanted, policy) = (self.is_wanted(), &self.policy);
+        let by_job = policy.check == Some(HealthCheck::Job) || policy.external == Some(Looked::Job);
+        if !wanted || policy.requirements.is_empty() || self.has_no_start_ahead() {
+            self.one_offs.requirements.forget();
+        }
+        if !wanted || self.policy.external.is_none() {
+            self.one_offs.external.forget();
+        }
+        if !by_job {
+            self.one_offs.checks.forget();
         }
     }
 
@@ -159,9 +174,9 @@ impl KeepAlive {
         up && self.is_wanted()
     }
 
-    /// No replica waits to be started.
+    /// No replica waits to be started, or to be replaced.
     fn has_no_start_ahead(&self) -> bool {
-        (0..self.policy.replicas).all(|slot| self.runs.is_taken(slot) || self.is_spent(slot))
+        !self.rolls_once_met && (0..self.policy.replicas).all(|slot| self.runs.is_taken(slot) || self.is_spent(slot))
     }
 
     /// Runs that are replicas, or were found beyond them.

@@ -1,6 +1,6 @@
 //! What has to answer before a replica is started, and when it is asked.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::decide::{
     backoff::{grown_wait, jittered},
@@ -8,6 +8,7 @@ use crate::decide::{
     service::{
         event::{Asking, ServiceEffect},
         policy::ServicePolicy,
+        target::Target,
     },
 };
 
@@ -17,7 +18,8 @@ const HOLDS_FOR: Duration = Duration::from_secs(5);
 /// How the requirements of a service stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Requirements {
-    in_flight: bool,
+    /// What is asked, while an answer is awaited.
+    asked: Option<Arc<[Target]>>,
     /// All of them answered; that holds until then.
     met_until: Duration,
     /// Nothing is asked before this time.
@@ -41,12 +43,12 @@ impl Requirements {
 
     /// An answer is awaited.
     pub fn is_asking(&self) -> bool {
-        self.in_flight
+        self.asked.is_some()
     }
 
     /// Nobody waits for a start any more.
     pub fn forget(&mut self) {
-        *self = Self { in_flight: self.in_flight, ..Self::default() };
+        *self = Self { asked: self.asked.take(), ..Self::default() };
     }
 
     /// An operator who starts the service does not want to wait.
@@ -56,16 +58,18 @@ impl Requirements {
 
     /// A replica could be started, if they are met.
     pub fn ask(&mut self, policy: &ServicePolicy, now: Duration) -> Option<ServiceEffect> {
-        if self.in_flight || self.are_met(policy, now) || now < self.retry_at {
+        if self.is_asking() || self.are_met(policy, now) || now < self.retry_at {
             return None;
         }
-        self.in_flight = true;
+        self.asked = Some(policy.requirements.clone());
         Some(ServiceEffect::AskTargets(Asking::Requirements, policy.requirements.clone()))
     }
 
-    /// They were asked.
+    /// They were asked; whether others answer than are required now says nothing.
     pub fn note_answer(&mut self, answer: Result<(), Box<str>>, policy: &ServicePolicy, now: Duration, jitter: u32) {
-        self.in_flight = false;
+        if self.asked.take().is_some_and(|asked| asked != policy.requirements) {
+            return;
+        }
         match answer {
             Ok(()) => {
                 *self = Self { met_until: now.saturating_add(HOLDS_FOR), ..Self::default() };
@@ -84,6 +88,6 @@ impl Requirements {
         if policy.requirements.is_empty() {
             return Some(start);
         }
-        (!self.in_flight).then(|| start.max(self.retry_at))
+        (!self.is_asking()).then(|| start.max(self.retry_at))
     }
 }

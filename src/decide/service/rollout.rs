@@ -11,6 +11,7 @@ use crate::decide::{
     run::{purpose::Purpose, tracked_run::Run},
     service::{
         bad_generation::{BadGeneration, is_own_fault},
+        event::ServiceEffect,
         keep_alive::{KeepAlive, is_of_queue},
         policy::{RESET_AFTER, UpdatePolicy},
         replica_health::ReplicaHealth,
@@ -70,9 +71,9 @@ impl KeepAlive {
     }
 
     /// Replicas whose turn it is are to end, and those whose state is not sure are looked at.
-    pub(super) fn roll(&mut self, now: Duration) {
+    pub(super) fn roll(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
         self.forget_bad(now);
-        self.roll_at = self.next_turn(now);
+        (self.roll_at, self.rolls_once_met) = (self.next_turn(now), false);
         let Some(unavailable_max) = self.unavailable_max().filter(|_| self.may_roll()) else { return };
         self.confirm(now);
         let all = self.standing(now);
@@ -89,7 +90,16 @@ impl KeepAlive {
                 if *unless_ready { run.end_unless_ready(end(), now) } else { run.end_as(end(), now) }
             }
         }
-        for (slot, _) in all.iter().filter(|(_, stands)| *stands == Stands::Outdated) {
+        let outdated = || all.iter().filter(|(_, stands)| *stands == Stands::Outdated);
+        // What can't be started again is not taken away.
+        self.rolls_once_met = away < unavailable_max
+            && outdated().next().is_some()
+            && !self.one_offs.requirements.are_met(&self.policy, now);
+        if self.rolls_once_met {
+            effects.extend(self.one_offs.requirements.ask(&self.policy, now));
+            return;
+        }
+        for (slot, _) in outdated() {
             if away < unavailable_max
                 && let Some(run) = self.run_in_mut(*slot)
             {

@@ -101,7 +101,9 @@ impl KeepAlive {
         let found = starting.or_else(unwell).or_else(|| asked().map(str::to_owned)).or_else(beside);
         let found = found.or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running);
         let stopped = self.rollout(now).and_then(|rollout| RolloutView::of(&rollout).stopped);
-        stopped.map(|why| format!("the rollout has stopped: {why}")).or(found)
+        let held = one_offs.requirements.problem().filter(|_| self.rolls_once_met);
+        let held = || held.map(|problem| format!("the rollout waits: {problem}"));
+        stopped.map(|why| format!("the rollout has stopped: {why}")).or_else(held).or(found)
     }
 
     /// The state as of `now`.
