@@ -153,6 +153,8 @@ fn a_name_that_jobs_json_has_counts_there_and_what_cannot_be_read_is_named() {
         fleet.left_out.iter().map(|(name, deployment, _)| (name.as_str(), deployment.as_str())).collect();
     assert_eq!(left, [("broken", "old"), ("mail", "other")]);
     assert!(!fleet.deployments.contains_key("mail"));
+    let alone = ["broken", "mail", "web", "none"].map(|name| fleet.leaves_alone(name));
+    assert_eq!(alone, [true, false, false, false], "what another version has started goes on");
 }
 
 /// A deployment that is worked on, second by second.
