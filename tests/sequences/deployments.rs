@@ -108,6 +108,32 @@ fn what_does_not_go_with_the_rest_is_refused_with_the_reason() {
     let many: Vec<Deployment> = (0..200).map(|at| record(&format!("d{at}"), vec![])).collect();
     let full = Judge { deployments: &many, file: &file, read };
     assert!(full.deploy(&new("web", vec![])).is_err() && full.deploy(&new("d7", vec![])).is_ok());
+    let mut going = deployments.clone();
+    (going[0].gone, going[0].objects[0].wanted) = (true, false);
+    let judge = Judge { deployments: &going[..1], file: &file, read };
+    let told = judge.deploy(&new("web", vec![service("web", &["redis"])])).unwrap_err();
+    assert!(told.text().contains("there is no service \"redis\""), "it is about to go: {told:?}");
+    assert_eq!(judge.deploy(&new("web", vec![service("web", &[])])), Ok(()));
+}
+
+#[test]
+fn what_is_deployed_is_bounded_by_its_size_and_in_its_names() {
+    let large = |name: &str| made(ObjectKind::ConfigMap, name, &json!({"data": {"a": "x".repeat(1_000_000)}}));
+    let many: Vec<Deployment> = (0..33).map(|at| record(&format!("d{at}"), vec![large(&format!("c{at}"))])).collect();
+    let judge = Judge { deployments: &many, file: &[], read };
+    let told = judge.deploy(&new("web", vec![large("web")])).unwrap_err();
+    assert!(told.text().contains("all deployments would have 34000"), "{told:?}");
+    assert_eq!(judge.deploy(&new("web", vec![config_map("web")])), Ok(()));
+    assert_eq!(judge.deploy(&new("d7", vec![large("c7")])), Ok(()), "it takes its own place");
+    let empty = Judge { deployments: &[], file: &[], read };
+    let longest = "a".repeat(40);
+    for name in ["", "-a", "a-", "A", "a.b", "a/b", &format!("{longest}a")] {
+        let told = empty.deploy(&new(name, vec![])).unwrap_err();
+        assert!(matches!(&told, Refusal::Wrong(text) if text.contains("at most 40")), "{told:?}");
+    }
+    for name in ["a", "0", "a-b", &longest] {
+        assert_eq!(empty.deploy(&new(name, vec![])), Ok(()));
+    }
 }
 
 #[test]
