@@ -15,6 +15,11 @@ use job_chief::{
             step::{Answer, Facts, Live, Looked, Next, Step},
         },
         live::{owner::Ownership, readiness::Readiness},
+        service::{
+            account::{ReplicaAccount, ReplicaState},
+            state::ServiceState,
+            status::ServiceStatus,
+        },
     },
     modules::object::{Object, ObjectId, ObjectKind},
 };
@@ -376,4 +381,31 @@ fn a_service_comes_into_force_is_waited_for_and_yields_to_jobs_json() {
     script.facts.running.insert("dep".into());
     assert_eq!(script.step(absent()), "JobConfig/dep ready");
     assert_eq!(script.step(absent()), "look app");
+}
+
+#[test]
+fn a_service_is_up_as_it_is_wanted_whatever_its_files_hold_and_not_as_it_was_before() {
+    let replica = |outdated| ReplicaAccount {
+        replica: 0,
+        state: ReplicaState::Up,
+        job: None,
+        generation: None,
+        outdated,
+        up_since: None,
+        wait_until: None,
+        problem: None,
+        last_end: None,
+        ends_in_a_row: 0,
+    };
+    let running = |generation: &str, outdated| ServiceStatus {
+        state: ServiceState::Running,
+        generation: generation.into(),
+        replicas: vec![replica(outdated)],
+        ..ServiceStatus::default()
+    };
+    assert!(running("v1-a", false).is_up_as("v1-a"));
+    assert!(running("v1-a.files", false).is_up_as("v1-a"));
+    assert!(!running("v1-b.files", false).is_up_as("v1-a"));
+    assert!(!running("v1-a", true).is_up_as("v1-a"));
+    assert!(!ServiceStatus { state: ServiceState::Started, ..running("v1-a", false) }.is_up_as("v1-a"));
 }
