@@ -384,6 +384,28 @@ fn a_service_comes_into_force_is_waited_for_and_yields_to_jobs_json() {
 }
 
 #[test]
+fn what_an_admission_plugin_changes_is_applied_once_and_put_back_no_more_often_than_it_is_compared() {
+    let mut record = record("cache", vec![config_map("a")]);
+    record.reconcile = true;
+    let changed = || found(Ownership::Ours, Readiness::Ready, Some("mirror has changed data.image"));
+    let mut script = Script::of(&record);
+    for first in [absent(), changed()] {
+        assert_eq!(script.step(first), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a applying");
+        assert_eq!(script.step(Answer::Applied(Change::Configured, "u".into())), "apply a");
+        assert_eq!(script.step(absent()), "ConfigMap/a applied");
+        assert_eq!(script.step(changed()), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a ready");
+        assert_eq!(script.step(absent()), "waits");
+        script.later(60);
+        let id = script.application.checkable().remove(0);
+        script.application.check(&id);
+        assert_eq!(script.step(changed()), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a drifted");
+    }
+}
+
+#[test]
 fn a_service_is_up_as_it_is_wanted_whatever_its_files_hold_and_not_as_it_was_before() {
     let replica = |outdated| ReplicaAccount {
         replica: 0,

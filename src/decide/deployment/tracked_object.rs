@@ -215,8 +215,11 @@ impl TrackedObject {
         if let Some(text) = taken(&live.whose, context.force) {
             return self.fail(context.now, text);
         }
+        // What is otherwise as soon as it was applied was made so by an admission plugin, or is a Job, which can't be
+        // changed: to apply it again would not end. It is told when it is compared.
+        let is_as_applied = live.changed.is_none() || self.known.state == ObjectState::Applied;
         match applied {
-            Some(applied) if applied.hash == self.hash && live.changed.is_none() => self.ready_turn(context.now, live),
+            Some(applied) if applied.hash == self.hash && is_as_applied => self.ready_turn(context.now, live),
             _ => self.intend(ObjectState::Applying),
         }
     }
