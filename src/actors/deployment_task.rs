@@ -238,8 +238,8 @@ impl DeploymentTask {
 
     fn refused(&self, id: &ObjectId, error: &ApplyError) -> Answer {
         if error.is_transient() {
-            tracing::debug!(deployment = self.name, object = %id, error = with_causes(error), "no answer; trying again");
-            return Answer::Unanswered;
+            tracing::debug!(deployment = self.name, object = %id, error = with_causes(error), "not now; trying again");
+            return Answer::Later(with_causes(error));
         }
         Answer::Refused(with_causes(error))
     }

@@ -128,7 +128,9 @@ fn too_much_of_it() {
 #[test]
 fn a_job_that_goes_before_its_end_was_seen() {
     let job = |ttl: u32| {
-        let text = format!("apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: a }}\nspec: {{ ttlSecondsAfterFinished: {ttl} }}");
+        let text = format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: a }}\nspec: {{ ttlSecondsAfterFinished: {ttl} }}"
+        );
         filled(&text, json!({})).map(|_| ())
     };
     let told = job(74).unwrap_err();

@@ -431,3 +431,33 @@ fn a_service_is_up_as_it_is_wanted_whatever_its_files_hold_and_not_as_it_was_bef
     assert!(!running("v1-a", true).is_up_as("v1-a"));
     assert!(!ServiceStatus { state: ServiceState::Started, ..running("v1-a", false) }.is_up_as("v1-a"));
 }
+
+#[test]
+fn a_request_that_does_not_work_yet_says_why_and_waits_longer_each_time() {
+    let mut script = Script::of(&record("cache", vec![config_map("a")]));
+    let mut waits = vec![];
+    for at in 0..5 {
+        assert_eq!(script.step(absent()), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a applying");
+        let message = script.application.objects().next().unwrap().known().message.clone();
+        assert_eq!(message.as_deref(), (at > 0).then_some("the webhook is not there"));
+        assert_eq!(script.step(Answer::Later("the webhook is not there".into())), "apply a");
+        let Next::Wait(Some(until)) = script.next() else { panic!("it waits") };
+        waits.push((until - script.now).as_secs());
+        script.now = until;
+    }
+    assert_eq!(waits, [15, 15, 20, 40, 60]);
+}
+
+#[test]
+fn an_api_server_that_is_back_is_asked_soon() {
+    let mut script = Script::of(&record("cache", vec![config_map("a")]));
+    let mut waits = vec![];
+    for _ in 0..4 {
+        assert_eq!(script.step(Answer::Unanswered), "look a");
+        let Next::Wait(Some(until)) = script.next() else { panic!("it waits") };
+        waits.push((until - script.now).as_secs());
+        script.now = until;
+    }
+    assert_eq!(waits, [5, 10, 15, 15]);
+}
