@@ -90,6 +90,8 @@ impl Deployer {
                 Ok(()) = progress.changed() => self.show(&progress.borrow_and_update()),
                 () = sleep_until(clock, next) => {
                     next = clock.now().saturating_add(COMPARED_EVERY);
+                    // One that went and came again with the revision of its end has no task yet.
+                    self.take_standing().await;
                     self.compare_next();
                 }
             }

@@ -25,7 +25,6 @@ use crate::{
         },
         live::{fields::Drift, live_object, owner::Owner, written::Written},
         pod::manifest::Template,
-        service::state::ServiceState,
     },
     modules::object::{Object, ObjectId, ObjectKind},
     store::{deployments::NoteRow, error::StoreError},
@@ -132,7 +131,7 @@ impl DeploymentTask {
                 Next::Wait(until) => {
                     tokio::select! {
                         () = sleep_until(clock, until.unwrap_or_default()), if until.is_some() => {}
-                        () = sleep(FACTS_EVERY), if application.state() == DeploymentState::Applying => {}
+                        () = sleep(FACTS_EVERY), if is_waiting(application.state()) => {}
                         Ok(()) = self.revisions.changed() => {}
                         Some(id) = self.checks.recv() => application.check(&id),
                         Ok(()) = self.roster.changed() => {}
@@ -177,11 +176,8 @@ impl DeploymentTask {
             let Some(handle) = roster.get(name) else { continue };
             facts.present.insert(name.clone());
             let StatusChannel::Service(status) = &handle.status else { continue };
-            let status = status.borrow();
-            let is_wanted = generation.as_ref().is_some_and(|generation| **generation == *status.generation);
-            if is_wanted && status.state == ServiceState::Running && status.rollout.is_none() {
-                facts.running.insert(name.clone());
-            }
+            let is_up = |generation: &String| status.borrow().is_up_as(generation);
+            facts.running.extend(generation.as_ref().is_some_and(is_up).then(|| name.clone()));
         }
         facts
     }
@@ -242,8 +238,8 @@ impl DeploymentTask {
 
     fn refused(&self, id: &ObjectId, error: &ApplyError) -> Answer {
         if error.is_transient() {
-            tracing::debug!(deployment = self.name, object = %id, error = with_causes(error), "no answer; trying again");
-            return Answer::Unanswered;
+            tracing::debug!(deployment = self.name, object = %id, error = with_causes(error), "not now; trying again");
+            return Answer::Later(with_causes(error));
         }
         Answer::Refused(with_causes(error))
     }
@@ -262,6 +258,11 @@ impl DeploymentTask {
             changed: (!fields.is_empty()).then(|| fields.join(", ")),
         }
     }
+}
+
+/// Services may be waited for, be it that one is late already, or has Jobs that end.
+fn is_waiting(state: DeploymentState) -> bool {
+    matches!(state, DeploymentState::Applying | DeploymentState::Failed | DeploymentState::Removing)
 }
 
 fn told(Drift { field, by }: &Drift) -> String {

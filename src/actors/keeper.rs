@@ -75,9 +75,9 @@ impl Keeper {
     pub async fn run(mut self) {
         let span = tracing::info_span!("keeper", service = %self.config.name);
         async {
-            let orders = self.orders.borrow_and_update().clone();
-            let mut events = vec![orders.desired(), orders.actions(), self.waiting()];
-            events.extend(orders.left.then(|| RunEvent::Drain.into()));
+            // They may be others by now than when it was made.
+            let first = self.take_orders();
+            let events = self.inbox.with_ready(first);
             self.step(events);
             while !self.keep_alive.is_done() {
                 let first = self.next_event().await;

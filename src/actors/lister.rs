@@ -124,6 +124,11 @@ impl Lister {
         if known.is_some_and(|known| new.is_on_record(&known)) {
             return Ok(());
         }
+        // Another leads by now, perhaps with another list, which counts.
+        let leads = self.standing.borrow().term.as_ref().is_some_and(|term| term.fence.is_open());
+        if !leads {
+            return Err("this process does not lead any more".to_owned());
+        }
         let revision = self.deploying.deploy(&new).await.map_err(|error| with_causes(&error))?;
         tracing::info!(deployment = listed.name, module = listed.module, revision, "deployed from the list of modules");
         Ok(())

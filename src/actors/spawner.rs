@@ -98,13 +98,14 @@ impl Spawner {
     pub async fn run(mut self) {
         let span = tracing::info_span!("spawner", job_config = %self.performer.config.name, queue = %self.performer.config.queue_name);
         async {
-            let orders = self.orders.borrow_and_update().clone();
-            let mut events = vec![orders.switched(), self.blocked()];
-            if orders.left {
-                events.push(RunEvent::Drain.into());
-            } else {
+            // They may be others by now than when it was made.
+            let first = self.take_orders();
+            if !self.orders.borrow().left {
                 self.performer.begin_gauges();
             }
+            let blocked = self.blocked();
+            self.inbox.push(blocked);
+            let events = self.inbox.with_ready(first);
             self.step(events);
             while !self.lifecycle.is_done() {
                 let first = self.next_event().await;

@@ -233,9 +233,7 @@ impl Supervisor {
         let names: Vec<String> = self.roster.borrow().keys().cloned().collect();
         self.announce();
         names.iter().for_each(|name| self.start(name));
-        for (kind, name) in std::mem::take(&mut self.strangers) {
-            self.drain(kind, &name).await;
-        }
+        self.drain_strangers().await;
         self.clear_superseded();
         let runs = self.shared.stored.runs.clone();
         self.unfinished = Some(Box::pin(async move {
@@ -260,7 +258,6 @@ impl Supervisor {
         });
         self.fleet = fleet;
         let jobs = self.fleet.entries.clone();
-        let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
         self.announce();
         for entry in &jobs {
             let handle = self.roster.borrow().get(entry.name()).cloned();
@@ -272,14 +269,19 @@ impl Supervisor {
                 }
             }
         }
-        let gone: Vec<String> =
-            self.roster.borrow().keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
+        let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
+        let is_gone = |name: &&String| !names.contains(name.as_str()) && !self.fleet.leaves_alone(name);
+        let gone: Vec<String> = self.roster.borrow().keys().filter(is_gone).cloned().collect();
         for name in gone {
             let handle = self.roster.borrow().get(&name).cloned();
             match handle.filter(|_| self.term.is_some()) {
                 Some(handle) => handle.orders.send_modify(|orders| orders.left = true),
                 None => self.forget(&name),
             }
+        }
+        // What was left alone may be so no longer.
+        if self.term.is_some() {
+            self.drain_strangers().await;
         }
         self.clear_superseded();
     }
@@ -417,8 +419,20 @@ impl Supervisor {
     async fn on_stranger(&mut self, kind: Kind, name: String) {
         if self.term.is_some() {
             self.drain(kind, &name).await;
-        } else if self.strangers.len() < STRANGERS_MAX {
+        } else {
+            self.remember(kind, name);
+        }
+    }
+
+    fn remember(&mut self, kind: Kind, name: String) {
+        if self.strangers.len() < STRANGERS_MAX {
             self.strangers.insert((kind, name));
+        }
+    }
+
+    async fn drain_strangers(&mut self) {
+        for (kind, name) in std::mem::take(&mut self.strangers) {
+            self.drain(kind, &name).await;
         }
     }
 
@@ -426,6 +440,9 @@ impl Supervisor {
     async fn drain(&mut self, kind: Kind, name: &str) {
         if self.roster.borrow().contains_key(name) {
             return;
+        }
+        if self.fleet.leaves_alone(name) {
+            return self.remember(kind, name.to_owned());
         }
         match kind {
             Kind::Queue => tracing::info!(

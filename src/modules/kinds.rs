@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::{
     config::{
+        job_config::TTL_SECONDS_MIN,
         json::{self, Node},
         problems::{Problem, nearest},
     },
@@ -119,8 +120,20 @@ impl Inspector<'_> {
         if let Some(status) = node.key_start("status").filter(|_| kind != Some(ObjectKind::JobConfig)) {
             self.tell(status, "status", "the cluster writes it: remove it");
         }
+        if kind == Some(ObjectKind::Job) {
+            self.end_of_job(node);
+        }
         let name = self.metadata(node, kind?)?;
         Some(ObjectId { kind: kind?, name })
+    }
+
+    /// A Job that goes by itself before its end was seen would be made anew.
+    fn end_of_job(&mut self, node: &Node) {
+        let Some(ttl) = node.get("spec").and_then(|spec| spec.get("ttlSecondsAfterFinished")) else { return };
+        if ttl.to_value().as_i64().is_some_and(|seconds| seconds < i64::from(TTL_SECONDS_MIN)) {
+            let what = format!("allowed is {TTL_SECONDS_MIN} or more: how it has ended must be seen before it goes");
+            self.tell(ttl.start, "spec.ttlSecondsAfterFinished", what);
+        }
     }
 
     fn kind(&mut self, at: usize, word: &str) -> Option<ObjectKind> {

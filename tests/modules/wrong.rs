@@ -125,6 +125,19 @@ fn too_much_of_it() {
     assert!(told.contains("more than 1000 placeholders"), "{told}");
 }
 
+#[test]
+fn a_job_that_goes_before_its_end_was_seen() {
+    let job = |ttl: u32| {
+        let text = format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: a }}\nspec: {{ ttlSecondsAfterFinished: {ttl} }}"
+        );
+        filled(&text, json!({})).map(|_| ())
+    };
+    let told = job(74).unwrap_err();
+    assert!(told.contains("a.yaml:4:34: spec.ttlSecondsAfterFinished: allowed is 75 or more"), "{told}");
+    assert_eq!(job(75), Ok(()));
+}
+
 /// What a JobConfig is by itself is the same as what it is in the module.
 #[test]
 fn a_job_config_is_an_entry() {

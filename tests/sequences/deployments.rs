@@ -15,6 +15,11 @@ use job_chief::{
             step::{Answer, Facts, Live, Looked, Next, Step},
         },
         live::{owner::Ownership, readiness::Readiness},
+        service::{
+            account::{ReplicaAccount, ReplicaState},
+            state::ServiceState,
+            status::ServiceStatus,
+        },
     },
     modules::object::{Object, ObjectId, ObjectKind},
 };
@@ -108,6 +113,32 @@ fn what_does_not_go_with_the_rest_is_refused_with_the_reason() {
     let many: Vec<Deployment> = (0..200).map(|at| record(&format!("d{at}"), vec![])).collect();
     let full = Judge { deployments: &many, file: &file, read };
     assert!(full.deploy(&new("web", vec![])).is_err() && full.deploy(&new("d7", vec![])).is_ok());
+    let mut going = deployments.clone();
+    (going[0].gone, going[0].objects[0].wanted) = (true, false);
+    let judge = Judge { deployments: &going[..1], file: &file, read };
+    let told = judge.deploy(&new("web", vec![service("web", &["redis"])])).unwrap_err();
+    assert!(told.text().contains("there is no service \"redis\""), "it is about to go: {told:?}");
+    assert_eq!(judge.deploy(&new("web", vec![service("web", &[])])), Ok(()));
+}
+
+#[test]
+fn what_is_deployed_is_bounded_by_its_size_and_in_its_names() {
+    let large = |name: &str| made(ObjectKind::ConfigMap, name, &json!({"data": {"a": "x".repeat(1_000_000)}}));
+    let many: Vec<Deployment> = (0..33).map(|at| record(&format!("d{at}"), vec![large(&format!("c{at}"))])).collect();
+    let judge = Judge { deployments: &many, file: &[], read };
+    let told = judge.deploy(&new("web", vec![large("web")])).unwrap_err();
+    assert!(told.text().contains("all deployments would have 34000"), "{told:?}");
+    assert_eq!(judge.deploy(&new("web", vec![config_map("web")])), Ok(()));
+    assert_eq!(judge.deploy(&new("d7", vec![large("c7")])), Ok(()), "it takes its own place");
+    let empty = Judge { deployments: &[], file: &[], read };
+    let longest = "a".repeat(40);
+    for name in ["", "-a", "a-", "A", "a.b", "a/b", &format!("{longest}a")] {
+        let told = empty.deploy(&new(name, vec![])).unwrap_err();
+        assert!(matches!(&told, Refusal::Wrong(text) if text.contains("at most 40")), "{told:?}");
+    }
+    for name in ["a", "0", "a-b", &longest] {
+        assert_eq!(empty.deploy(&new(name, vec![])), Ok(()));
+    }
 }
 
 #[test]
@@ -153,6 +184,8 @@ fn a_name_that_jobs_json_has_counts_there_and_what_cannot_be_read_is_named() {
         fleet.left_out.iter().map(|(name, deployment, _)| (name.as_str(), deployment.as_str())).collect();
     assert_eq!(left, [("broken", "old"), ("mail", "other")]);
     assert!(!fleet.deployments.contains_key("mail"));
+    let alone = ["broken", "mail", "web", "none"].map(|name| fleet.leaves_alone(name));
+    assert_eq!(alone, [true, false, false, false], "what another version has started goes on");
 }
 
 /// A deployment that is worked on, second by second.
@@ -348,4 +381,83 @@ fn a_service_comes_into_force_is_waited_for_and_yields_to_jobs_json() {
     script.facts.running.insert("dep".into());
     assert_eq!(script.step(absent()), "JobConfig/dep ready");
     assert_eq!(script.step(absent()), "look app");
+}
+
+#[test]
+fn what_an_admission_plugin_changes_is_applied_once_and_put_back_no_more_often_than_it_is_compared() {
+    let mut record = record("cache", vec![config_map("a")]);
+    record.reconcile = true;
+    let changed = || found(Ownership::Ours, Readiness::Ready, Some("mirror has changed data.image"));
+    let mut script = Script::of(&record);
+    for first in [absent(), changed()] {
+        assert_eq!(script.step(first), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a applying");
+        assert_eq!(script.step(Answer::Applied(Change::Configured, "u".into())), "apply a");
+        assert_eq!(script.step(absent()), "ConfigMap/a applied");
+        assert_eq!(script.step(changed()), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a ready");
+        assert_eq!(script.step(absent()), "waits");
+        script.later(60);
+        let id = script.application.checkable().remove(0);
+        script.application.check(&id);
+        assert_eq!(script.step(changed()), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a drifted");
+    }
+}
+
+#[test]
+fn a_service_is_up_as_it_is_wanted_whatever_its_files_hold_and_not_as_it_was_before() {
+    let replica = |outdated| ReplicaAccount {
+        replica: 0,
+        state: ReplicaState::Up,
+        job: None,
+        generation: None,
+        outdated,
+        up_since: None,
+        wait_until: None,
+        problem: None,
+        last_end: None,
+        ends_in_a_row: 0,
+    };
+    let running = |generation: &str, outdated| ServiceStatus {
+        state: ServiceState::Running,
+        generation: generation.into(),
+        replicas: vec![replica(outdated)],
+        ..ServiceStatus::default()
+    };
+    assert!(running("v1-a", false).is_up_as("v1-a"));
+    assert!(running("v1-a.files", false).is_up_as("v1-a"));
+    assert!(!running("v1-b.files", false).is_up_as("v1-a"));
+    assert!(!running("v1-a", true).is_up_as("v1-a"));
+    assert!(!ServiceStatus { state: ServiceState::Started, ..running("v1-a", false) }.is_up_as("v1-a"));
+}
+
+#[test]
+fn a_request_that_does_not_work_yet_says_why_and_waits_longer_each_time() {
+    let mut script = Script::of(&record("cache", vec![config_map("a")]));
+    let mut waits = vec![];
+    for at in 0..5 {
+        assert_eq!(script.step(absent()), "look a");
+        assert_eq!(script.step(absent()), "ConfigMap/a applying");
+        let message = script.application.objects().next().unwrap().known().message.clone();
+        assert_eq!(message.as_deref(), (at > 0).then_some("the webhook is not there"));
+        assert_eq!(script.step(Answer::Later("the webhook is not there".into())), "apply a");
+        let Next::Wait(Some(until)) = script.next() else { panic!("it waits") };
+        waits.push((until - script.now).as_secs());
+        script.now = until;
+    }
+    assert_eq!(waits, [15, 15, 20, 40, 60]);
+}
+
+#[test]
+fn an_api_server_that_is_back_is_asked_soon() {
+    let mut script = Script::of(&record("cache", vec![config_map("a")]));
+    let mut waits = vec![];
+    for _ in 0..4 {
+        assert_eq!(script.step(Answer::Unanswered), "look a");
+        let Next::Wait(Some(until)) = script.next() else { panic!("it waits") };
+        waits.push((until - script.now).as_secs());
+        script.now = until;
+    }
+    assert_eq!(waits, [5, 10, 15, 15]);
 }

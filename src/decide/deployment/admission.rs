@@ -20,6 +20,12 @@ pub const DEPLOYMENTS_MAX: usize = 200;
 /// Bytes of all objects of one deployment, as JSON: as much as a ConfigMap holds.
 pub const BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of all objects of all deployments: each write and each list reads them.
+pub const BYTES_TOTAL_MAX: usize = 32 << 20;
+
+/// Characters of a deployment's name, which stands in paths and in a label.
+const NAME_MAX: usize = 40;
+
 /// Why a write is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -57,6 +63,7 @@ impl Judge<'_> {
     /// # Errors
     /// Why not.
     pub fn deploy(&self, new: &NewDeployment) -> Result<(), Refusal> {
+        named(&new.name)?;
         size(new, self.deployments)?;
         if self.deployments.iter().any(|it| it.name == new.name && it.gone) {
             let text = format!("deployment {} is being removed: deploy it again when it is gone", new.name);
@@ -124,7 +131,8 @@ impl Judge<'_> {
             let read = configs.filter_map(|object| (self.read)(object).ok());
             let read: Vec<_> = read.map(|entry| (format!("deployment {}", deployment.name), entry)).collect();
             before.extend(read.iter().cloned());
-            others.extend(read.into_iter().filter(|_| deployment.name != name));
+            // Nothing new may need what is about to go.
+            others.extend(read.into_iter().filter(|_| deployment.name != name && !deployment.gone));
         }
         others.extend(entries.into_iter().map(|entry| (format!("deployment {name}"), entry)));
         let known = problems(&before);
@@ -147,6 +155,17 @@ fn problems(all: &[(String, Entry)]) -> Vec<String> {
     dependencies::findings(&entries, &[]).into_iter().map(told).collect()
 }
 
+/// The list of modules may name a deployment anyhow.
+fn named(name: &str) -> Result<(), Refusal> {
+    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_label = name.starts_with(is_end) && name.ends_with(is_end) && name.chars().all(|c| is_end(c) || c == '-');
+    if is_label && name.len() <= NAME_MAX {
+        return Ok(());
+    }
+    let allowed = "small letters, digits and `-`, a letter or digit first and last";
+    Err(Refusal::Wrong(format!("{name:?} is no name of a deployment: allowed are {allowed}, at most {NAME_MAX}")))
+}
+
 fn size(new: &NewDeployment, deployments: &[Deployment]) -> Result<(), Refusal> {
     let is_new = deployments.iter().all(|it| it.name != new.name);
     if is_new && deployments.len() >= DEPLOYMENTS_MAX {
@@ -158,10 +177,19 @@ fn size(new: &NewDeployment, deployments: &[Deployment]) -> Result<(), Refusal> 
         let text = format!("the module has {} objects, allowed are {OBJECTS_MAX}", new.objects.len());
         return Err(Refusal::Wrong(text));
     }
-    let bytes: usize =
-        new.objects.iter().map(|it| serde_json::Value::Object(it.object.body.clone()).to_string().len()).sum();
+    let bytes = bytes(new.objects.iter().map(|it| &it.object));
     if bytes > BYTES_MAX {
         return Err(Refusal::Wrong(format!("the module's objects have {bytes} bytes, allowed are {BYTES_MAX}")));
     }
+    let others = deployments.iter().filter(|it| it.name != new.name).flat_map(|it| &it.objects);
+    let total = bytes.saturating_add(self::bytes(others.map(|it| &it.object)));
+    if total > BYTES_TOTAL_MAX {
+        let text = format!("all deployments would have {total} bytes, allowed are {BYTES_TOTAL_MAX}: undeploy one");
+        return Err(Refusal::Conflict(text));
+    }
     Ok(())
+}
+
+fn bytes<'o>(objects: impl Iterator<Item = &'o Object>) -> usize {
+    objects.map(|object| serde_json::to_string(&object.body).map_or(0, |text| text.len())).sum()
 }

@@ -64,4 +64,9 @@ impl Fleet {
         }
         fleet
     }
+
+    /// It is to be in force, and this version can't read it: what another version has started of it goes on.
+    pub fn leaves_alone(&self, name: &str) -> bool {
+        self.left_out.iter().any(|(left_out, ..)| left_out == name) && self.entries.iter().all(|it| it.name() != name)
+    }
 }

@@ -60,6 +60,8 @@ pub enum Answer {
     Noted,
     /// The API server does not want it, and says why.
     Refused(String),
+    /// It may work later; the API server says why not now.
+    Later(String),
     /// Nothing is known.
     Unanswered,
 }

@@ -23,7 +23,7 @@ pub const READY_WITHIN: Duration = Duration::from_secs(600);
 /// Between the first two looks at an object that is not ready yet; doubled up to [`LOOK_MAX`].
 const LOOK_MIN: Duration = Duration::from_secs(1);
 
-/// The longest wait between looks at an object that is not ready yet.
+/// The longest wait between looks at an object that is not ready yet, and between looks without an answer.
 const LOOK_MAX: Duration = Duration::from_secs(15);
 
 /// The first wait after an error; doubled up to [`RETRY_MAX`].
@@ -31,6 +31,9 @@ const RETRY_MIN: Duration = Duration::from_secs(5);
 
 /// The longest wait between tries at an object in error.
 pub const RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// The longest wait after a request that has not worked yet: the API server may be back any time.
+const TROUBLE_MAX: Duration = Duration::from_secs(60);
 
 /// What a turn is judged by.
 pub(super) struct Context<'a> {
@@ -73,6 +76,8 @@ pub struct TrackedObject {
     look_at: Duration,
     looks: u32,
     tries: u32,
+    /// Why the last request has not worked, told with the next one.
+    trouble: Option<String>,
     retry_at: Option<Duration>,
     /// Since when it is waited for.
     since: Option<Duration>,
@@ -99,6 +104,7 @@ impl TrackedObject {
             look_at: now,
             looks: 0,
             tries: 0,
+            trouble: None,
             retry_at: None,
             since: None,
             check: false,
@@ -215,8 +221,11 @@ impl TrackedObject {
         if let Some(text) = taken(&live.whose, context.force) {
             return self.fail(context.now, text);
         }
+        // What is otherwise as soon as it was applied was made so by an admission plugin, or is a Job, which can't be
+        // changed: to apply it again would not end. It is told when it is compared.
+        let is_as_applied = live.changed.is_none() || self.known.state == ObjectState::Applied;
         match applied {
-            Some(applied) if applied.hash == self.hash && live.changed.is_none() => self.ready_turn(context.now, live),
+            Some(applied) if applied.hash == self.hash && is_as_applied => self.ready_turn(context.now, live),
             _ => self.intend(ObjectState::Applying),
         }
     }
@@ -252,7 +261,7 @@ impl TrackedObject {
 
     /// A request is written down before it is sent.
     fn intend(&self, state: ObjectState) -> Turn {
-        self.note(Known { asked: true, ..self.as_known(state) })
+        self.note(Known { asked: true, message: self.trouble.clone(), ..self.as_known(state) })
     }
 
     /// A JobConfig comes into force by being recorded.
@@ -371,24 +380,31 @@ impl TrackedObject {
             (Step::Apply(_), Answer::Applied(change, uid)) => {
                 let applied = Some(Applied { hash: self.hash.clone(), uid, completed: false });
                 self.unrecorded = Some(Known { result: Some(change), applied, ..self.as_known(ObjectState::Applied) });
-                (self.may_ask, self.looked, self.looks) = (false, None, 0);
+                self.worked();
             }
             (Step::Delete(..), Answer::Deleted) => {
                 self.unrecorded = Some(self.as_known(ObjectState::Removing));
-                (self.may_ask, self.looked, self.looks) = (false, None, 0);
+                self.worked();
             }
             (Step::Look(_) | Step::Apply(_) | Step::Delete(..), Answer::Refused(message)) => self.refused(now, message),
-            (Step::Apply(_) | Step::Delete(..), _) => {
-                self.may_ask = false;
-                self.looked = None;
-                self.doubt_until = Some(now.saturating_add(REQUEST_TIMEOUT));
+            (Step::Apply(_) | Step::Delete(..), answer) => {
+                (self.may_ask, self.looked) = (false, None);
+                let wait = doubled(RETRY_MIN, TROUBLE_MAX, self.tries).max(REQUEST_TIMEOUT);
+                self.doubt_until = Some(now.saturating_add(wait));
+                self.tries = self.tries.saturating_add(1);
+                self.trouble = if let Answer::Later(why) = answer { Some(why) } else { None };
             }
             (Step::Look(_), _) => {
-                self.retry_at = Some(now.saturating_add(doubled(RETRY_MIN, RETRY_MAX, self.tries)));
+                self.retry_at = Some(now.saturating_add(doubled(RETRY_MIN, LOOK_MAX, self.tries)));
                 self.tries = self.tries.saturating_add(1);
             }
             _ => {}
         }
+    }
+
+    /// What was asked for is done, and is looked at.
+    fn worked(&mut self) {
+        (self.may_ask, self.looked, self.looks, self.trouble) = (false, None, 0, None);
     }
 
     fn see(&mut self, now: Duration, looked: Looked) {

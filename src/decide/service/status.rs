@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::decide::{
     one_off::{action_slot, is_one_off},
-    pod::observation::Observed,
+    pod::{generation::is_same, observation::Observed},
     run::{
         live_job::{LiveJob, Phases, live_job},
         tracked_run::Run,
@@ -67,6 +67,15 @@ impl ServiceStatus {
             (false, false) => ServiceState::Started,
         };
         Self { state, ready, phases, live, ..Self::default() }
+    }
+
+    /// Every replica is up as an entry of this generation wants it, and none as it was wanted before; whatever the files
+    /// of `restartOn` hold.
+    pub fn is_up_as(&self, generation: &str) -> bool {
+        self.state == ServiceState::Running
+            && self.rollout.is_none()
+            && is_same(&self.generation, generation)
+            && self.replicas.iter().all(|replica| !replica.outdated)
     }
 }
 
