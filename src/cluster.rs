@@ -6,6 +6,14 @@ pub mod connect;
 
 pub mod requests;
 
+pub mod apply;
+
+pub mod apply_job;
+
+pub mod apply_error;
+
+pub mod apply_path;
+
 pub mod probe;
 
 pub mod reflect;

@@ -18,6 +18,9 @@ pub mod backoff;
 /// Job and Pod objects: how they are read, and the Job that is written.
 pub mod pod;
 
+/// Objects of deployments, as they are in the cluster.
+pub mod live;
+
 /// The runs of one JobConfig, whatever they are for.
 pub mod run;
 

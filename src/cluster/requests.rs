@@ -48,7 +48,8 @@ const PODS_MAX: u32 = 100;
 /// The writer of one namespace.
 #[derive(Clone)]
 pub struct Cluster {
-    client: Client,
+    pub(super) client: Client,
+    pub(super) namespace: String,
     jobs: Api<Job>,
     pods: Api<Pod>,
     permits: Arc<Semaphore>,
@@ -64,6 +65,15 @@ pub struct Requests {
     fence: Fence,
 }
 
+/// Why a request has not done what was asked.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// The API server says so.
+    Told(Box<Status>),
+    /// It says nothing, or was not asked.
+    Silent,
+}
+
 /// What an API error means for the caller.
 enum Refusal {
     /// The answer is final.
@@ -77,6 +87,7 @@ impl Cluster {
     pub fn new(client: &Client, namespace: &str, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
             client: client.clone(),
+            namespace: namespace.to_owned(),
             jobs: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client.clone(), namespace),
             permits: Arc::new(Semaphore::new(REQUESTS_MAX)),
@@ -88,6 +99,35 @@ impl Cluster {
     /// The share of one JobConfig, whose requests that change something are held to this fence.
     pub fn requests(&self, fence: Fence) -> Requests {
         Requests { cluster: self.clone(), own: Arc::new(Semaphore::new(REQUESTS_PER_CONFIG)), fence }
+    }
+
+    /// Waits for a lease that has lapsed.
+    pub(super) async fn opened(&self, fence: &Fence, verb: &str) -> Result<(), Unanswered> {
+        if tokio::time::timeout(REQUEST_TIMEOUT, fence.opened()).await.is_err() {
+            self.metrics.note_kube_request(verb, "dropped", REQUEST_TIMEOUT);
+            return Err(Unanswered::Silent);
+        }
+        Ok(())
+    }
+
+    /// A request in one of the places of the process, within its time.
+    pub(super) async fn bounded<T>(
+        &self,
+        verb: &str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Unanswered> {
+        let _shared = self.permits.acquire().await.expect("never closed");
+        let begun = self.clock.now();
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
+        let took = self.clock.now().saturating_sub(begun);
+        let (code, result) = match answer {
+            Ok(Ok(value)) => ("2xx".to_owned(), Ok(value)),
+            Ok(Err(kube::Error::Api(status))) => (status.code.to_string(), Err(Unanswered::Told(status))),
+            Ok(Err(_)) => ("none".to_owned(), Err(Unanswered::Silent)),
+            Err(_) => ("timeout".to_owned(), Err(Unanswered::Silent)),
+        };
+        self.metrics.note_kube_request(verb, &code, took);
+        result
     }
 }
 
@@ -207,32 +247,24 @@ impl Requests {
 
     /// A request that changes something: it waits for a lease that has lapsed, and is dropped without one.
     async fn fenced<T>(&self, verb: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
-        if tokio::time::timeout(REQUEST_TIMEOUT, self.fence.opened()).await.is_err() {
-            self.cluster.metrics.note_kube_request(verb, "dropped", REQUEST_TIMEOUT);
-            return Err(Refusal::Later { retry_after: None });
+        match self.cluster.opened(&self.fence, verb).await {
+            Ok(()) => self.bounded(verb, request).await,
+            Err(_) => Err(Refusal::Later { retry_after: None }),
         }
-        self.bounded(verb, request).await
     }
 
     async fn bounded<T>(&self, verb: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
         let _own = self.own.acquire().await.expect("never closed");
-        let _shared = self.cluster.permits.acquire().await.expect("never closed");
-        let begun = self.cluster.clock.now();
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
-        let took = self.cluster.clock.now().saturating_sub(begun);
-        let (code, result) = match answer {
-            Ok(Ok(value)) => ("2xx".to_owned(), Ok(value)),
-            Ok(Err(kube::Error::Api(status))) => {
+        match self.cluster.bounded(verb, request).await {
+            Ok(value) => Ok(value),
+            Err(Unanswered::Told(status)) => {
                 if status.code == 403 {
                     tracing::warn!(verb, message = %shorten(&status.message), "the API server refused a request");
                 }
-                (status.code.to_string(), Err(refusal(&status)))
+                Err(refusal(&status))
             }
-            Ok(Err(_)) => ("none".to_owned(), Err(Refusal::Later { retry_after: None })),
-            Err(_) => ("timeout".to_owned(), Err(Refusal::Later { retry_after: None })),
-        };
-        self.cluster.metrics.note_kube_request(verb, &code, took);
-        result
+            Err(Unanswered::Silent) => Err(Refusal::Later { retry_after: None }),
+        }
     }
 }
 
@@ -243,11 +275,19 @@ fn of_job(uid: &str) -> ListParams {
 
 /// Answers that say "later", and those that nobody can take back.
 fn refusal(status: &Status) -> Refusal {
-    match status.code {
-        401 | 408 | 429 | 500..=599 => {
-            let asked = status.details.as_ref().map(|details| Duration::from_secs(details.retry_after_seconds.into()));
-            Refusal::Later { retry_after: asked.filter(|wait| !wait.is_zero()).map(|wait| wait.min(RETRY_AFTER_MAX)) }
-        }
-        code => Refusal::Final { code, message: shorten(&status.message) },
+    if says_later(status) {
+        return Refusal::Later { retry_after: retry_after(status) };
     }
+    Refusal::Final { code: status.code, message: shorten(&status.message) }
+}
+
+/// The same request may be answered otherwise later.
+pub(super) fn says_later(status: &Status) -> bool {
+    matches!(status.code, 401 | 408 | 429 | 500..=599)
+}
+
+/// How long the API server asks to be left alone.
+pub(super) fn retry_after(status: &Status) -> Option<Duration> {
+    let asked = status.details.as_ref().map(|details| Duration::from_secs(details.retry_after_seconds.into()));
+    asked.filter(|wait| !wait.is_zero()).map(|wait| wait.min(RETRY_AFTER_MAX))
 }

@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 34] = [
+pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
@@ -22,6 +22,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 34] = [
     ("decide/backoff", &[]),
     ("decide/lease", &[]),
     ("decide/pod", &["config", "decide/decision", "decide/outcome", "decide/trace_context"]),
+    ("decide/live", &["decide/outcome", "decide/pod", "modules"]),
     ("decide/run", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod"]),
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/service", &["config", "decide/backoff", "decide/outcome", "decide/pod", "decide/run"]),
@@ -35,7 +36,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 34] = [
     ("metrics", &["decide"]),
     ("pgboss", &["clock", "config", "decide", "sql"]),
     ("store", &["config", "decide", "sql"]),
-    ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "telemetry"]),
+    ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "modules", "telemetry"]),
     ("traces", &["clock", "config", "decide", "metrics", "telemetry"]),
     (
         "actors",
