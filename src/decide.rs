@@ -38,3 +38,6 @@ pub mod lease;
 
 /// What operators have switched.
 pub mod switches;
+
+/// Deployments of modules: what may be deployed, and what is to be done next about it.
+pub mod deployment;

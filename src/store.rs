@@ -24,6 +24,9 @@ pub mod leadership;
 /// What operators have switched.
 pub mod switches;
 
+/// What is deployed.
+pub mod deployments;
+
 /// All of the tables.
 pub mod stored;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::{
-    PgPool,
+    ConnectOptions, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
@@ -30,6 +30,8 @@ pub fn options(db: &DbSettings) -> PgConnectOptions {
         .application_name("job-chief")
         // Named statements do not survive a pooler in transaction mode; ours have no names.
         .statement_cache_capacity(0)
+        // Statements hold their values, and those of Secrets are among them.
+        .disable_statement_logging()
         // Nor does it take start-up options.
         .extra_float_digits(None);
     if !db.enable_ssl_auth {

@@ -26,13 +26,15 @@ pub struct Leadership {
     place: Place,
 }
 
-/// An answer, and how often the switches have changed.
+/// An answer, and how often the switches and deployments have changed.
 #[derive(Clone, Debug)]
 pub struct LeaseAnswer {
     /// What the lease gets.
     pub answer: Answer,
     /// Raised with each change of a switch.
     pub switched: i64,
+    /// Raised with each change of what is deployed.
+    pub deployed: i64,
 }
 
 /// A process of this Instance.
@@ -61,26 +63,26 @@ impl Leadership {
     /// See [`StoreError`]; no answer within a second is one.
     pub async fn carry_out(&self, me: &str, ask: &Ask) -> Result<LeaseAnswer, StoreError> {
         let change = match ask {
-            Ask::Look => "select holder, term, renewals, switched from {}.leadership where instance = $1",
+            Ask::Look => "select holder, term, renewals, switched, deployed from {}.leadership where instance = $1",
             Ask::Take(_) => {
                 "insert into {}.leadership as it (instance, holder, term) values ($1, $2, 1)
                 on conflict (instance) do update set holder = $2, term = it.term + 1, renewals = 0
                     where it.term = $3 and it.renewals = $4 and it.holder is not distinct from $5
-                returning holder, term, renewals, switched"
+                returning holder, term, renewals, switched, deployed"
             }
             Ask::Renew(_) => {
                 "update {}.leadership set renewals = renewals + 1 where instance = $1 and holder = $2 and term = $3
-                returning holder, term, renewals, switched"
+                returning holder, term, renewals, switched, deployed"
             }
             Ask::Release(_) => {
                 "update {}.leadership set holder = null where instance = $1 and holder = $2 and term = $3
-                returning holder, term, renewals, switched, pg_notify($4, '')"
+                returning holder, term, renewals, switched, deployed, pg_notify($4, '')"
             }
         };
         let statement = format!(
             "with done as ({change})
-            select true as done, holder, term, renewals, switched from done
-            union all select false, holder, term, renewals, switched from {{}}.leadership
+            select true as done, holder, term, renewals, switched, deployed from done
+            union all select false, holder, term, renewals, switched, deployed from {{}}.leadership
                 where instance = $1 and not exists (select from done)"
         );
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -93,7 +95,9 @@ impl Leadership {
         };
         let row = tokio::time::timeout(LEASE_TIMEOUT, query.fetch_optional(&self.place.pool));
         let row = row.await.map_err(|_| StoreError::Timeout)?.map_err(StoreError::Statement)?;
-        Ok(row.as_ref().map_or(LeaseAnswer { answer: Answer::Done(Record::default()), switched: 0 }, answer_of))
+        Ok(row
+            .as_ref()
+            .map_or(LeaseAnswer { answer: Answer::Done(Record::default()), switched: 0, deployed: 0 }, answer_of))
     }
 
     /// Says that this process is there, and forgets those that are not.
@@ -153,5 +157,5 @@ fn answer_of(row: &PgRow) -> LeaseAnswer {
         renewals: number("renewals"),
     };
     let answer = if row.get("done") { Answer::Done(record) } else { Answer::Refused(record) };
-    LeaseAnswer { answer, switched: row.get("switched") }
+    LeaseAnswer { answer, switched: row.get("switched"), deployed: row.get("deployed") }
 }

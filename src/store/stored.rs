@@ -1,6 +1,9 @@
 //! All of our tables.
 
-use crate::store::{decisions::Decisions, leadership::Leadership, place::Place, runs::Runs, switches::SwitchTable};
+use crate::store::{
+    decisions::Decisions, deployments::DeploymentTable, leadership::Leadership, place::Place, runs::Runs,
+    switches::SwitchTable,
+};
 
 /// The tables of one Instance. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -13,6 +16,8 @@ pub struct Stored {
     pub leadership: Leadership,
     /// What operators have switched.
     pub switches: SwitchTable,
+    /// What is deployed.
+    pub deployments: DeploymentTable,
 }
 
 impl Stored {
@@ -22,7 +27,8 @@ impl Stored {
             runs: Runs::new(place.clone()),
             decisions: Decisions::new(place.clone()),
             leadership: Leadership::new(place.clone()),
-            switches: SwitchTable::new(place),
+            switches: SwitchTable::new(place.clone()),
+            deployments: DeploymentTable::new(place),
         }
     }
 }

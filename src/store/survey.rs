@@ -8,13 +8,15 @@ use crate::{
 };
 
 /// The tables, each with whether it is written.
-const TABLES: [(&str, bool); 6] = [
+const TABLES: [(&str, bool); 8] = [
     ("_sqlx_migrations", false),
     ("runs", true),
     ("decisions", true),
     ("leadership", true),
     ("members", true),
     ("switches", true),
+    ("deployments", true),
+    ("deployment_objects", true),
 ];
 
 /// Our schema, and what the role may do there.

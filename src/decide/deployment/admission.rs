@@ -1,0 +1,166 @@
+//! Whether a deployment may be written, or may go: judged by everything that is deployed and by jobs.json.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    config::{dependencies, entry::Entry, problems::nearest},
+    decide::deployment::{
+        fleet::ReadEntry,
+        record::{Deployment, NewDeployment},
+    },
+    modules::object::{Object, ObjectKind},
+};
+
+/// Deployments of one Instance.
+pub const DEPLOYMENTS_MAX: usize = 200;
+
+/// Objects of one deployment.
+pub const OBJECTS_MAX: usize = 100;
+
+/// Bytes of all objects of one deployment, as JSON: as much as a ConfigMap holds.
+pub const BYTES_MAX: usize = 1 << 20;
+
+/// Why a write is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Something is wrong with what is asked for.
+    Wrong(String),
+    /// There is no deployment of this name.
+    Unknown(String),
+    /// It does not go with what is deployed already, or with jobs.json.
+    Conflict(String),
+}
+
+impl Refusal {
+    /// What people are told.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Wrong(text) | Self::Unknown(text) | Self::Conflict(text) => text,
+        }
+    }
+}
+
+/// What a write is judged by.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    /// Everything that is deployed.
+    pub deployments: &'a [Deployment],
+    /// The entries of jobs.json.
+    pub file: &'a [Entry],
+    /// How a JobConfig is read.
+    pub read: ReadEntry,
+}
+
+impl Judge<'_> {
+    /// Whether a deployment may be written.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn deploy(&self, new: &NewDeployment) -> Result<(), Refusal> {
+        size(new, self.deployments)?;
+        if self.deployments.iter().any(|it| it.name == new.name && it.gone) {
+            let text = format!("deployment {} is being removed: deploy it again when it is gone", new.name);
+            return Err(Refusal::Conflict(text));
+        }
+        self.owned_by_nobody_else(new)?;
+        let wanted = new.objects.iter().map(|it| &it.object);
+        let entries = self.read_all(wanted).map_err(Refusal::Wrong)?;
+        self.depends_well(&new.name, entries)
+    }
+
+    /// Whether a deployment may go, with these PersistentVolumeClaims of it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn undeploy(&self, name: &str, volumes: &[String]) -> Result<(), Refusal> {
+        let Some(deployment) = self.deployments.iter().find(|it| it.name == name) else {
+            let hint = nearest(name, self.deployments.iter().map(|it| it.name.as_str()));
+            return Err(Refusal::Unknown(format!("there is no deployment {name:?}{hint}")));
+        };
+        let ids = deployment.objects.iter().map(|it| &it.object.id);
+        let own: Vec<&str> =
+            ids.filter(|id| id.kind == ObjectKind::PersistentVolumeClaim).map(|id| id.name.as_str()).collect();
+        if let Some(unknown) = volumes.iter().find(|volume| !own.contains(&volume.as_str())) {
+            let hint = nearest(unknown, own.iter().copied());
+            let text = format!("deployment {name} has no PersistentVolumeClaim {unknown:?}{hint}");
+            return Err(Refusal::Wrong(text));
+        }
+        self.depends_well(name, vec![])
+    }
+
+    /// No other deployment, nor jobs.json, has one of its objects.
+    fn owned_by_nobody_else(&self, new: &NewDeployment) -> Result<(), Refusal> {
+        let in_file: BTreeSet<&str> = self.file.iter().map(Entry::name).collect();
+        let others = self.deployments.iter().filter(|it| it.name != new.name);
+        let owners: BTreeMap<_, &str> =
+            others.flat_map(|it| it.objects.iter().map(|o| (&o.object.id, it.name.as_str()))).collect();
+        let mut own = BTreeMap::new();
+        for Object { id, file, line, .. } in new.objects.iter().map(|it| &it.object) {
+            if let Some(owner) = owners.get(id) {
+                return Err(Refusal::Conflict(format!("{file}:{line}: {id} is owned by deployment {owner}")));
+            }
+            if id.kind == ObjectKind::JobConfig && in_file.contains(id.name.as_str()) {
+                return Err(Refusal::Conflict(format!("{file}:{line}: jobs.json has an entry \"{}\"", id.name)));
+            }
+            if let Some((file, line)) = own.insert(id, (file, line)) {
+                return Err(Refusal::Wrong(format!("{id} stands in the module twice, first in {file}:{line}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_all<'o>(&self, objects: impl Iterator<Item = &'o Object>) -> Result<Vec<Entry>, String> {
+        let configs = objects.filter(|object| object.id.kind == ObjectKind::JobConfig);
+        configs.map(|object| (self.read)(object).map_err(|why| format!("{}: {why}", object.id))).collect()
+    }
+
+    /// With these entries instead of those it has, nothing is wrong between all entries that was not wrong before.
+    fn depends_well(&self, name: &str, entries: Vec<Entry>) -> Result<(), Refusal> {
+        let (mut others, mut before) = (self.labelled_file(), self.labelled_file());
+        for deployment in self.deployments {
+            let wanted = deployment.objects.iter().filter(|it| it.wanted || deployment.gone);
+            // What this version can't read is left out: it is in force nowhere.
+            let read = wanted.filter_map(|it| (self.read)(&it.object).ok());
+            let read: Vec<_> = read.map(|entry| (format!("deployment {}", deployment.name), entry)).collect();
+            before.extend(read.iter().cloned());
+            others.extend(read.into_iter().filter(|_| deployment.name != name));
+        }
+        others.extend(entries.into_iter().map(|entry| (format!("deployment {name}"), entry)));
+        let known = problems(&before);
+        let mut new = problems(&others).into_iter().filter(|problem| !known.contains(problem));
+        new.next().map_or(Ok(()), |problem| Err(Refusal::Conflict(problem)))
+    }
+
+    fn labelled_file(&self) -> Vec<(String, Entry)> {
+        self.file.iter().map(|entry| ("jobs.json".to_owned(), entry.clone())).collect()
+    }
+}
+
+/// What is wrong between entries, each told with where its entry comes from.
+fn problems(all: &[(String, Entry)]) -> Vec<String> {
+    let entries: Vec<&Entry> = all.iter().map(|(_, entry)| entry).collect();
+    let told = |(at, finding): (usize, crate::config::schema::Finding)| {
+        let (from, entry) = &all[at];
+        format!("\"{}\" of {from} would not work: {}", entry.name(), finding.text)
+    };
+    dependencies::findings(&entries, &[]).into_iter().map(told).collect()
+}
+
+fn size(new: &NewDeployment, deployments: &[Deployment]) -> Result<(), Refusal> {
+    let is_new = deployments.iter().all(|it| it.name != new.name);
+    if is_new && deployments.len() >= DEPLOYMENTS_MAX {
+        return Err(Refusal::Conflict(format!(
+            "there are {DEPLOYMENTS_MAX} deployments already, and no more are allowed"
+        )));
+    }
+    if new.objects.len() > OBJECTS_MAX {
+        let text = format!("the module has {} objects, allowed are {OBJECTS_MAX}", new.objects.len());
+        return Err(Refusal::Wrong(text));
+    }
+    let bytes: usize =
+        new.objects.iter().map(|it| serde_json::Value::Object(it.object.body.clone()).to_string().len()).sum();
+    if bytes > BYTES_MAX {
+        return Err(Refusal::Wrong(format!("the module's objects have {bytes} bytes, allowed are {BYTES_MAX}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! One deployment while a process leads: what is done next about it, one step after another.
+//!
+//! Objects are applied in their order, and one that is a dependency is waited for before the next. An object in error
+//! stops those after it and is tried again with growing waits. What is not wanted any more goes when everything that is
+//! wanted is applied, in reverse order. Each request is written down before it is sent and again when it was answered,
+//! so whoever takes over knows what may still arrive.
+
+/// One object of it.
+pub mod tracked_object;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    decide::deployment::{
+        application::tracked_object::{Context, TrackedObject, Turn},
+        record::{Change, Deployment, Known, ObjectState},
+    },
+    modules::object::{ObjectId, ObjectKind},
+};
+
+/// What is known of the JobConfigs of a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Those that jobs.json has, too: there it counts.
+    pub in_file: BTreeSet<String>,
+    /// Services that are RUNNING as they are in force.
+    pub running: BTreeSet<String>,
+    /// Those that have an actor, be it that it only sees the last Jobs to their end.
+    pub present: BTreeSet<String>,
+}
+
+/// What is to be done, and answered by one [`Answer`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Look at the object in the cluster.
+    Look(ObjectId),
+    /// Apply it as it is wanted.
+    Apply(ObjectId),
+    /// Delete the one with this uid.
+    Delete(ObjectId, String),
+    /// Record what is known of it.
+    Note {
+        /// The object.
+        id: ObjectId,
+        /// The revision for which it was done.
+        revision: i64,
+        /// What is known.
+        known: Known,
+        /// A JobConfig comes into force, or another one, or leaves it.
+        fleet: bool,
+    },
+    /// Record that nothing is left of it, or that it is left alone from now on.
+    ObjectGone(ObjectId),
+    /// Record that nothing is left of the deployment.
+    Gone,
+}
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// What is in the cluster.
+    Looked(Looked),
+    /// It is applied.
+    Applied(Change, Live),
+    /// It is being deleted, or was gone already.
+    Deleted,
+    /// It is on record.
+    Noted,
+    /// The API server does not want it, and says why.
+    Refused(String),
+    /// Nothing is known.
+    Unanswered,
+}
+
+/// What is in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Looked {
+    /// Nothing of this name.
+    Absent,
+    /// This.
+    Found(Live),
+}
+
+/// An object as it is in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Live {
+    /// Its uid.
+    pub uid: String,
+    /// Whose it is, as its labels say.
+    pub whose: Whose,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// Whether it does what it is for.
+    pub ready: Readiness,
+    /// What of it is not as it is wanted, and who changed that; `None` where it is as it was written.
+    pub changed: Option<String>,
+}
+
+/// Whose an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// This deployment's.
+    Ours,
+    /// Another's, in words that go on `… and is`.
+    Other(String),
+}
+
+/// Whether an object does what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It may yet; what it waits for.
+    NotYet(String),
+    /// It will not, and why.
+    Failed(String),
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A step; nothing else before it is answered.
+    Do(Step),
+    /// Nothing before this time, unless something is told.
+    Wait(Option<Duration>),
+    /// Nothing is left of it.
+    Over,
+}
+
+/// One deployment while a process leads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Application {
+    revision: i64,
+    force: bool,
+    reconcile: bool,
+    gone: bool,
+    volumes: Vec<String>,
+    objects: Vec<TrackedObject>,
+    over: bool,
+    /// Nothing is recorded before this time: the last record was not answered.
+    record_at: Option<Duration>,
+}
+
+/// The wait before something is recorded again.
+const RECORD_AGAIN: Duration = Duration::from_secs(2);
+
+impl Application {
+    /// Takes up a deployment at `now`. A request that may still arrive is waited for before anything else is asked of
+    /// its object, for as long as a request can take from now: whoever sent it did so before this term.
+    pub fn new(record: &Deployment, now: Duration) -> Self {
+        let objects = record.objects.iter().map(|object| TrackedObject::new(object.clone(), now)).collect();
+        Self {
+            revision: record.revision,
+            force: record.force,
+            reconcile: record.reconcile,
+            gone: record.gone,
+            volumes: record.volumes.clone(),
+            objects,
+            over: false,
+            record_at: None,
+        }
+    }
+
+    /// The revision that is worked on.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Its objects as they are on record now.
+    pub fn objects(&self) -> impl Iterator<Item = &TrackedObject> {
+        self.objects.iter()
+    }
+
+    /// Nothing was learnt that is not on record: another revision may be taken up.
+    pub fn is_recorded(&self) -> bool {
+        self.objects.iter().all(|object| object.unrecorded().is_none())
+    }
+
+    /// Objects in the cluster that are compared now and then with what was applied.
+    pub fn checkable(&self) -> Vec<ObjectId> {
+        self.objects.iter().filter(|object| object.is_checkable()).map(|object| object.id().clone()).collect()
+    }
+
+    /// An object is to be compared with what was applied.
+    pub fn check(&mut self, id: &ObjectId) {
+        if let Some(object) = self.objects.iter_mut().find(|object| object.id() == id) {
+            object.check();
+        }
+    }
+
+    /// What comes next.
+    pub fn next(&mut self, now: Duration, facts: &Facts) -> Next {
+        if self.over {
+            return Next::Over;
+        }
+        let learnt = self.objects.iter().find_map(TrackedObject::unrecorded);
+        let next = match learnt {
+            Some(note) => Next::Do(note),
+            None => self.next_of_objects(now, facts),
+        };
+        match (&next, self.record_at) {
+            (Next::Do(Step::Note { .. } | Step::ObjectGone(_) | Step::Gone), Some(at)) if now < at => {
+                Next::Wait(Some(at))
+            }
+            _ => next,
+        }
+    }
+
+    fn next_of_objects(&mut self, now: Duration, facts: &Facts) -> Next {
+        let context = Context { now, facts, force: self.force, reconcile: self.reconcile, volumes: &self.volumes };
+        let mut due = None;
+        let mut pending = false;
+        for object in self.objects.iter_mut().filter(|object| object.is_wanted()) {
+            match object.apply_turn(&context) {
+                Turn::Do(step) => return Next::Do(step),
+                Turn::Settled => {}
+                Turn::Blocked(until) => return Next::Wait(earlier(due, until)),
+                Turn::Pending(until) if object.is_dependency() => return Next::Wait(earlier(due, until)),
+                Turn::Pending(until) => {
+                    pending = true;
+                    due = earlier(due, until);
+                }
+            }
+        }
+        if pending {
+            return Next::Wait(due);
+        }
+        for object in self.objects.iter_mut().rev().filter(|object| !object.is_wanted()) {
+            match object.removal_turn(&context) {
+                Turn::Do(step) => return Next::Do(step),
+                Turn::Settled => {}
+                Turn::Blocked(until) | Turn::Pending(until) => return Next::Wait(earlier(due, until)),
+            }
+        }
+        if self.gone && self.objects.is_empty() {
+            return Next::Do(Step::Gone);
+        }
+        self.objects.iter_mut().find_map(|object| object.check_turn(&context)).map_or(Next::Wait(due), Next::Do)
+    }
+
+    /// A step was answered.
+    pub fn answered(&mut self, now: Duration, step: &Step, answer: Answer) {
+        let is_record = matches!(step, Step::Note { .. } | Step::ObjectGone(_) | Step::Gone);
+        if is_record {
+            self.record_at = (answer != Answer::Noted).then(|| now.saturating_add(RECORD_AGAIN));
+        }
+        match step {
+            Step::ObjectGone(id) if answer == Answer::Noted => self.objects.retain(|object| object.id() != id),
+            Step::Gone => self.over |= answer == Answer::Noted,
+            Step::Look(id) | Step::Apply(id) | Step::Delete(id, _) | Step::Note { id, .. } | Step::ObjectGone(id) => {
+                if let Some(object) = self.objects.iter_mut().find(|object| object.id() == id) {
+                    object.answered(now, step, answer);
+                }
+            }
+        }
+    }
+
+    /// What of the world has to be known to decide: the names of its JobConfigs.
+    pub fn job_configs(&self) -> impl Iterator<Item = &str> {
+        let ids = self.objects.iter().map(TrackedObject::id);
+        ids.filter(|id| id.kind == ObjectKind::JobConfig).map(|id| id.name.as_str())
+    }
+
+    /// How many of its objects are in a state.
+    pub fn count(&self, state: ObjectState) -> usize {
+        self.objects.iter().filter(|object| object.known().state == state).count()
+    }
+}
+
+fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
