@@ -1,4 +1,5 @@
-//! Holds the lease, or waits for it, and knows what people have switched: the one task that asks who leads.
+//! Holds the lease, or waits for it, and knows what people have switched and deployed: the one task that
+//! asks who leads.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,13 +9,18 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, sleep, sleep_until},
     decide::{
+        deployment::fleet::Deployed,
         lease::{Answer, Lease},
         switches::Switches,
     },
     fence::{Fence, Gate},
     health::{Component, Health},
     metrics::Metrics,
-    store::{leadership::Leadership, stored::Stored},
+    store::{
+        error::StoreError,
+        leadership::{Leadership, LeaseAnswer},
+        stored::Stored,
+    },
     telemetry::with_causes,
 };
 
@@ -30,13 +36,15 @@ pub struct Term {
     pub fence: Fence,
 }
 
-/// What a process knows of itself and of the switches.
+/// What a process knows of itself, of the switches and of what is deployed.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    /// It leads, and the switches below were read since it does.
+    /// It leads, and what is below was read since it does.
     pub term: Option<Term>,
     /// The operators' switches; `None` before they were read.
     pub switches: Option<Arc<Switches>>,
+    /// What is deployed; `None` before it was read.
+    pub deployed: Option<Arc<Deployed>>,
 }
 
 /// The task that holds the lease.
@@ -47,6 +55,8 @@ pub struct Leader {
     stored: Stored,
     /// How often the switches had changed when they were read last.
     switches_read: Option<i64>,
+    /// How often what is deployed had changed when it was read last.
+    deployed_read: Option<i64>,
     standing: watch::Sender<Standing>,
     clock: Clock,
     health: Health,
@@ -62,6 +72,7 @@ impl Leader {
             gate: None,
             stored,
             switches_read: None,
+            deployed_read: None,
             standing: watch::Sender::default(),
             clock,
             health,
@@ -103,7 +114,9 @@ impl Leader {
                 self.metrics.queues.gauges.note_heard(now);
                 self.lease.answered(renewed.answer, now);
                 self.note_term();
-                self.read_switches(renewed.switched).await;
+                if let Err(error) = self.read_news(&renewed).await {
+                    self.health.set(Component::Schema, Err(with_causes(&error)));
+                }
             }
             Err(error) => {
                 self.health.set(Component::Schema, Err(with_causes(&error)));
@@ -125,28 +138,35 @@ impl Leader {
             Some((known, gate)) if *known == number => gate.set(until),
             _ => {
                 self.gate = Some((number, Gate::until(until, self.clock)));
-                // What was switched before this term must be known before anything is created in it.
-                self.switches_read = None;
+                // What was said and deployed before this term must be known before anything is created, or ended, in it.
+                (self.switches_read, self.deployed_read) = (None, None);
                 tracing::info!(term = number, member = %self.me, "this process leads");
             }
         }
     }
 
-    async fn read_switches(&mut self, switched: i64) {
-        if self.switches_read == Some(switched) {
-            return;
+    /// Reads what has changed since it was read last.
+    async fn read_news(&mut self, renewed: &LeaseAnswer) -> Result<(), StoreError> {
+        if self.switches_read != Some(renewed.switched) {
+            let switches = self.stored.switches.load().await?;
+            self.switches_read = Some(renewed.switched);
+            self.standing.send_modify(|standing| standing.switches = Some(Arc::new(switches)));
         }
-        match self.stored.switches.load().await {
-            Ok(switches) => {
-                self.switches_read = Some(switched);
-                self.standing.send_modify(|standing| standing.switches = Some(Arc::new(switches)));
-            }
-            Err(error) => self.health.set(Component::Schema, Err(with_causes(&error))),
+        if self.deployed_read != Some(renewed.deployed) {
+            let deployed = self.stored.deployments.in_force().await?;
+            self.deployed_read = Some(renewed.deployed);
+            self.standing.send_modify(|standing| standing.deployed = Some(Arc::new(deployed)));
         }
+        Ok(())
+    }
+
+    /// What is to be known before anything is done in a term is known.
+    fn is_informed(&self) -> bool {
+        self.switches_read.is_some() && self.deployed_read.is_some()
     }
 
     fn publish(&self) {
-        let number = self.gate.as_ref().map(|(number, _)| *number).filter(|_| self.switches_read.is_some());
+        let number = self.gate.as_ref().map(|(number, _)| *number).filter(|_| self.is_informed());
         self.standing.send_if_modified(|standing| {
             let changed = standing.term.as_ref().map(|term| term.number) != number;
             let fence = self.gate.as_ref().map(|(_, gate)| gate.fence());

@@ -1,5 +1,7 @@
 //! What an actor is to do, and its view of the cluster.
 
+use std::sync::Arc;
+
 use crate::{
     cluster::index::View,
     config::entry::Entry,
@@ -14,8 +16,10 @@ use crate::{
 /// What an actor is to do, as a whole: sent again whenever any part changes.
 #[derive(Clone, Debug)]
 pub struct Orders {
-    /// The entry of jobs.json.
+    /// The entry of jobs.json or of a deployment.
     pub entry: Entry,
+    /// The deployment that it is of.
+    pub deployment: Option<Arc<str>>,
     /// It has left jobs.json: only seen to its end.
     pub left: bool,
     /// Of a queue.

@@ -27,6 +27,7 @@ use crate::{
         service_config::ServiceConfig,
     },
     decide::{
+        deployment::fleet::{Deployed, Fleet, ReadEntry},
         queue::status::Status,
         service::{
             start_order::{PeerStatus, Peers},
@@ -89,6 +90,11 @@ impl Handle {
     pub fn entry(&self) -> Entry {
         self.orders.borrow().entry.clone()
     }
+
+    /// The deployment that it is of; `None` where it stands in jobs.json.
+    pub fn deployment(&self) -> Option<Arc<str>> {
+        self.orders.borrow().deployment.clone()
+    }
 }
 
 /// Where to find each, by the name of the JobConfig.
@@ -102,10 +108,12 @@ struct Ended {
 
 /// What a supervisor follows.
 pub struct Followed {
-    /// Whether this process leads, and what people have switched.
+    /// Whether this process leads, and what people have switched and deployed.
     pub standing: watch::Receiver<Standing>,
     /// jobs.json.
     pub jobs: watch::Receiver<Entries>,
+    /// How the JobConfigs of deployments are read.
+    pub read_entry: ReadEntry,
     /// The views.
     pub subscribing: Subscribing,
 }
@@ -117,6 +125,9 @@ pub struct Supervisor {
     shutdown: CancellationToken,
     term: Option<Term>,
     switches: Arc<Switches>,
+    deployed: Arc<Deployed>,
+    /// The entries of jobs.json and of deployments.
+    fleet: Fleet,
     actors: JoinSet<Ended>,
     roster: watch::Sender<Arc<Roster>>,
     /// JobConfigs that are not in jobs.json and have live Jobs.
@@ -136,6 +147,8 @@ impl Supervisor {
             shutdown,
             term: None,
             switches: Arc::default(),
+            deployed: Arc::default(),
+            fleet: Fleet::default(),
             actors: JoinSet::new(),
             roster: watch::Sender::default(),
             strangers: BTreeSet::new(),
@@ -181,12 +194,17 @@ impl Supervisor {
     // --- who leads
 
     async fn take_standing(&mut self) {
-        let Standing { term, switches } = self.followed.standing.borrow_and_update().clone();
+        let Standing { term, switches, deployed } = self.followed.standing.borrow_and_update().clone();
         if let Some(switches) = switches {
             self.switches = switches;
             self.announce();
             self.roster.borrow().values().for_each(|handle| self.give_orders(handle));
             self.clear_superseded();
+        }
+        // Before a term begins: what is not known by then is stopped.
+        if let Some(deployed) = deployed.filter(|deployed| *deployed != self.deployed) {
+            self.deployed = deployed;
+            self.take_jobs().await;
         }
         if term.as_ref().map(|term| term.number) == self.term.as_ref().map(|term| term.number) {
             return;
@@ -238,13 +256,19 @@ impl Supervisor {
 
     // --- what there is
 
-    /// jobs.json is as it was last found good: what is new is started, what was removed drains, the rest is updated if it
-    /// has changed.
+    /// jobs.json is as it was last found good, and deployments are as they were read last: what is new is started, what
+    /// was removed drains, the rest is updated if it has changed.
     async fn take_jobs(&mut self) {
-        let jobs = self.followed.jobs.borrow_and_update().clone();
+        let file = self.followed.jobs.borrow_and_update().clone();
+        let fleet = Fleet::join(&file, &self.deployed, self.followed.read_entry);
+        fleet.left_out.iter().filter(|it| !self.fleet.left_out.contains(it)).for_each(|(name, deployment, why)| {
+            tracing::error!(job_config = name, deployment, why, "a JobConfig of a deployment is not in force");
+        });
+        self.fleet = fleet;
+        let jobs = self.fleet.entries.clone();
         let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
         self.announce();
-        for entry in jobs.iter() {
+        for entry in &jobs {
             let handle = self.roster.borrow().get(entry.name()).cloned();
             match handle {
                 Some(handle) => self.take_entry(&handle, entry),
@@ -292,9 +316,11 @@ impl Supervisor {
                 // The other type begins when nothing is left of this one.
                 return !std::mem::replace(&mut orders.left, true);
             }
-            let changed = orders.left || orders.entry != *entry;
+            let deployment = self.fleet.deployments.get(entry.name());
+            let changed = orders.left || orders.entry != *entry || orders.deployment.as_ref() != deployment;
             if changed {
                 orders.entry = entry.clone();
+                orders.deployment = deployment.cloned();
                 orders.left = false;
             }
             changed
@@ -328,9 +354,13 @@ impl Supervisor {
         if self.term.is_none() {
             return;
         }
-        let jobs = self.followed.jobs.borrow().clone();
-        let services: BTreeMap<&str, &ServiceConfig> =
-            jobs.iter().filter_map(Entry::service).map(|service| (service.name.as_str(), &**service)).collect();
+        let services: BTreeMap<&str, &ServiceConfig> = self
+            .fleet
+            .entries
+            .iter()
+            .filter_map(Entry::service)
+            .map(|service| (service.name.as_str(), &**service))
+            .collect();
         self.shared.peers.send_if_modified(|peers| {
             let mut next = Peers::clone(peers);
             next.iter_mut()
@@ -355,7 +385,8 @@ impl Supervisor {
         let (shown, views) = watch::channel(View::default());
         let status = StatusChannel::new(entry.kind());
         let (switched, ordered) = (self.switched(&entry), self.ordered(&entry));
-        let orders = watch::Sender::new(Orders { entry, left, switched, ordered });
+        let deployment = self.fleet.deployments.get(&name).cloned();
+        let orders = watch::Sender::new(Orders { entry, deployment, left, switched, ordered });
         if self.followed.subscribing.subscriptions.send((name.clone(), shown)).await.is_err() {
             tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
         }
@@ -444,7 +475,7 @@ impl Supervisor {
         self.forget(&name);
         self.shared.peers.send_modify(|peers| drop(Arc::make_mut(peers).remove(&name)));
         tracing::info!(job_config = name, "nothing is left of it");
-        let again = self.followed.jobs.borrow().iter().find(|entry| entry.name() == name).cloned();
+        let again = self.fleet.entries.iter().find(|entry| entry.name() == name).cloned();
         if let Some(entry) = again {
             self.register(entry, false).await;
             self.announce();

@@ -11,9 +11,12 @@ pub mod tracked_object;
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    decide::deployment::{
-        application::tracked_object::{Context, TrackedObject, Turn},
-        record::{Change, Deployment, Known, ObjectState},
+    decide::{
+        deployment::{
+            application::tracked_object::{Context, TrackedObject, Turn},
+            record::{Change, Deployment, DeploymentState, Known},
+        },
+        live::{owner::Ownership, readiness::Readiness},
     },
     modules::object::{ObjectId, ObjectKind},
 };
@@ -30,7 +33,7 @@ pub struct Facts {
 }
 
 /// What is to be done, and answered by one [`Answer`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Look at the object in the cluster.
     Look(ObjectId),
@@ -56,12 +59,12 @@ pub enum Step {
 }
 
 /// What became of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// What is in the cluster.
     Looked(Looked),
-    /// It is applied.
-    Applied(Change, Live),
+    /// It is applied, and has this uid.
+    Applied(Change, String),
     /// It is being deleted, or was gone already.
     Deleted,
     /// It is on record.
@@ -73,7 +76,7 @@ pub enum Answer {
 }
 
 /// What is in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Looked {
     /// Nothing of this name.
     Absent,
@@ -82,38 +85,18 @@ pub enum Looked {
 }
 
 /// An object as it is in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     /// Its uid.
     pub uid: String,
     /// Whose it is, as its labels say.
-    pub whose: Whose,
+    pub whose: Ownership,
     /// It is being deleted.
     pub terminating: bool,
     /// Whether it does what it is for.
     pub ready: Readiness,
     /// What of it is not as it is wanted, and who changed that; `None` where it is as it was written.
     pub changed: Option<String>,
-}
-
-/// Whose an object is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Whose {
-    /// This deployment's.
-    Ours,
-    /// Another's, in words that go on `… and is`.
-    Other(String),
-}
-
-/// Whether an object does what it is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Readiness {
-    /// It does.
-    Ready,
-    /// It may yet; what it waits for.
-    NotYet(String),
-    /// It will not, and why.
-    Failed(String),
 }
 
 /// What comes next.
@@ -128,7 +111,7 @@ pub enum Next {
 }
 
 /// One deployment while a process leads.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
     revision: i64,
     force: bool,
@@ -261,9 +244,9 @@ impl Application {
         ids.filter(|id| id.kind == ObjectKind::JobConfig).map(|id| id.name.as_str())
     }
 
-    /// How many of its objects are in a state.
-    pub fn count(&self, state: ObjectState) -> usize {
-        self.objects.iter().filter(|object| object.known().state == state).count()
+    /// How it stands.
+    pub fn state(&self) -> DeploymentState {
+        DeploymentState::of(self.gone, self.objects.iter().map(|it| (it.is_wanted(), it.known().state)))
     }
 }
 

@@ -149,6 +149,8 @@ pub enum Change {
     Created,
     /// It was there, and is another now.
     Configured,
+    /// It was there and can't be changed: it went, and another came.
+    Replaced,
     /// It was there as it is wanted.
     Unchanged,
 }
@@ -159,13 +161,15 @@ impl Change {
         match self {
             Self::Created => "created",
             Self::Configured => "configured",
+            Self::Replaced => "replaced",
             Self::Unchanged => "unchanged",
         }
     }
 
     /// What a word stands for.
     pub fn of(word: &str) -> Option<Self> {
-        [Self::Created, Self::Configured, Self::Unchanged].into_iter().find(|change| change.as_str() == word)
+        let all = [Self::Created, Self::Configured, Self::Replaced, Self::Unchanged];
+        all.into_iter().find(|change| change.as_str() == word)
     }
 }
 
@@ -200,6 +204,23 @@ pub const DEPLOYMENT_STATES: [DeploymentState; 5] = [
 ];
 
 impl DeploymentState {
+    /// That of one whose objects are wanted or not, and stand so.
+    pub fn of(gone: bool, objects: impl Iterator<Item = (bool, ObjectState)> + Clone) -> Self {
+        use ObjectState::{Applied, Applying, Drifted, Error, Missing, Removing, Waiting};
+        let any = |states: &[ObjectState]| objects.clone().any(|(_, state)| states.contains(&state));
+        if any(&[Error]) {
+            Self::Failed
+        } else if gone {
+            Self::Removing
+        } else if any(&[Waiting, Applying, Applied, Removing]) || objects.clone().any(|(wanted, _)| !wanted) {
+            Self::Applying
+        } else if any(&[Drifted, Missing]) {
+            Self::Drifted
+        } else {
+            Self::Settled
+        }
+    }
+
     /// The word in the API and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -215,22 +236,7 @@ impl DeploymentState {
 impl Deployment {
     /// How it stands. Nobody needs to wait any longer when it is neither applying nor removing.
     pub fn state(&self) -> DeploymentState {
-        let any = |state| self.objects.iter().any(|it| it.known.state == state);
-        let is_busy = |it: &DeployedObject| {
-            use ObjectState::{Applied, Applying, Removing, Waiting};
-            !it.wanted || matches!(it.known.state, Waiting | Applying | Applied | Removing)
-        };
-        if any(ObjectState::Error) {
-            DeploymentState::Failed
-        } else if self.gone {
-            DeploymentState::Removing
-        } else if self.objects.iter().any(is_busy) {
-            DeploymentState::Applying
-        } else if any(ObjectState::Drifted) || any(ObjectState::Missing) {
-            DeploymentState::Drifted
-        } else {
-            DeploymentState::Settled
-        }
+        DeploymentState::of(self.gone, self.objects.iter().map(|it| (it.wanted, it.known.state)))
     }
 
     /// An object of it.

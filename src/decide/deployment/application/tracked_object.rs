@@ -8,9 +8,10 @@ use crate::{
     decide::{
         backoff::doubled,
         deployment::{
-            application::{Answer, Facts, Live, Looked, Readiness, Step, Whose},
+            application::{Answer, Facts, Live, Looked, Step},
             record::{Applied, Change, DeployedObject, Known, ObjectState},
         },
+        live::{owner::Ownership, readiness::Readiness},
         run::policy::REQUEST_TIMEOUT,
     },
     modules::object::{ObjectId, ObjectKind},
@@ -52,7 +53,7 @@ pub(super) enum Turn {
 }
 
 /// One object of a deployment, with what this process remembers of it.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackedObject {
     id: ObjectId,
     dependency: bool,
@@ -77,8 +78,6 @@ pub struct TrackedObject {
     since: Option<Duration>,
     check: bool,
 }
-
-impl Eq for TrackedObject {}
 
 impl TrackedObject {
     pub(super) fn new(object: DeployedObject, now: Duration) -> Self {
@@ -214,9 +213,7 @@ impl TrackedObject {
         if live.terminating {
             return self.terminating_turn(context.now);
         }
-        let is_ours = applied.is_some() || live.whose == Whose::Ours;
-        if let (Whose::Other(owner), false, false) = (&live.whose, is_ours, context.force) {
-            let text = format!("{} exists and is {owner}: delete it, or deploy with force", self.id);
+        if let Some(text) = taken(&live.whose, context.force) {
             return self.fail(context.now, text);
         }
         match applied {
@@ -346,7 +343,7 @@ impl TrackedObject {
             Some(Looked::Found(live)) if live.terminating => self.terminating_turn(context.now),
             Some(Looked::Found(live)) => {
                 let is_applied = self.known.applied.as_ref().is_some_and(|it| it.uid == live.uid);
-                let is_ours = is_applied || live.whose == Whose::Ours;
+                let is_ours = live.whose == Ownership::Ours || live.whose == Ownership::Foreign && is_applied;
                 if is_ours { self.intend(ObjectState::Removing) } else { gone }
             }
         }
@@ -371,12 +368,10 @@ impl TrackedObject {
         match (step, answer) {
             (Step::Look(_), Answer::Looked(looked)) => self.see(now, looked),
             (Step::Note { known, .. }, Answer::Noted) => self.noted(now, known.clone()),
-            (Step::Apply(_), Answer::Applied(change, live)) => {
-                let applied = Applied { hash: self.hash.clone(), uid: live.uid.clone(), completed: false };
-                let result = Some(change);
-                self.unrecorded = Some(Known { result, applied: Some(applied), ..self.as_known(ObjectState::Applied) });
-                (self.may_ask, self.looks, self.since) = (false, 0, Some(now));
-                self.see(now, Looked::Found(live));
+            (Step::Apply(_), Answer::Applied(change, uid)) => {
+                let applied = Some(Applied { hash: self.hash.clone(), uid, completed: false });
+                self.unrecorded = Some(Known { result: Some(change), applied, ..self.as_known(ObjectState::Applied) });
+                (self.may_ask, self.looked, self.looks) = (false, None, 0);
             }
             (Step::Delete(..), Answer::Deleted) => {
                 self.unrecorded = Some(self.as_known(ObjectState::Removing));
@@ -430,5 +425,19 @@ impl TrackedObject {
             (self.looked, self.looks) = (None, 0);
         }
         self.known = known;
+    }
+}
+
+/// Why an object that is there can't be taken, if it can't.
+fn taken(whose: &Ownership, force: bool) -> Option<String> {
+    match whose {
+        Ownership::Ours => None,
+        Ownership::Foreign if force => None,
+        Ownership::Foreign => {
+            Some("it exists and no deployment has made it: delete it, or deploy with force to take it over".to_owned())
+        }
+        Ownership::OfDeployment { instance, deployment } => Some(format!(
+            "it exists and is of deployment {deployment} of the Instance {instance}: give one another name"
+        )),
     }
 }
