@@ -21,6 +21,7 @@ use crate::{
     },
     clock::Clock,
     cluster::{
+        apply::Applier,
         connect::Access,
         index::{Watcher, subscribing},
         probe::Prober,
@@ -37,11 +38,13 @@ use crate::{
     health::Health,
     http::{
         changes::Publisher,
+        deployments::desk::Desk,
         routes::router,
         server::{Limits, Server},
         state::AppState,
     },
     metrics::Metrics,
+    modules::{job_config, library::Library, object::Object},
     pgboss::{
         connect,
         depth::DepthReader,
@@ -129,7 +132,9 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let totals = watch::Sender::new(Totals::new());
     let followed = (leader.standing(), roster.clone(), totals.subscribe());
-    let state = AppState::new(me.clone(), followed, &settings.server, shared.clone());
+    let library = Library::new(settings.app.modules_path.clone());
+    let desk = Desk::new(library, Applier::new(&client, shared.cluster.clone()), reloader.jobs(), read_entry);
+    let state = AppState::new(me.clone(), followed, &settings.server, (shared.clone(), desk));
     serve(&settings, state, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
     let monitor =
@@ -152,6 +157,11 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     sending.flush().await;
     tracing::info!("ended");
     migrated.map_err(anyhow::Error::from)
+}
+
+/// How a JobConfig of a deployment is read.
+fn read_entry(object: &Object) -> Result<Entry, String> {
+    job_config::entry(object).map_err(|problems| problems.to_string())
 }
 
 /// Waits until the lease is given back, and no longer than it would have lasted.

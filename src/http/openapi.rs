@@ -56,16 +56,31 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
             Access::Change => json!([{"token": []}]),
         },
     });
-    if route.path.contains("{name}") {
-        let name = json!({"name": "name", "in": "path", "required": true, "schema": {"type": "string"}, "description": "the name in jobs.json"});
-        operation["parameters"] = json!([name]);
-    }
+    operation["parameters"] = json!(parameters(route));
     if let Some(body) = route.body {
         // What may be left out of what is sent is never left out of what is answered.
         let schema = body(&mut SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true).into_generator());
         operation["requestBody"] = json!({"required": false, "content": {"application/json": {"schema": schema}}});
     }
     operation
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let text = json!({"type": "string"});
+    let name = route.path.contains("{name}").then(|| {
+        let what = if route.path.starts_with("/deployment") {
+            "the name of the deployment"
+        } else if route.path.starts_with("/modules") {
+            "the name of the module"
+        } else {
+            "the name in jobs.json"
+        };
+        json!({"name": "name", "in": "path", "required": true, "schema": text, "description": what})
+    });
+    let asked = route.question.map(|(name, meaning)| {
+        json!({"name": name, "in": "query", "required": false, "schema": text, "description": meaning})
+    });
+    name.into_iter().chain(asked).collect()
 }
 
 fn responses(route: &Route, generator: &mut SchemaGenerator, problem: &Value) -> Value {

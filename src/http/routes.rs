@@ -18,7 +18,7 @@ use schemars::json_schema;
 use crate::{
     config::problems::nearest,
     http::{
-        changes, dashboard,
+        changes, dashboard, deployments, modules,
         openapi::document,
         probes,
         problem::{Problem, ProblemType},
@@ -45,6 +45,8 @@ fn table() -> Vec<Route> {
     let mut table = probes::routes();
     table.extend(queues::routes());
     table.extend(services::routes());
+    table.extend(deployments::routes());
+    table.extend(modules::routes());
     table.extend(changes::routes());
     table.extend(writes::routes());
     let answer = Answer {

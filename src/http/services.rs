@@ -20,7 +20,7 @@ use crate::{
     },
     http::{
         problem::{NAME_PROBLEMS, Problem, ProblemType},
-        route::{Call, Page, Route},
+        route::{Call, Page, Route, Sent},
         state::AppState,
         token::Access,
         writes::{CHANGE_PROBLEMS, checked, unwritten},
@@ -105,6 +105,8 @@ pub(super) struct ServicesTold {
 impl Page for ServiceView {}
 impl Page for ServiceDetails {}
 impl Page for ServicesTold {}
+
+impl Sent for ServiceWords {}
 
 /// The routes that tell of services and change them.
 pub(super) fn routes() -> Vec<Route> {

@@ -15,6 +15,7 @@ use crate::{
     decide::pod::observation::Observed,
     http::{
         channel::Channel,
+        deployments::desk::Desk,
         problem::{Problem, ProblemType},
         token::Gate,
     },
@@ -54,6 +55,8 @@ pub struct AppState {
     pub gate: Gate,
     /// Who follows what changes.
     pub channel: Channel,
+    /// Who takes what is to be deployed.
+    pub desk: Arc<Desk>,
     /// Who may make a list of all JobConfigs now.
     turns: Turns,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
@@ -69,10 +72,10 @@ impl AppState {
         me: Arc<str>,
         (standing, roster, totals): Followed,
         settings: &ServerSettings,
-        shared: Arc<Shared>,
+        (shared, desk): (Arc<Shared>, Arc<Desk>),
     ) -> Self {
         let (gate, channel, turns) = (Gate::of(settings, &shared.instance.uid), Channel::default(), Turns::default());
-        Self { me, standing, roster, totals, gate, channel, turns, shared }
+        Self { me, standing, roster, totals, gate, channel, desk, turns, shared }
     }
 
     /// A turn at making a list of all JobConfigs.

@@ -65,6 +65,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
             "harmless",
             "health",
             "metrics",
+            "modules",
             "pgboss",
             "store",
             "tables",
@@ -77,8 +78,8 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     (
         "app",
         &[
-            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "pgboss", "shutdown",
-            "store", "traces",
+            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "modules", "pgboss",
+            "shutdown", "store", "traces",
         ],
     ),
     (
