@@ -19,3 +19,11 @@ pub mod janitor;
 pub mod leader;
 
 pub mod reloader;
+
+pub mod deployer;
+
+pub mod deployment_task;
+
+pub mod deploying;
+
+pub mod lister;

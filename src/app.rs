@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use kube::Client;
+use serde_json::Value;
 use tokio::{
     net::TcpListener,
     sync::{broadcast, watch},
@@ -12,12 +14,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{
+        deployer::Deployer,
+        deploying::Deploying,
+        deployment_task::World,
         janitor,
         leader::{Leader, attend},
+        lister::{Lister, Listing},
         monitor::{Monitor, Totals},
         performer::{ENDS_MAX, Shared},
         reloader::{Mark, Reloader},
-        supervisor::{Followed, Supervisor, draw_seed},
+        supervisor::{Followed, Roster, Supervisor, draw_seed},
     },
     clock::Clock,
     cluster::{
@@ -30,6 +36,7 @@ use crate::{
     config::{
         entry::Entry,
         jobs_file,
+        module_list::ModuleList,
         problems::Problem,
         settings::Settings,
         traces::{self, TraceSettings},
@@ -63,6 +70,10 @@ pub struct Plan {
     pub settings: Settings,
     /// The JobConfigs.
     pub jobs: Vec<Entry>,
+    /// The modules that jobs.json wants to be deployed.
+    pub modules: Value,
+    /// Those that the environment wants to be.
+    pub listed: ModuleList,
     /// The modification of the file that they were read from.
     pub mark: Option<Mark>,
     /// What is allowed but probably not meant.
@@ -82,7 +93,9 @@ impl Plan {
         let mark = Mark::of(&loaded.settings.app.jobs_config_path);
         let file = jobs_file::read(&loaded.settings.app.jobs_config_path)?;
         let warnings = loaded.warnings.into_iter().chain(file.warnings).collect();
-        Ok(Self { settings: loaded.settings, jobs: file.jobs, mark, warnings, traces })
+        let listed = ModuleList::of_environment(environment, &loaded.settings.kubernetes.namespace);
+        let (jobs, modules) = (file.jobs, file.modules);
+        Ok(Self { settings: loaded.settings, jobs, modules, listed, mark, warnings, traces })
     }
 }
 
@@ -91,7 +104,7 @@ impl Plan {
 /// # Errors
 /// If the server can't listen, or trying again would not help.
 pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
-    let Plan { settings, jobs, mark, warnings, traces } = plan;
+    let Plan { settings, jobs, modules, listed, mark, warnings, traces } = plan;
     tell_warnings(&settings, &jobs, &warnings);
     let client = access.client().await?;
     let (clock, health, metrics) = (Clock::start(), Health::default(), Arc::new(Metrics::new()?));
@@ -103,7 +116,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     tasks.spawn(writing.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
     let (looks, hints) = read_queues(&settings, &depth, &place.channel, &tasks);
-    let reloader = Reloader::new(&settings.app.jobs_config_path, mark, jobs, metrics.clone());
+    let reloader = Reloader::new(&settings.app.jobs_config_path, mark, (jobs, modules), metrics.clone());
     let me: Arc<str> = member_name().into();
     let (tracer, sending) = Tracing::begin(traces.as_ref(), (&me, &settings), &metrics, &tasks)?;
     let instance = Arc::new(instance(&settings, traces.as_ref()));
@@ -124,10 +137,11 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         tracer,
     });
-    let followed = Followed { standing: leader.standing(), jobs: reloader.jobs(), subscribing };
+    let followed = Followed { standing: leader.standing(), jobs: reloader.jobs(), read_entry, subscribing };
     let supervisor = Supervisor::new(shared.clone(), followed, shutdown.clone());
     let roster = supervisor.roster();
     let spawners = tasks.spawn(supervisor.run());
+    deploy((&client, &settings, listed), &shared, (&roster, &reloader, &leader), (&shutdown, &tasks));
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let totals = watch::Sender::new(Totals::new());
@@ -157,6 +171,32 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     sending.flush().await;
     tracing::info!("ended");
     migrated.map_err(anyhow::Error::from)
+}
+
+/// Begins to work on deployments, and on the list of modules.
+fn deploy(
+    (client, settings, environment): (&Client, &Settings, ModuleList),
+    shared: &Arc<Shared>,
+    (roster, reloader, leader): (&watch::Receiver<Arc<Roster>>, &Reloader, &Leader),
+    (shutdown, tasks): (&CancellationToken, &TaskTracker),
+) {
+    let world = World {
+        shared: shared.clone(),
+        applier: Applier::new(client, shared.cluster.clone()),
+        roster: roster.clone(),
+        file: reloader.jobs(),
+        read_entry,
+    };
+    tasks.spawn(Deployer::new(world, leader.standing(), shutdown.clone()).run());
+    let deploying = Deploying::new(shared.stored.deployments.clone(), reloader.jobs(), read_entry);
+    let listing = Listing {
+        environment,
+        file: reloader.modules(),
+        namespace: shared.instance.namespace.clone(),
+        library: Library::new(settings.app.modules_path.clone()),
+    };
+    let told_to = (shared.health.clone(), shared.metrics.clone());
+    tasks.spawn(Lister::new(listing, deploying, leader.standing(), told_to).run(shutdown.clone()));
 }
 
 /// How a JobConfig of a deployment is read.

@@ -29,3 +29,6 @@ pub mod problems;
 pub mod traces;
 
 pub mod changes;
+
+/// The list of modules to deploy.
+pub mod module_list;

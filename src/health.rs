@@ -37,12 +37,18 @@ pub struct Health {
     /// `None` before a component was tried.
     components: Arc<watch::Sender<BTreeMap<Component, Option<State>>>>,
     view_age: Arc<watch::Sender<Duration>>,
+    /// What of the list of modules could not be deployed: it is told of, and stops nothing.
+    list_problems: Arc<watch::Sender<Vec<String>>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
         let waiting = [Component::Schema, Component::Queue, Component::Kubernetes].map(|component| (component, None));
-        Self { components: Arc::new(watch::Sender::new(waiting.into())), view_age: Arc::default() }
+        Self {
+            components: Arc::new(watch::Sender::new(waiting.into())),
+            view_age: Arc::default(),
+            list_problems: Arc::default(),
+        }
     }
 }
 
@@ -79,6 +85,16 @@ impl Health {
     /// How old the view of the cluster is.
     pub fn view_age(&self) -> Duration {
         *self.view_age.borrow()
+    }
+
+    /// What of the list of modules could not be deployed.
+    pub fn set_list_problems(&self, problems: Vec<String>) {
+        self.list_problems.send_replace(problems);
+    }
+
+    /// What of the list of modules could not be deployed, as whoever leads knows it.
+    pub fn list_problems(&self) -> Vec<String> {
+        self.list_problems.borrow().clone()
     }
 
     /// The components with what is wrong with them; all `Ok` is ready.

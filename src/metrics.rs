@@ -1,6 +1,7 @@
 //! The metrics page: every name, its type and its labels, in one place; those of the gauges of queues are in
-//! `queue_gauges.rs`.
+//! `queue_gauges.rs`, those of deployments in `deployment_gauges.rs`.
 
+pub mod deployment_gauges;
 pub mod last_hour;
 pub mod queue_gauges;
 
@@ -16,7 +17,7 @@ use crate::decide::{
     run::milestone::Milestone,
     service::{state::SERVICE_STATES as STATES_OF_SERVICES, status::ServiceStatus},
 };
-use crate::metrics::queue_gauges::QueueGauges;
+use crate::metrics::{deployment_gauges::DeploymentGauges, queue_gauges::QueueGauges};
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
@@ -48,6 +49,7 @@ pub struct Metrics {
     pub trace_spans: IntCounterVec,
     pub process: ProcessMetrics,
     pub services: ServiceMetrics,
+    pub deployments: DeploymentGauges,
 }
 
 /// How the services do.
@@ -241,6 +243,7 @@ impl Metrics {
             trace_spans: page.counters("trace_spans_total", "Spans of traces by what became of them.", &["result"])?,
             process: ProcessMetrics::new(&page)?,
             services: ServiceMetrics::new(&page)?,
+            deployments: DeploymentGauges::new(&page)?,
             registry,
         })
     }

@@ -17,6 +17,7 @@ use crate::{
     },
     clock::{sleep, sleep_until},
     decide::deployment::record::{DEPLOYMENT_STATES, OBJECT_STATES},
+    modules::object::ObjectId,
 };
 
 /// One object of all deployments is compared with what was applied, so that the API server is asked once a minute
@@ -32,13 +33,14 @@ const CHECKS_MAX: usize = 1;
 /// A task of a deployment that has ended.
 struct Ended {
     name: String,
-    panicked: bool,
+    /// The revision after which nothing was left; `None` if it has panicked.
+    after: Option<i64>,
 }
 
 /// The task of one deployment.
 struct Working {
     revision: watch::Sender<i64>,
-    checks: mpsc::Sender<crate::modules::object::ObjectId>,
+    checks: mpsc::Sender<ObjectId>,
 }
 
 /// Starts the tasks of deployments and sees to it that each has its turn at being compared.
@@ -51,7 +53,7 @@ pub struct Deployer {
     working: BTreeMap<String, Working>,
     progress: watch::Sender<BTreeMap<String, Progress>>,
     /// The object that was compared last.
-    compared: Option<(String, crate::modules::object::ObjectId)>,
+    compared: Option<(String, ObjectId)>,
 }
 
 impl Deployer {
@@ -125,25 +127,25 @@ impl Deployer {
         let name = name.to_owned();
         self.working.insert(name.clone(), Working { revision, checks });
         self.tasks.spawn(async move {
-            let panicked = AssertUnwindSafe(task.run()).catch_unwind().await.is_err();
-            if panicked {
+            let after = AssertUnwindSafe(task.run()).catch_unwind().await.ok();
+            if after.is_none() {
                 sleep(RESTART_WAIT).await;
             }
-            Ended { name, panicked }
+            Ended { name, after }
         });
     }
 
     /// What a task knew is on record, so one that has panicked is started again; one of which nothing is left is not,
     /// unless it was deployed anew meanwhile.
-    fn on_ended(&mut self, Ended { name, panicked }: Ended) {
+    fn on_ended(&mut self, Ended { name, after }: Ended) {
         self.working.remove(&name);
         self.progress.send_modify(|all| drop(all.remove(&name)));
-        if panicked {
+        if after.is_none() {
             tracing::error!(deployment = name, "its task has panicked and is started again");
         }
         let deployed = self.standing.borrow().deployed.clone();
         let again = deployed.and_then(|deployed| deployed.revisions.get(&name).copied());
-        if let Some(revision) = again.filter(|_| panicked) {
+        if let Some(revision) = again.filter(|revision| after != Some(*revision)) {
             self.start(&name, revision);
         }
     }

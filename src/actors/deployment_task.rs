@@ -1,10 +1,6 @@
 //! Works on one deployment in a term: waits, steps, performs one step after another.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
@@ -26,7 +22,7 @@ use crate::{
             fleet::ReadEntry,
             record::{Change, Deployment, DeploymentState, ObjectState},
         },
-        live::{live_object, owner::Owner, written::Written},
+        live::{fields::Drift, live_object, owner::Owner, written::Written},
         pod::manifest::Template,
         service::state::ServiceState,
     },
@@ -93,17 +89,17 @@ impl DeploymentTask {
         Self { name: name.to_owned(), owner, term, world, revisions, checks, progress, roster, file, peers }
     }
 
-    /// Runs until nothing is left of the deployment.
-    pub(super) async fn run(mut self) {
+    /// Runs until nothing is left of the deployment. Returns the revision after which that was so.
+    pub(super) async fn run(mut self) -> i64 {
         loop {
             match self.world.shared.stored.deployments.one(&self.name).await {
                 Ok(Some(record)) => {
                     if self.work_on(&record).await.is_over() {
                         tracing::info!(deployment = self.name, "nothing is left of it");
-                        return;
+                        return record.revision;
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => return *self.revisions.borrow(),
                 Err(error) => {
                     tracing::debug!(error = with_causes(&error), "a deployment can't be read; trying again");
                     sleep(RETRY).await;
@@ -250,7 +246,7 @@ impl DeploymentTask {
     fn seen(&self, live: &live_object::Live, object: &Object) -> Live {
         let written = Written::of(object, &self.owner);
         let fields: Vec<String> = match live.is_of(&written) {
-            true => live.drift(&written).into_iter().take(FIELDS_NAMED).map(|drift| drift.to_string()).collect(),
+            true => live.drift(&written).into_iter().take(FIELDS_NAMED).map(|drift| told(&drift)).collect(),
             false => vec!["it was made from something else".to_owned()],
         };
         Live {
@@ -260,6 +256,13 @@ impl DeploymentTask {
             ready: live.readiness(),
             changed: (!fields.is_empty()).then(|| fields.join(", ")),
         }
+    }
+}
+
+fn told(Drift { field, by }: &Drift) -> String {
+    match by {
+        Some(by) => format!("{by} has changed {field}"),
+        None => format!("{field} was removed"),
     }
 }
 

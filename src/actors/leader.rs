@@ -16,11 +16,7 @@ use crate::{
     fence::{Fence, Gate},
     health::{Component, Health},
     metrics::Metrics,
-    store::{
-        error::StoreError,
-        leadership::{Leadership, LeaseAnswer},
-        stored::Stored,
-    },
+    store::{error::StoreError, leadership::Leadership, stored::Stored},
     telemetry::with_causes,
 };
 
@@ -114,7 +110,7 @@ impl Leader {
                 self.metrics.queues.gauges.note_heard(now);
                 self.lease.answered(renewed.answer, now);
                 self.note_term();
-                if let Err(error) = self.read_news(&renewed).await {
+                if let Err(error) = self.read_news(renewed.switched, renewed.deployed).await {
                     self.health.set(Component::Schema, Err(with_causes(&error)));
                 }
             }
@@ -146,16 +142,16 @@ impl Leader {
     }
 
     /// Reads what has changed since it was read last.
-    async fn read_news(&mut self, renewed: &LeaseAnswer) -> Result<(), StoreError> {
-        if self.switches_read != Some(renewed.switched) {
+    async fn read_news(&mut self, switched: i64, deployed: i64) -> Result<(), StoreError> {
+        if self.switches_read != Some(switched) {
             let switches = self.stored.switches.load().await?;
-            self.switches_read = Some(renewed.switched);
+            self.switches_read = Some(switched);
             self.standing.send_modify(|standing| standing.switches = Some(Arc::new(switches)));
         }
-        if self.deployed_read != Some(renewed.deployed) {
-            let deployed = self.stored.deployments.in_force().await?;
-            self.deployed_read = Some(renewed.deployed);
-            self.standing.send_modify(|standing| standing.deployed = Some(Arc::new(deployed)));
+        if self.deployed_read != Some(deployed) {
+            let read = self.stored.deployments.in_force().await?;
+            self.deployed_read = Some(deployed);
+            self.standing.send_modify(|standing| standing.deployed = Some(Arc::new(read)));
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -55,22 +56,28 @@ pub struct Reloader {
     path: PathBuf,
     mark: Option<Mark>,
     jobs: watch::Sender<Entries>,
+    modules: watch::Sender<Arc<Value>>,
     metrics: Arc<Metrics>,
     /// The last problem, logged once.
     problem: Option<String>,
 }
 
 impl Reloader {
-    /// Follows the file that these Entries were read from when it had this mark.
-    pub fn new(path: &Path, mark: Option<Mark>, jobs: Vec<Entry>, metrics: Arc<Metrics>) -> Self {
+    /// Follows the file that these Entries and modules were read from when it had this mark.
+    pub fn new(path: &Path, mark: Option<Mark>, (jobs, modules): (Vec<Entry>, Value), metrics: Arc<Metrics>) -> Self {
         metrics.process.last_reload_successful.set(1);
-        let (path, jobs) = (path.to_owned(), jobs.into());
-        Self { path, mark, jobs: watch::Sender::new(jobs), metrics, problem: None }
+        let (jobs, modules) = (watch::Sender::new(jobs.into()), watch::Sender::new(Arc::new(modules)));
+        Self { path: path.to_owned(), mark, jobs, modules, metrics, problem: None }
     }
 
     /// Follows what is in force.
     pub fn jobs(&self) -> watch::Receiver<Entries> {
         self.jobs.subscribe()
+    }
+
+    /// Follows the modules that it wants to be deployed.
+    pub fn modules(&self) -> watch::Receiver<Arc<Value>> {
+        self.modules.subscribe()
     }
 
     /// Follows the file for ever; SIGHUP reads it at once, whether it has changed or not.
@@ -108,6 +115,14 @@ impl Reloader {
 
     fn apply(&mut self, file: jobs_file::JobsFile, asked: bool) {
         let mended = self.problem.take().is_some();
+        let listed = self.modules.send_if_modified(|modules| {
+            let changed = **modules != file.modules;
+            *modules = Arc::new(file.modules);
+            changed
+        });
+        if listed {
+            tracing::info!("the modules in jobs.json have changed");
+        }
         let before = self.jobs.borrow().clone();
         let changes = Changes::between(before.iter(), &file.jobs);
         if changes.by_name.is_empty() {

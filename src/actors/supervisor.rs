@@ -22,17 +22,11 @@ use crate::{
     },
     clock::sleep,
     cluster::index::{Subscribing, View},
-    config::{
-        entry::{Entry, Kind},
-        service_config::ServiceConfig,
-    },
+    config::entry::{Entry, Kind},
     decide::{
         deployment::fleet::{Deployed, Fleet, ReadEntry},
         queue::status::Status,
-        service::{
-            start_order::{PeerStatus, Peers},
-            status::ServiceStatus,
-        },
+        service::{start_order::announced, status::ServiceStatus},
         switches::Switches,
     },
 };
@@ -354,25 +348,12 @@ impl Supervisor {
         if self.term.is_none() {
             return;
         }
-        let services: BTreeMap<&str, &ServiceConfig> = self
-            .fleet
-            .entries
-            .iter()
-            .filter_map(Entry::service)
-            .map(|service| (service.name.as_str(), &**service))
-            .collect();
+        let services = self.fleet.entries.iter().filter_map(Entry::service).map(|service| {
+            let orders = self.switches.orders(&service.name, service.enabled).0;
+            (&**service, orders.enabled && !orders.stopped)
+        });
         self.shared.peers.send_if_modified(|peers| {
-            let mut next = Peers::clone(peers);
-            next.iter_mut()
-                .filter(|(name, _)| !services.contains_key(name.as_str()))
-                .for_each(|(_, it)| it.wanted = false);
-            for (name, service) in &services {
-                let orders = self.switches.orders(name, service.enabled).0;
-                let known = next.entry((*name).to_owned()).or_default();
-                let (priority, depends_on) = (service.priority, service.depends_on.clone());
-                *known =
-                    PeerStatus { priority, depends_on, wanted: orders.enabled && !orders.stopped, ..known.clone() };
-            }
+            let next = announced(peers, services);
             let changed = next != **peers;
             *peers = Arc::new(next);
             changed

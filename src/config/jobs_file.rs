@@ -27,6 +27,8 @@ pub const BYTES_MAX: u64 = 1 << 20;
 pub struct JobsFile {
     /// The entries in the order of the file; names are unique.
     pub jobs: Vec<Entry>,
+    /// The modules to deploy, as they stand there: see [`crate::config::module_list`].
+    pub modules: Value,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -88,7 +90,7 @@ fn text_problem(file: &str, text: &str, offset: usize, path: String, what: Strin
 }
 
 /// The keys of the object form.
-const ROOT_KEYS: [&str; 3] = ["$schema", "defaults", "jobs"];
+const ROOT_KEYS: [&str; 4] = ["$schema", "defaults", "jobs", "modules"];
 
 struct Loader<'a> {
     file: &'a str,
@@ -126,7 +128,8 @@ impl Loader<'_> {
         problems.dedup();
         if problems.is_empty() {
             let warnings = self.shared_queues(&jobs);
-            return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), warnings });
+            let modules = self.root.get("modules").map_or(Value::Null, Node::to_value);
+            return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), modules, warnings });
         }
         Err(Problems(problems))
     }
@@ -157,8 +160,10 @@ impl Loader<'_> {
             }
             None => problems.push(self.problem(self.root.start, String::new(), "the key \"jobs\" is missing".into())),
         }
-        if self.defaults().is_some_and(|node| !matches!(node.kind, json::Kind::Object(_))) {
-            problems.push(self.problem(self.root.start, "defaults".into(), "allowed is an object".into()));
+        for key in ["defaults", "modules"] {
+            if self.root.get(key).is_some_and(|node| !matches!(node.kind, json::Kind::Object(_))) {
+                problems.push(self.problem(self.root.start, key.into(), "allowed is an object".into()));
+            }
         }
         problems
     }

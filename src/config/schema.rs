@@ -102,6 +102,18 @@ pub fn jobs_json_schema() -> Value {
     let entry =
         json!({"if": is_service, "then": {"$ref": "#/$defs/ServiceConfig"}, "else": {"$ref": "#/$defs/JobConfig"}});
     let jobs = json!({"type": "array", "minItems": 1, "items": entry});
+    let listed = json!({
+        "type": "object",
+        "properties": {"module": {"type": "string"}, "version": {"type": "string"}, "config": {"type": "object"}},
+        "additionalProperties": false
+    });
+    let by_name = json!({"type": "object", "additionalProperties": listed});
+    let by_module = json!({"type": "object", "additionalProperties": by_name});
+    let modules = json!({
+        "description": "Modules to deploy, by namespace, module and name.",
+        "type": "object",
+        "additionalProperties": by_module
+    });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jobs.json of job-chief",
@@ -109,7 +121,10 @@ pub fn jobs_json_schema() -> Value {
             jobs,
             {
                 "type": "object",
-                "properties": {"$schema": {"type": "string"}, "defaults": {"$ref": "#/$defs/Defaults"}, "jobs": jobs},
+                "properties": {
+                    "$schema": {"type": "string"}, "defaults": {"$ref": "#/$defs/Defaults"}, "jobs": jobs,
+                    "modules": modules
+                },
                 "required": ["jobs"],
                 "additionalProperties": false
             }

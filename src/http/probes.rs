@@ -39,6 +39,9 @@ pub(super) struct Readiness {
     schema: String,
     queue: String,
     kubernetes: String,
+    /// What of the list of modules could not be deployed, at the process that leads; it stops nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    modules: Vec<String>,
 }
 
 /// Messages by state, for each queue.
@@ -129,7 +132,7 @@ impl Readiness {
             _ => WORKS.to_owned(),
         };
         let [schema, queue, kubernetes] = [Component::Schema, Component::Queue, Component::Kubernetes].map(told);
-        Self { schema, queue, kubernetes }
+        Self { schema, queue, kubernetes, modules: state.shared.health.list_problems() }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use job_chief::{
     decide::{
         decision::Decision,
+        deployment::record::{DEPLOYMENT_STATES, OBJECT_STATES},
         outcome::{Outcome, Reason},
         queue::{scale::Look, status::Status},
         run::{live_job::Phases, milestone::Milestone},
@@ -72,6 +73,13 @@ fn exported() -> String {
     metrics.services.note_status("redis", &ServiceStatus::default(), &running);
     metrics.services.note_status("redis", &running, &ServiceStatus { restarts: 1, ..running.clone() });
     metrics.services.note_check("redis", NOW);
+    for state in DEPLOYMENT_STATES {
+        metrics.deployments.note_deployments(state, 1);
+    }
+    for state in OBJECT_STATES {
+        metrics.deployments.note_objects("cache", state, 1);
+    }
+    metrics.deployments.note_list_errors(1);
     metrics.page(NOW).unwrap()
 }
 
@@ -151,7 +159,9 @@ fn the_words_of_labels_are_on_the_page() {
 #[test]
 fn no_metric_is_registered_that_this_test_gives_no_value() {
     let (exported, _) = families(&exported());
-    let source = page::read("src/metrics.rs") + &page::read("src/metrics/queue_gauges.rs");
+    let source = page::read("src/metrics.rs")
+        + &page::read("src/metrics/queue_gauges.rs")
+        + &page::read("src/metrics/deployment_gauges.rs");
     let calls = [
         "page.gauge(",
         "page.int_gauge(",

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
 
 mod bouncer;
+mod deployments;
 mod doctor;
 mod leadership;
 mod policies;

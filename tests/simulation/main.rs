@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::disallowed_methods, reason = "test code")]
 
 mod cluster;
+mod deployments;
 mod dice;
 mod disturb;
 mod faults;

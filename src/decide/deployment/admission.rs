@@ -8,14 +8,14 @@ use crate::{
         fleet::ReadEntry,
         record::{Deployment, NewDeployment},
     },
-    modules::object::{Object, ObjectKind},
+    modules::{
+        module::OBJECTS_MAX,
+        object::{Object, ObjectKind},
+    },
 };
 
 /// Deployments of one Instance.
 pub const DEPLOYMENTS_MAX: usize = 200;
-
-/// Objects of one deployment.
-pub const OBJECTS_MAX: usize = 100;
 
 /// Bytes of all objects of one deployment, as JSON: as much as a ConfigMap holds.
 pub const BYTES_MAX: usize = 1 << 20;

@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     decide::pod::names::short_hash,
-    modules::object::{Object, ObjectId},
+    modules::{
+        object::{Object, ObjectId},
+        rendered::{Rendered, RenderedFile},
+    },
 };
 
 /// A deployment, as it is on record.
@@ -275,6 +278,19 @@ pub struct NewObject {
     pub dependency: bool,
     /// The object.
     pub object: Object,
+}
+
+impl NewObject {
+    /// The objects of a module with its values, in the order in which they are applied.
+    pub fn of(rendered: &Rendered) -> Vec<Self> {
+        let of = |files: &[RenderedFile], dependency| {
+            let objects = files.iter().flat_map(|file| &file.objects).cloned();
+            objects.map(|object| Self { dependency, object }).collect::<Vec<_>>()
+        };
+        let mut all = of(&rendered.dependencies, true);
+        all.extend(of(&rendered.modules, false));
+        all
+    }
 }
 
 /// Characters of a hash of a body: almost 100 bits.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::config::service_config::ServiceConfig;
+
 /// How one service stands, as the others have to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -23,6 +25,18 @@ pub struct PeerStatus {
 
 /// All services by name.
 pub type Peers = BTreeMap<String, PeerStatus>;
+
+/// What is known of services once these are told of, each with whether it is to be up; any other is to be down.
+pub fn announced<'a>(known: &Peers, services: impl Iterator<Item = (&'a ServiceConfig, bool)>) -> Peers {
+    let mut next = known.clone();
+    next.values_mut().for_each(|peer| peer.wanted = false);
+    for (service, wanted) in services {
+        let peer = next.entry(service.name.clone()).or_default();
+        (peer.priority, peer.wanted) = (service.priority, wanted);
+        peer.depends_on.clone_from(&service.depends_on);
+    }
+    next
+}
 
 /// Which other services one service waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
