@@ -8,6 +8,7 @@ mod examples;
 mod files;
 mod globals;
 mod import;
+mod modules;
 mod output;
 mod page;
 mod plugin;
@@ -27,6 +28,7 @@ use crate::{
     cli::{
         completions::Shell,
         globals::{BadConfiguration, Globals},
+        modules::Given,
         output::{Format, Output, complain, is_closed_pipe},
         server::Asking,
         service::ServiceCommand,
@@ -90,14 +92,25 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
         output: Output,
     },
-    /// Print the Job of one JobConfig.
+    /// Print the Job of one JobConfig, or a module with its values.
     #[command(after_help = examples::RENDER)]
     Render {
-        /// The name of the JobConfig.
+        /// The name of the JobConfig, or MODULE[@VERSION].
         name: String,
+        #[command(flatten)]
+        given: Given,
         /// How it is printed.
         #[arg(short, long, value_enum, default_value_t = Format::Yaml, value_name = "FORMAT")]
         output: Format,
+    },
+    /// Show which modules are there, or the placeholders of one.
+    #[command(after_help = examples::MODULES)]
+    Modules {
+        /// A module, as NAME or NAME@VERSION.
+        name: Option<String>,
+        /// How the answer is printed.
+        #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+        output: Output,
     },
     /// Print what another jobs.json would change.
     ///
@@ -211,7 +224,11 @@ impl Cli {
             Command::Resume(order) => runtime()?.block_on(order.pause(globals, false)),
             Command::Drain { order, timeout } => runtime()?.block_on(order.drain(globals, *timeout)),
             Command::RunNow(order) => runtime()?.block_on(order.run_now(globals)),
-            Command::Render { name, output } => files::render(globals, name, *output),
+            Command::Render { name, given, output } if modules::is_module(globals, name, given) => {
+                modules::render(globals, name, given, *output)
+            }
+            Command::Render { name, output, .. } => files::render(globals, name, *output),
+            Command::Modules { name, output } => modules::list(globals, name.as_deref(), *output),
             Command::Plan { file, output } => files::plan(globals, file, *output),
             Command::Schema { output } => files::schema(*output),
             Command::Run => run(globals),

@@ -3,6 +3,7 @@
 //! Colours are always there; whoever prints takes them away where they can't be seen.
 
 mod grid;
+pub mod modules;
 pub mod mood;
 pub mod wrap;
 

@@ -28,7 +28,8 @@ fn setting_values() -> Value {
 }
 
 /// Settings whose effect another test shows, and its name.
-const SHOWN_ELSEWHERE: [(&str, &str, &str); 9] = [
+const SHOWN_ELSEWHERE: [(&str, &str, &str); 10] = [
+    ("app.modulesPath", "tests/cli/modules.rs", "modules_are_shown_and_rendered"),
     ("app.jobsConfigPath", "tests/commands.rs", "run_with_a_bad_configuration_starts_nothing_and_ends_with_2"),
     ("db.monitorStateIntervalSeconds", "tests/e2e/path.rs", "workers_take_every_message_and_no_job_is_left_over"),
     ("server.port", "tests/commands.rs", "logs_and_the_server_are_as_the_settings_say"),

@@ -13,7 +13,7 @@ const HELP_WIDTH: usize = 80;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("See what is going on", &["status", "why", "doctor"]),
     ("Change what is going on", &["pause", "resume", "drain", "run-now", "service"]),
-    ("Write jobs.json", &["validate", "render", "plan", "schema", "import"]),
+    ("Write jobs.json and modules", &["validate", "render", "plan", "schema", "import", "modules"]),
     ("Install", &["run", "migrate", "grants", "rbac", "completions"]),
 ];
 

@@ -36,7 +36,15 @@ Exit codes: 0 no problems (warnings may be there); 1 problems; 2 bad arguments."
 pub(super) const RENDER: &str = "\
 Examples:
   job-chief render mail
-  job-chief render mail | kubectl apply --dry-run=server -f -";
+  job-chief render mail | kubectl apply --dry-run=server -f -
+  job-chief render redis@latest --set name=cache --set 'args=[\"--save\", \"\"]'
+  job-chief render worker --values worker.yaml -o json";
+
+pub(super) const MODULES: &str = "\
+Examples:
+  job-chief modules
+  job-chief modules redis
+  MODULES_PATH=config/modules job-chief modules redis@latest -o json";
 
 pub(super) const STATUS: &str = "\
 Examples:

@@ -12,6 +12,7 @@ use crate::{
     modules::{
         placeholder::{Piece, Token},
         scalar::{key, text_of},
+        source::PROBLEMS_MAX,
         template::Template,
         tree::{DEPTH_MAX, Form, Item, Line, Member, Tree},
     },
@@ -93,6 +94,9 @@ impl<'a> Filler<'a> {
     }
 
     fn tell(&mut self, at: usize, what: impl Into<String>) {
+        if self.problems.len() == PROBLEMS_MAX {
+            return;
+        }
         let problem = self.template.source.problem(at, what);
         self.problems.push(problem);
     }

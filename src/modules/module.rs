@@ -16,7 +16,7 @@ use crate::{
         placeholder::{Placeholder, Use},
         print::Printer,
         rendered::{Rendered, RenderedFile},
-        source::{Source, sorted},
+        source::{PROBLEMS_MAX, Source, sorted},
         template::Template,
     },
 };
@@ -71,7 +71,8 @@ impl Module {
         if objects > OBJECTS_MAX {
             return Err(whole(format!("it has {objects} objects, allowed are {OBJECTS_MAX}: make two modules of it")));
         }
-        let (placeholders, found) = placeholders(&templates);
+        // What a broken file has is not known: help for it is no mistake.
+        let (placeholders, found) = placeholders(&templates, problems.is_empty());
         problems.extend(found);
         if problems.is_empty() && objects == 0 {
             return Err(whole("its files have no object".into()));
@@ -161,7 +162,7 @@ impl Module {
             let text = format!("a value of another kind for {}{{{name}}}: {}", known.kind.sign(), known.kind.allowed());
             Some(Problem { place, path: format!("config.{name}"), text })
         });
-        wrong.collect()
+        wrong.take(PROBLEMS_MAX).collect()
     }
 }
 
@@ -228,7 +229,7 @@ impl Filling<'_> {
 }
 
 /// The placeholders of all files by name, and what is wrong between the places where they stand.
-fn placeholders(templates: &[Template]) -> (Vec<Placeholder>, Vec<Problem>) {
+fn placeholders(templates: &[Template], are_all: bool) -> (Vec<Placeholder>, Vec<Problem>) {
     let mut known: BTreeMap<String, (Placeholder, Option<Value>)> = BTreeMap::new();
     let mut problems = vec![];
     for template in templates {
@@ -245,6 +246,7 @@ fn placeholders(templates: &[Template]) -> (Vec<Placeholder>, Vec<Problem>) {
             match known.get_mut(name) {
                 Some((placeholder, _)) if placeholder.help.is_empty() => placeholder.help.clone_from(text),
                 Some((placeholder, _)) => placeholder.help = format!("{} {text}", placeholder.help),
+                None if !are_all => {}
                 None => {
                     let hint = nearest(name, names.iter().map(String::as_str));
                     problems

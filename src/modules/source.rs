@@ -5,6 +5,9 @@ use crate::config::{
     problems::{Place, Problem},
 };
 
+/// Problems that are told of a module; after so many the rest is noise.
+pub(super) const PROBLEMS_MAX: usize = 100;
+
 /// A file with its text.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
@@ -32,12 +35,13 @@ impl Source {
     }
 }
 
-/// In the order in which they stand in the files; of several at one place each is kept once.
+/// In the order in which they stand in the files; each once, at most [`PROBLEMS_MAX`].
 pub(super) fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by_key(|problem| match &problem.place {
         Place::Text { file, line, column } => (file.clone(), *line, *column),
         Place::Source { .. } => (String::new(), 0, 0),
     });
     problems.dedup();
+    problems.truncate(PROBLEMS_MAX);
     problems
 }

@@ -10,7 +10,7 @@ use crate::{
     modules::{
         placeholder::{Piece, PlaceholderKind, Token, pieces},
         scalar::meaning,
-        source::Source,
+        source::{PROBLEMS_MAX, Source},
     },
 };
 
@@ -136,6 +136,9 @@ impl<'a> Reader<'a> {
     }
 
     fn tell(&mut self, at: usize, what: impl Into<String>) {
+        if self.read.problems.len() == PROBLEMS_MAX {
+            return;
+        }
         let problem = self.source.problem(at, what);
         self.read.problems.push(problem);
     }

@@ -4,6 +4,7 @@
 mod answers;
 mod chief;
 mod formats;
+mod modules;
 mod reference;
 mod watching;
 mod wrong;

@@ -94,6 +94,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
             "harmless",
             "http",
             "import",
+            "modules",
             "pgboss",
             "sql",
             "store",
