@@ -347,7 +347,7 @@ mod tests {
             let (log, answers) = (asked.clone(), Arc::new(Mutex::new(VecDeque::from(answers))));
             let service = tower::service_fn(move |request: http::Request<Body>| {
                 let path = request.uri().path().trim_start_matches("/api/v1/").trim_start_matches("/apis/batch/v1/");
-                let query = request.uri().query().unwrap_or_default();
+                let query = request.uri().query().unwrap_or_default().trim_start_matches('&');
                 log.lock().expect("alone").push(format!("{} {path} {query}", request.method()).trim().to_owned());
                 let (code, body) = answers.lock().expect("alone").pop_front().expect("an answer for each request");
                 let response = Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));

@@ -20,6 +20,10 @@ use crate::{
 /// The reason of Kubernetes for a field that somebody else has.
 const FIELD_CONFLICT: &str = "FieldManagerConflict";
 
+/// How server-side apply begins its answer for an object that is not of its kind. It comes with 500, which otherwise
+/// means "later".
+const NOT_OF_ITS_KIND: [&str; 2] = ["failed to create typed patch object", "failed to convert new object"];
+
 /// A field that somebody else has set to another value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldConflict {
@@ -193,9 +197,15 @@ fn verb_of(status: &Status) -> Option<Verb> {
     [Verb::Create, Verb::Delete, Verb::Get, Verb::Patch].into_iter().find(|verb| verb.as_str() == named)
 }
 
-/// An object whose fields its kind does not have is answered with 500 by some versions of server-side apply.
+/// The object is not of its kind.
 fn is_of_schema(status: &Status) -> bool {
-    status.message.starts_with("failed to create typed patch object")
+    NOT_OF_ITS_KIND.iter().any(|beginning| status.message.starts_with(beginning))
+}
+
+/// The field that such an answer names.
+fn field_of_schema(status: &Status) -> Option<&str> {
+    let (_, rest) = status.message.split_once("): .").filter(|_| is_of_schema(status))?;
+    rest.split(':').next()
 }
 
 /// The answer in Kubernetes' words. Of a Secret only which fields are wrong: the words may quote what stands there.
@@ -203,12 +213,12 @@ fn told(id: &ObjectId, status: &Status) -> String {
     if id.kind != ObjectKind::Secret {
         return shorten(&status.message);
     }
-    let fields: Vec<&str> =
-        causes(status).iter().map(|cause| cause.field.as_str()).filter(|it| !it.is_empty()).collect();
+    let of_causes = causes(status).iter().map(|cause| cause.field.as_str());
+    let fields: Vec<&str> = of_causes.chain(field_of_schema(status)).filter(|field| !field.is_empty()).collect();
     let fields = if fields.is_empty() { String::new() } else { format!(": see {}", fields.join(", ")) };
-    let reason = if status.reason.is_empty() { "no reason given" } else { &status.reason };
+    let reason = if status.reason.is_empty() { String::new() } else { format!(", {}", status.reason) };
     format!(
-        "Kubernetes does not take it ({}, {reason}){fields}; its words are left out, for they may quote the Secret",
+        "Kubernetes does not take it ({}{reason}){fields}; its words are left out, for they may quote the Secret",
         status.code
     )
 }
@@ -273,6 +283,11 @@ mod tests {
 
     #[test]
     fn the_words_about_a_secret_are_left_out() {
+        let message =
+            "failed to create typed patch object (/x; /v1, Kind=Secret): .data.a: expected string, got hunter2";
+        let told = of(ObjectKind::Secret, Verb::Patch, json!({"code": 500, "message": message}));
+        assert!(matches!(&told, ApplyError::Refused { message, .. } if message.contains("see data.a;")), "{told}");
+        assert!(!told.to_string().contains("hunter2"));
         let causes = json!([{"reason": "FieldValueInvalid", "field": "data[a]", "message": "hunter2"}]);
         let status = json!({"code": 422, "reason": "Invalid", "message": "Secret x: \"hunter2\" is wrong", "details": {"causes": causes}});
         let told = of(ObjectKind::Secret, Verb::Patch, status.clone());

@@ -6,9 +6,11 @@ use job_chief::{
     config::{jobs_file, settings::Settings, sources},
     decide::{
         decision::{Decision, DecisionReason, Wish},
+        live::rights::needed,
         outcome::JobName,
         pod::{inputs::Instance, manifest::Template},
     },
+    modules::object::KINDS,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -41,7 +43,63 @@ fn the_tiers_add_a_verb_each_and_nothing_else() {
     assert_eq!(rules(&[MINIMAL, &["--set", "rbac.halt=true"]].concat()), expected);
     let logs = json!({"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]});
     expected.as_array_mut().unwrap().push(logs);
-    assert_eq!(rules(EVERYTHING), expected);
+    assert_eq!(rules(&[EVERYTHING, &["--set", "rbac.apply=false"]].concat()), expected);
+}
+
+/// The tier of modules is what deploying takes, no verb more and none less.
+#[test]
+fn the_tier_of_modules_is_what_the_program_asks_for() {
+    let granted = rules(&[MINIMAL, &["--set", "rbac.apply=true"]].concat());
+    let beyond = &granted.as_array().unwrap()[rules(MINIMAL).as_array().unwrap().len()..];
+    let words = |rule: &Value, key: &str| -> Vec<String> {
+        rule[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let mut told: Vec<String> = vec![];
+    for rule in beyond {
+        for (group, resource) in words(rule, "apiGroups").iter().zip(std::iter::repeat(words(rule, "resources"))) {
+            let verbs = words(rule, "verbs");
+            told.extend(
+                resource.iter().flat_map(|name| verbs.iter().map(move |verb| format!("{verb} {group}/{name}"))),
+            );
+        }
+    }
+    let kinds = KINDS.into_iter().filter(|kind| kind.needs_apply_tier());
+    let needed = needed(kinds)
+        .into_iter()
+        .map(|right| format!("{} {}/{}", right.verb.as_str(), right.kind.group(), right.kind.plural()));
+    let mut needed: Vec<String> = needed.collect();
+    told.sort();
+    needed.sort();
+    assert_eq!(told, needed);
+}
+
+/// Modules are files below one folder, which the program is told of.
+#[test]
+fn modules_are_mounted_where_the_program_looks() {
+    let pod = |values: &[&str]| object(values, "Deployment", "job-chief")["spec"]["template"]["spec"].clone();
+    let named = |list: &Value| list.as_array().unwrap().iter().find(|it| it["name"] == "modules").cloned();
+    let mounted = |pod: &Value| named(&pod["containers"][0]["volumeMounts"]);
+    let path = |pod: &Value| {
+        let variables = pod["containers"][0]["env"].as_array().unwrap();
+        variables.iter().find(|it| it["name"] == "MODULES_PATH").map(|it| it["value"].clone())
+    };
+    let without = pod(MINIMAL);
+    assert_eq!((named(&without["volumes"]), mounted(&without), path(&without)), (None, None, None));
+
+    let all = pod(EVERYTHING);
+    let mount = mounted(&all).unwrap();
+    assert_eq!((mount["readOnly"].clone(), Some(mount["mountPath"].clone())), (json!(true), path(&all)));
+    let sources = named(&all["volumes"]).unwrap()["projected"]["sources"].clone();
+    let files = |n: usize| -> Vec<String> {
+        let items = sources[n]["configMap"]["items"].as_array().unwrap();
+        items.iter().map(|item| item["path"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(files(0), ["redis/latest/redis.yaml", "redis/latest/dependencies/volume.yaml"]);
+    assert_eq!(files(1), ["worker/2.1/worker.yaml"]);
+
+    let claim = pod(&[MINIMAL, &["--set", "modules.volume.persistentVolumeClaim.claimName=modules"]].concat());
+    let volume = json!({"name": "modules", "persistentVolumeClaim": {"claimName": "modules"}});
+    assert_eq!((named(&claim["volumes"]), mounted(&claim)), (Some(volume), Some(mount)));
 }
 
 /// The settings of a container under these values, where each Secret's value is the Secret's name and key.

@@ -17,7 +17,7 @@ use crate::{
 const PROGRAM: &str = env!("CARGO_BIN_EXE_job-chief");
 
 /// Somebody with these rights and no others: the path of their kubeconfig.
-async fn somebody(stage: &Stage, name: &str, rules: Value) -> String {
+pub(crate) async fn somebody(stage: &Stage, name: &str, rules: Value) -> String {
     let metadata = json!({"name": name});
     stage.create::<ServiceAccount>(json!({"metadata": metadata})).await;
     stage.create::<Role>(json!({"metadata": metadata, "rules": rules})).await;

@@ -4,6 +4,7 @@
 
 mod alone;
 mod api;
+mod apply;
 mod browser;
 mod chart;
 #[expect(dead_code, reason = "tests/traces needs all of it")]

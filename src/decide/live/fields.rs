@@ -24,8 +24,8 @@ pub struct Drift {
     pub by: Option<String>,
 }
 
-/// The fields that we have applied.
-pub(super) fn applied(live: &Value) -> Option<&Fields> {
+/// The fields that are ours.
+pub(super) fn ours(live: &Value) -> Option<&Fields> {
     managers(live).find(|entry| is_ours(entry)).and_then(fields_of)
 }
 
@@ -35,7 +35,7 @@ pub(super) fn drift(written: &Value, live: &Value) -> Vec<Drift> {
         .filter(|entry| !is_ours(entry) && entry["subresource"].as_str().unwrap_or_default() != "status")
         .filter_map(|entry| Some((entry["manager"].as_str()?, fields_of(entry)?)));
     let mut found = vec![];
-    let at = Place { ours: applied(live), others: others.collect(), live: Some(live), path: String::new() };
+    let at = Place { ours: ours(live), others: others.collect(), live: Some(live), path: String::new() };
     at.compare(written, &mut found);
     found
 }
@@ -44,8 +44,9 @@ fn managers(live: &Value) -> impl Iterator<Item = &Value> {
     live["metadata"]["managedFields"].as_array().into_iter().flatten()
 }
 
+/// Whether we have written this: by an apply, and a Job by its create.
 fn is_ours(entry: &Value) -> bool {
-    entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply" && entry.get("subresource").is_none()
+    entry["manager"] == FIELD_MANAGER && entry.get("subresource").is_none()
 }
 
 fn fields_of(entry: &Value) -> Option<&Fields> {
@@ -61,21 +62,23 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Goes down as far as what is ours does. What is written as nothing is not sent.
+    /// Goes down as far as what is ours does. Nothing is sent for a null.
     fn compare(&self, written: &Value, found: &mut Vec<Drift>) {
         if written.is_null() || NOT_OWNED.contains(&self.path.as_str()) {
             return;
         }
-        let Some(ours) = self.ours else {
-            if self.live != Some(written) {
-                let by = self.others.first().map(|(manager, _)| (*manager).to_owned());
-                found.push(Drift { field: self.path.clone(), by });
+        match self.ours {
+            // A leaf is ours whole, also where it is a mapping or a list.
+            Some(ours) if ours.keys().all(|key| key == ".") => return,
+            // What is nobody's as a whole may still be there field by field.
+            None if !(written.is_object() && self.live.is_some_and(Value::is_object)) => {
+                if self.live != Some(written) {
+                    let by = self.others.first().map(|(manager, _)| (*manager).to_owned());
+                    found.push(Drift { field: self.path.clone(), by });
+                }
+                return;
             }
-            return;
-        };
-        // A leaf is ours whole, also where it is a mapping or a list.
-        if ours.keys().all(|key| key == ".") {
-            return;
+            _ => {}
         }
         match written {
             Value::Object(map) => map.iter().for_each(|(key, value)| self.field(key).compare(value, found)),
@@ -223,15 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_we_have_applied_is_ours() {
+    fn only_what_we_have_written_is_ours() {
         let mut live = live(json!({"replicas": 2}), json!({"f:replicas": {}}), &[]);
-        assert!(applied(&live).is_some());
-        for (key, value) in [("operation", "Update"), ("manager", "helm"), ("subresource", "status")] {
+        assert!(ours(&live).is_some());
+        for (key, value) in [("manager", "helm"), ("subresource", "status")] {
             let mut other = live.clone();
             other["metadata"]["managedFields"][0][key] = json!(value);
-            assert_eq!(applied(&other), None, "{key}");
+            assert_eq!(ours(&other), None, "{key}");
         }
         live["metadata"]["managedFields"] = json!([]);
+        assert_eq!(told(json!({"replicas": 1}), &live), ["spec.replicas by nobody"]);
+        live["spec"] = json!(null);
         assert_eq!(told(json!({"replicas": 1}), &live), ["spec by nobody"]);
     }
 }

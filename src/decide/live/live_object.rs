@@ -73,6 +73,6 @@ impl Live {
     /// that are ours are the same. Whoever changes a field of ours takes it from us.
     pub fn is_unchanged_since(&self, before: &Self) -> bool {
         let hash = |live: &Self| live.body["metadata"]["annotations"][ANNOTATION_HASH].clone();
-        hash(self) == hash(before) && fields::applied(&self.body) == fields::applied(&before.body)
+        hash(self) == hash(before) && fields::ours(&self.body) == fields::ours(&before.body)
     }
 }

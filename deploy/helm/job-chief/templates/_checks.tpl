@@ -27,6 +27,9 @@
 {{- if and .Values.migrate.enabled (not .Values.migrate.urlSecret.name) }}
 {{- fail "migrate.urlSecret.name: name a Secret, made before, with the URL of a role that owns the schema" }}
 {{- end }}
+{{- if and .Values.modules.volume .Values.modules.configMaps }}
+{{- fail "modules.volume, modules.configMaps: give only one of them" }}
+{{- end }}
 {{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) }}
 {{- fail "serviceMonitor.enabled: needs service.enabled; podMonitor.enabled does without" }}
 {{- end }}

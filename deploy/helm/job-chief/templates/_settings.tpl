@@ -16,6 +16,31 @@
 {{- else }}{{ dict "name" (include "job-chief.fullname" .) "key" "DB_PASSWORD" | toJson }}{{ end }}
 {{- end }}
 
+{{/* Whether there are modules. */}}
+{{- define "job-chief.hasModules" -}}
+{{- if or .Values.modules.configMaps .Values.modules.volume }}yes{{ end }}
+{{- end }}
+
+{{/* The folders of the modules, as a volume. */}}
+{{- define "job-chief.modulesVolume" -}}
+- name: modules
+  {{- with .Values.modules.volume }}
+  {{- toYaml . | nindent 2 }}
+  {{- else }}
+  projected:
+    sources:
+      {{- range .Values.modules.configMaps }}
+      {{- $folder := printf "%s/%s" .name (default "latest" .version) }}
+      - configMap:
+          name: {{ .configMap }}
+          items:
+            {{- range .items }}
+            - { key: {{ .key | quote }}, path: {{ printf "%s/%s" $folder (default .key .path) | quote }} }
+            {{- end }}
+      {{- end }}
+  {{- end }}
+{{- end }}
+
 {{/* The settings file, as JSON; `{}` when there is none. */}}
 {{- define "job-chief.settingsFile" -}}
 {{- $file := deepCopy .Values.settings }}
@@ -88,6 +113,9 @@
 {{- end }}
 {{- if .Values.tokenSecret.name }}
 - { name: SERVER_TOKEN_FILE, value: {{ printf "/etc/job-chief-tokens/%s" .Values.tokenSecret.key | quote }} }
+{{- end }}
+{{- if include "job-chief.hasModules" . }}
+- { name: MODULES_PATH, value: /etc/job-chief-modules }
 {{- end }}
 {{- include "job-chief.database" . }}
 {{- include "job-chief.certificates" . }}

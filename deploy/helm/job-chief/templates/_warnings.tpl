@@ -29,6 +29,9 @@ dbConfig.password is not used, as a Secret or a URL is given.
 {{- if hasSuffix "k8s-job-chief" .Values.image.repository }}
 The image {{ include "job-chief.image" . }} has to hold this job-chief; the TypeScript one does not start here.
 {{- end }}
+{{- if and (include "job-chief.hasModules" .) (not .Values.rbac.apply) }}
+Modules may consist of JobConfigs and Jobs only: rbac.apply adds the rights for ConfigMaps, Services, Deployments and the like.
+{{- end }}
 {{- if not .Values.rbac.create }}
 No Role was made: job-chief needs the rules that `job-chief rbac` prints.
 {{- end }}
