@@ -133,7 +133,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn deployed(call: Call) -> Result<DeployedView, Problem> {
-    let snapshot = call.state.desk.snapshot(&call.state).await?;
+    let snapshot = call.state.desk.snapshot().await?;
     let mut modules: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for deployment in snapshot.deployments.iter().filter(|it| !it.gone) {
         let Deployment { name, module, version, .. } = deployment.clone();
@@ -146,7 +146,7 @@ async fn deployed(call: Call) -> Result<DeployedView, Problem> {
 
 async fn deployments(call: Call) -> Result<Vec<DeploymentView>, Problem> {
     let _turn = call.state.turn().await;
-    let snapshot = call.state.desk.snapshot(&call.state).await?;
+    let snapshot = call.state.desk.snapshot().await?;
     Ok(snapshot.deployments.iter().map(DeploymentView::of).collect())
 }
 
@@ -160,7 +160,7 @@ pub(in crate::http) async fn one(state: &AppState, name: &str) -> Result<Deploym
     if let Some(found) = found {
         return Ok(DeploymentView::of(&found));
     }
-    let known = state.desk.snapshot(state).await?.deployments;
+    let known = state.desk.snapshot().await?.deployments;
     let hint = nearest(name, known.iter().map(|it| it.name.as_str()));
     Err(Problem::new(ProblemType::UnknownName, format!("there is no deployment {name:?}{hint}")))
 }

@@ -71,10 +71,10 @@ pub(super) async fn deploy(call: Call, words: DeploymentWords) -> Result<Deploym
     let (state, within) = (&call.state, wait(words.wait_seconds));
     let Prepared { new, .. } = state.desk.prepare(words, &state.shared.instance.namespace).await?;
     // Before the API server is asked about each object: most refusals need it not.
-    let snapshot = state.desk.snapshot(state).await?;
+    let snapshot = state.desk.snapshot().await?;
     state.desk.against(&new, &snapshot.deployments)?;
     state.desk.admit(&new, &state.shared.instance.uid).await?;
-    let revision = state.desk.write(state, &new).await?;
+    let revision = state.desk.write(&new).await?;
     let (name, module, version) = (new.name, new.module, new.version);
     tracing::info!(deployment = name, module, version, revision, who = new.who, why = new.why, "deployed");
     state.shared.hints.own().notify_one();

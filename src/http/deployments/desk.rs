@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::{sync::Semaphore, sync::watch, task::spawn_blocking};
 
 use crate::{
-    actors::supervisor::Entries,
+    actors::{
+        deploying::{DeployError, Deploying},
+        supervisor::Entries,
+    },
     cluster::{
         apply::{Applier, Change, RightsError},
         apply_error::ApplyError,
@@ -24,8 +27,7 @@ use crate::{
     http::{
         deployments::words::DeploymentWords,
         problem::{Problem, ProblemType},
-        state::AppState,
-        writes::{checked, unwritten},
+        writes::{self, checked},
     },
     modules::{
         library::{Library, LibraryError},
@@ -33,15 +35,9 @@ use crate::{
         object::{Object, ObjectId, ObjectKind},
         rendered::Rendered,
     },
-    store::{
-        deployments::{Snapshot, Written},
-        error::StoreError,
-    },
+    store::{deployments::Snapshot, error::StoreError},
     telemetry::with_causes,
 };
-
-/// How often a write is judged anew because somebody else has written meanwhile.
-const STALE_TRIES: usize = 5;
 
 /// Requests that wait for a deployment at once; the others are told at once where to look.
 const FOLLOWERS_MAX: usize = 16;
@@ -52,6 +48,8 @@ pub struct Desk {
     pub library: Library,
     /// Who asks what we may, and what applying would do.
     pub applier: Applier,
+    /// Who writes.
+    pub deploying: Deploying,
     /// jobs.json.
     pub file: watch::Receiver<Entries>,
     /// How JobConfigs are read.
@@ -64,14 +62,6 @@ pub(super) struct Prepared {
     pub(super) module: Module,
     pub(super) rendered: Rendered,
     pub(super) new: NewDeployment,
-}
-
-/// Something that is written: until it changes everything that was judged.
-enum Attempt {
-    /// As this revision.
-    Done(i64),
-    /// Somebody else was faster.
-    Again,
 }
 
 /// Does something with the modules, beside the tasks: a disk may be slow.
@@ -87,12 +77,11 @@ pub(in crate::http) async fn in_library<T: Send + 'static>(
 
 fn unreadable(error: &LibraryError) -> Problem {
     let kind = match error {
-        LibraryError::NoFolder | LibraryError::NoModule { .. } | LibraryError::NoVersion { .. } => {
-            ProblemType::UnknownName
-        }
-        LibraryError::BadName(_) | LibraryError::Refused(..) | LibraryError::Outside(_) | LibraryError::Wrong(..) => {
-            ProblemType::BadModule
-        }
+        LibraryError::NoFolder
+        | LibraryError::BadName(_)
+        | LibraryError::NoModule { .. }
+        | LibraryError::NoVersion { .. } => ProblemType::UnknownName,
+        LibraryError::Refused(..) | LibraryError::Outside(_) | LibraryError::Wrong(..) => ProblemType::BadModule,
         LibraryError::Unreadable(..) => ProblemType::Internal,
     };
     Problem::new(kind, with_causes(error))
@@ -100,8 +89,14 @@ fn unreadable(error: &LibraryError) -> Problem {
 
 impl Desk {
     /// One at which nobody waits.
-    pub fn new(library: Library, applier: Applier, file: watch::Receiver<Entries>, read_entry: ReadEntry) -> Arc<Self> {
-        Arc::new(Self { library, applier, file, read_entry, followers: Semaphore::new(FOLLOWERS_MAX) })
+    pub fn new(
+        library: Library,
+        (applier, deploying): (Applier, Deploying),
+        file: watch::Receiver<Entries>,
+        read_entry: ReadEntry,
+    ) -> Arc<Self> {
+        let followers = Semaphore::new(FOLLOWERS_MAX);
+        Arc::new(Self { library, applier, deploying, file, read_entry, followers })
     }
 
     /// Places for those who wait for a deployment.
@@ -122,11 +117,6 @@ impl Desk {
         };
         let (module, rendered) = in_library(&self.library, fill).await?;
         let rendered = rendered.map_err(|problems| Problem::new(ProblemType::BadModule, problems.to_string()))?;
-        let objects = |dependency| {
-            let files = if dependency { &rendered.dependencies } else { &rendered.modules };
-            let objects = files.iter().flat_map(|file| &file.objects).cloned();
-            objects.map(move |object| NewObject { dependency, object })
-        };
         let new = NewDeployment {
             name,
             module: module.name().to_owned(),
@@ -134,7 +124,7 @@ impl Desk {
             config,
             force,
             reconcile,
-            objects: objects(true).chain(objects(false)).collect(),
+            objects: NewObject::of(&rendered),
             who,
             why,
         };
@@ -177,13 +167,13 @@ impl Desk {
         let answers = self.judge(new, instance).await;
         let errors: Vec<&ApplyError> = answers.iter().filter_map(|(_, answer)| answer.as_ref().err()).collect();
         let Some(kind) = errors.iter().map(|error| refused(error)).min() else { return Ok(()) };
-        let texts = errors.into_iter().map(with_causes).collect::<Vec<_>>().join("\n");
+        let texts = errors.into_iter().map(|error| with_causes(error)).collect::<Vec<_>>().join("\n");
         Err(Problem::new(kind, texts))
     }
 
     /// Everything that is deployed.
-    pub(super) async fn snapshot(&self, state: &AppState) -> Result<Snapshot, Problem> {
-        state.shared.stored.deployments.read().await.map_err(|error| unread(&error))
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Problem> {
+        self.deploying.table().read().await.map_err(|error| unread(&error))
     }
 
     /// Why it does not go with what is deployed, if it does not.
@@ -202,53 +192,22 @@ impl Desk {
     }
 
     /// Writes down what is to be deployed, and tells as which revision.
-    pub(super) async fn write(&self, state: &AppState, new: &NewDeployment) -> Result<i64, Problem> {
-        for _ in 0..STALE_TRIES {
-            let Snapshot { deployed, deployments } = self.snapshot(state).await?;
-            self.against(new, &deployments)?;
-            let written = state.shared.stored.deployments.deploy(new, deployed).await;
-            if let Attempt::Done(revision) = attempt(written)? {
-                return Ok(revision);
-            }
-        }
-        Err(too_busy())
+    pub(super) async fn write(&self, new: &NewDeployment) -> Result<i64, Problem> {
+        self.deploying.deploy(new).await.map_err(|error| unwritten(&error))
     }
 
     /// Writes down that a deployment is to go, and tells as which revision.
-    pub(super) async fn write_gone(
-        &self,
-        state: &AppState,
-        name: &str,
-        volumes: &[String],
-        words: (&str, &str),
-    ) -> Result<i64, Problem> {
-        for _ in 0..STALE_TRIES {
-            let Snapshot { deployed, deployments } = self.snapshot(state).await?;
-            let file = self.file.borrow().clone();
-            let judge = Judge { deployments: &deployments, file: &file, read: self.read_entry };
-            judge.undeploy(name, volumes).map_err(|refusal| told(&refusal))?;
-            let written = state.shared.stored.deployments.undeploy(name, volumes, words, deployed).await;
-            if let Attempt::Done(revision) = attempt(written)? {
-                return Ok(revision);
-            }
-        }
-        Err(too_busy())
+    pub(super) async fn write_gone(&self, name: &str, volumes: &[String], words: (&str, &str)) -> Result<i64, Problem> {
+        self.deploying.undeploy(name, volumes, words).await.map_err(|error| unwritten(&error))
     }
 }
 
-fn attempt(written: Result<Written, StoreError>) -> Result<Attempt, Problem> {
-    match written.map_err(|error| unwritten(&error))? {
-        Written::Revision(revision) => Ok(Attempt::Done(revision)),
-        Written::Stale => Ok(Attempt::Again),
-        Written::Taken => {
-            let detail = "another deployment has taken one of the objects meanwhile: look at GET /deployments";
-            Err(Problem::new(ProblemType::Conflict, detail))
-        }
+fn unwritten(error: &DeployError) -> Problem {
+    match error {
+        DeployError::Refused(refusal) => told(refusal),
+        DeployError::Busy => Problem::new(ProblemType::Unavailable, error.to_string()),
+        DeployError::Unwritten(cause) => writes::unwritten(cause),
     }
-}
-
-fn too_busy() -> Problem {
-    Problem::new(ProblemType::Unavailable, "others write at the same time, nothing has changed; try again")
 }
 
 /// Each right that is missing, and where to get it.

@@ -72,7 +72,7 @@ impl Page for DryRun {}
 pub(super) async fn dry_run(call: Call, words: DeploymentWords) -> Result<DryRun, Problem> {
     let state = &call.state;
     let Prepared { module, rendered, new } = state.desk.prepare(words, &state.shared.instance.namespace).await?;
-    let snapshot = state.desk.snapshot(state).await?;
+    let snapshot = state.desk.snapshot().await?;
     let record = snapshot.deployments.iter().find(|it| it.name == new.name);
     let mut errors: Vec<String> =
         state.desk.against(&new, &snapshot.deployments).err().map(|problem| problem.detail).into_iter().collect();

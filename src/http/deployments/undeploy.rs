@@ -52,7 +52,7 @@ pub(super) async fn undeploy(call: Call, words: RemovalWords) -> Result<RemovalA
         .flat_map(|names| names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
         .filter(|name| !name.is_empty())
         .collect();
-    let revision = state.desk.write_gone(state, name, &volumes, (&who, &why)).await?;
+    let revision = state.desk.write_gone(name, &volumes, (&who, &why)).await?;
     tracing::info!(deployment = name, revision, ?volumes, who, why, "a deployment is to be removed");
     state.shared.hints.own().notify_one();
     let is_done = |found: &Option<Deployment>| match found {
