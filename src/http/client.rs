@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use hyper_util::rt::TokioIo;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use thiserror::Error;
 use tokio::{
@@ -24,6 +24,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer: some kilobytes for each of ten thousand JobConfigs.
 const BYTES_MAX: usize = 64 << 20;
+
+/// What is escaped in a path: routes have `_` in their names, which are compared as they are written.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
 /// The port of a URL that names none.
 const HTTP_PORT: u16 = 80;
@@ -114,7 +117,7 @@ pub struct Question<'a> {
 
 impl Question<'_> {
     fn path(&self) -> String {
-        let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
         let path: String = self.path.iter().map(|part| format!("/{}", escaped(part))).collect();
         let asking: Vec<_> = self.asking.iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
         if asking.is_empty() { path } else { format!("{path}?{}", asking.join("&")) }

@@ -15,6 +15,7 @@ mod contract;
 mod cut;
 mod dashboard;
 mod database;
+mod deployments;
 mod doctor;
 mod ends;
 mod first_job;
