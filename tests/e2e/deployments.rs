@@ -126,7 +126,7 @@ async fn whoever_leads_next_finishes_a_deployment() {
     let gate = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "gate"},
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}});
     let late = json!({"apiVersion": "job-chief/v1", "kind": "JobConfig", "metadata": {"name": "late"},
-        "spec": service("late", IDLE, json!({"jobStartTimeout": "5m"}))});
+        "spec": service("late", IDLE, json!({"startTimeout": "5m"}))});
     let files = [("gated/latest/dependencies/gate.yaml", gate), ("gated/latest/late.yaml", late)];
     let mut first = Stage::set("handover").await.with_token().with_modules(&files);
     first.run(other()).await;
@@ -134,7 +134,7 @@ async fn whoever_leads_next_finishes_a_deployment() {
     let mut second = first.beside().await;
     second.run(other()).await;
     let (code, told) = second.post("/deployment", TOKEN, r#"{"module": "gated", "waitSeconds": 0}"#).await;
-    assert_eq!((code, &told["deployment"]["revision"]), (202, &json!(1)), "{told}");
+    assert_eq!((code, told["deployment"]["revision"].as_i64()), (202, Some(1)), "{told}");
     let jobs = first.api::<Job>();
     let uid = |job: &Job| job.metadata.uid.clone();
     let before = eventually("the first object", || async { jobs.get_opt("gate").await.unwrap() }).await;
