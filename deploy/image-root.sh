@@ -22,6 +22,7 @@ if [ -r /etc/ssl/certs/ca-certificates.crt ]; then
     cp -L /etc/ssl/certs/ca-certificates.crt "$out/etc/ssl/certs/"
 fi
 cp config/default.toml "$out/app/config/default.toml"
+cp -R config/modules "$out/app/config/modules"
 echo 'job-chief:x:65532:65532::/app:/sbin/nologin' > "$out/etc/passwd"
 echo 'job-chief:x:65532:' > "$out/etc/group"
 echo 'hosts: files dns' > "$out/etc/nsswitch.conf"

@@ -27,3 +27,5 @@ pub mod deployment_task;
 pub mod deploying;
 
 pub mod lister;
+
+pub mod watched_files;

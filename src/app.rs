@@ -314,6 +314,7 @@ async fn serve(
         .with_context(|| format!("can't listen on {address} (server.port, SERVER_PORT)"))?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs, /services, /events, /openapi.json");
+    tasks.spawn(state.follower().run(shutdown.clone()));
     tasks.spawn(Publisher::new(state.clone()).run(shutdown.clone()));
     tasks.spawn(Server::new(router(state), Limits::default()).run(listener, shutdown.clone()));
     Ok(())

@@ -56,10 +56,10 @@ enum Command {
     /// Show how queues are, or one of them with what it did last.
     #[command(after_help = examples::STATUS)]
     Status(Showing),
-    /// Tell why Jobs were started or were not, and how they ended.
+    /// Tell why Jobs were started or were not, and what holds a service.
     #[command(after_help = examples::WHY)]
     Why {
-        /// The name of the JobConfig.
+        /// The name of the queue's JobConfig, or of the service.
         name: String,
         #[command(flatten)]
         asking: Asking,

@@ -10,6 +10,8 @@ pub mod job_config;
 
 pub mod service_config;
 
+pub mod update_strategy;
+
 pub mod entry;
 
 pub mod pod_config;

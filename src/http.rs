@@ -39,6 +39,9 @@ pub mod deployments;
 /// The modules that can be deployed.
 pub mod modules;
 
+/// The replicas of a service as they are shown.
+mod replicas;
+
 /// What changes, as server-sent events.
 pub mod changes;
 

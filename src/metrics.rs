@@ -1,5 +1,5 @@
 //! The metrics page: every name, its type and its labels, in one place; those of the gauges of queues are in
-//! `queue_gauges.rs`, those of deployments in `deployment_gauges.rs`.
+//! `queue_gauges.rs`.
 
 pub mod deployment_gauges;
 pub mod last_hour;
@@ -243,7 +243,18 @@ impl Metrics {
             trace_spans: page.counters("trace_spans_total", "Spans of traces by what became of them.", &["result"])?,
             process: ProcessMetrics::new(&page)?,
             services: ServiceMetrics::new(&page)?,
-            deployments: DeploymentGauges::new(&page)?,
+            deployments: DeploymentGauges {
+                deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
+                objects: page.gauges(
+                    "deployment_objects",
+                    "Objects of each deployment by state.",
+                    &["deployment", "state"],
+                )?,
+                list_errors: page.int_gauge(
+                    "deployment_list_errors",
+                    "Entries of the list of modules to deploy that could not be deployed.",
+                )?,
+            },
             registry,
         })
     }

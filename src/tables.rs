@@ -6,6 +6,7 @@ pub mod deployments;
 mod grid;
 pub mod modules;
 pub mod mood;
+pub mod service_why;
 pub mod wrap;
 
 use std::{fmt::Write, time::Duration};

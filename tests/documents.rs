@@ -129,6 +129,25 @@ fn what_is_wrong_with_services_is_told_at_once() {
   ]
 }"#;
     insta::assert_snapshot!("services", problems(text));
+    let text = r#"{
+  "defaults": {"updateStrategy": {"type": "RollingReplace", "maxUnavailable": 2}},
+  "jobs": [
+    {"type": "service", "name": "a", "podConfig": {"image": "i"}, "replicas": 2},
+    {"type": "service", "name": "b", "podConfig": {"image": "i"}, "replicas": 3, "updateStrategy": {"type": "Recreate"}},
+    {"type": "service", "name": "c", "podConfig": {"image": "i"}, "replicas": 3, "updateStrategy": {"type": "Rolling", "maxUnavailable": 0}},
+    {"type": "service", "name": "d", "podConfig": {"image": "i"}, "restartOn": ["d.conf", "/etc/d.conf", "/etc/d.conf"]},
+    {"queueName": "q", "podConfig": {"image": "i"}, "restartOn": ["/etc/q.conf"]}
+  ]
+}"#;
+    insta::assert_snapshot!("rollouts", problems(text));
+    for (strategy, text) in [
+        (json!({"type": "RollingReplace"}), "a single replica is away while it is replaced"),
+        (json!({"maxUnavailable": 1}), "it means nothing without the type"),
+    ] {
+        let entry = json!([{"type": "service", "name": "a", "podConfig": {"image": "i"}, "updateStrategy": strategy}]);
+        let warnings = jobs_file::load("jobs.json", &entry.to_string()).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].to_string().contains(text), "{warnings:?}");
+    }
     let text = r#"[
   {"type": "service", "name": "redis", "podConfig": {"image": "i"}, "dependsOn": ["api"]},
   {"type": "service", "name": "api", "podConfig": {"image": "i"}, "dependsOn": ["redis"]},

@@ -18,9 +18,10 @@ use crate::{
     config::entry::Entry,
     decide::{
         deployment::{
-            application::{Answer, Application, Facts, Live, Looked, Next, Step},
+            application::Application,
             fleet::ReadEntry,
             record::{Change, Deployment, DeploymentState, ObjectState},
+            step::{Answer, Facts, Live, Looked, Next, Step},
         },
         live::{fields::Drift, live_object, owner::Owner, written::Written},
         pod::manifest::Template,
@@ -33,6 +34,9 @@ use crate::{
 
 /// Between tries to read a deployment.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How often it is looked, in memory, whether the services that are waited for are up: a rollout ends without a word.
+const FACTS_EVERY: Duration = Duration::from_secs(2);
 
 /// Changed fields that are named of one object.
 const FIELDS_NAMED: usize = 5;
@@ -128,6 +132,7 @@ impl DeploymentTask {
                 Next::Wait(until) => {
                     tokio::select! {
                         () = sleep_until(clock, until.unwrap_or_default()), if until.is_some() => {}
+                        () = sleep(FACTS_EVERY), if application.state() == DeploymentState::Applying => {}
                         Ok(()) = self.revisions.changed() => {}
                         Some(id) = self.checks.recv() => application.check(&id),
                         Ok(()) = self.roster.changed() => {}
@@ -174,7 +179,7 @@ impl DeploymentTask {
             let StatusChannel::Service(status) = &handle.status else { continue };
             let status = status.borrow();
             let is_wanted = generation.as_ref().is_some_and(|generation| **generation == *status.generation);
-            if is_wanted && status.state == ServiceState::Running {
+            if is_wanted && status.state == ServiceState::Running && status.rollout.is_none() {
                 facts.running.insert(name.clone());
             }
         }

@@ -12,9 +12,10 @@ use crate::{
         leader::Term,
         orders::{Orders, view_event},
         performer::{RunPerformer, Shared},
+        watched_files::WatchedFiles,
     },
     cluster::index::View,
-    config::service_config::ServiceConfig,
+    config::{entry::Entry, service_config::ServiceConfig},
     decide::{
         run::event::RunEvent,
         service::{
@@ -33,6 +34,7 @@ pub struct Keeper {
     keep_alive: KeepAlive,
     config: Arc<ServiceConfig>,
     performer: Arc<RunPerformer>,
+    files: WatchedFiles,
     orders: watch::Receiver<Orders>,
     views: watch::Receiver<View>,
     peers: watch::Receiver<Arc<Peers>>,
@@ -53,12 +55,14 @@ impl Keeper {
         // What was there before is news to an actor that begins.
         views.mark_changed();
         let entry = orders.borrow().entry.clone();
-        let performer = RunPerformer::new(entry, shared.clone(), term);
+        let files = WatchedFiles::begin(&config.restart_on, shared.clock.now());
+        let performer = RunPerformer::new(entry, shared.clone(), term).following(files.contents().clone());
         let policy = ServicePolicy::of(&config, &shared.instance.uid, performer.config_hash());
         Self {
             keep_alive: KeepAlive::new(policy, seed, shared.clock.now()),
             config,
             performer: Arc::new(performer),
+            files,
             orders,
             views,
             peers: shared.peers.subscribe(),
@@ -95,6 +99,7 @@ impl Keeper {
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> ServiceEvent {
         let deadline = self.keep_alive.deadline();
+        let look_at = self.files.deadline().filter(|_| !self.keep_alive.is_draining());
         let clock = self.performer.shared.clock;
         tokio::select! {
             biased;
@@ -103,7 +108,24 @@ impl Keeper {
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             Ok(()) = self.peers.changed() => self.waiting(),
             () = reached(clock, deadline) => ServiceEvent::DeadlineReached,
+            () = reached(clock, look_at) => self.look_at_files(),
         }
+    }
+
+    /// Changed contents are a change of the entry.
+    fn look_at_files(&mut self) -> ServiceEvent {
+        if self.files.look(self.performer.shared.clock.now()) {
+            self.configure();
+        }
+        ServiceEvent::DeadlineReached
+    }
+
+    /// By the entry and the files as they are now.
+    fn configure(&mut self) {
+        let performer = self.performer.with(Entry::Service(self.config.clone()));
+        self.performer = Arc::new(performer.following(self.files.contents().clone()));
+        let policy = ServicePolicy::of(&self.config, &self.performer.shared.instance.uid, self.performer.config_hash());
+        self.inbox.push(ServiceEvent::Configured(Box::new(policy)));
     }
 
     fn waiting(&mut self) -> ServiceEvent {
@@ -117,10 +139,11 @@ impl Keeper {
         } else if let Some(config) = orders.entry.service()
             && (!Arc::ptr_eq(config, &self.config) || self.keep_alive.is_draining())
         {
+            if config.restart_on != self.config.restart_on {
+                self.files = WatchedFiles::begin(&config.restart_on, self.performer.shared.clock.now());
+            }
             self.config = config.clone();
-            self.performer = Arc::new(self.performer.with(orders.entry.clone()));
-            let policy = ServicePolicy::of(config, &self.performer.shared.instance.uid, self.performer.config_hash());
-            self.inbox.push(ServiceEvent::Configured(Box::new(policy)));
+            self.configure();
         }
         // A service that is to stop has to know which others are.
         self.inbox.push(orders.desired());
@@ -133,7 +156,8 @@ impl Keeper {
         for milestone in self.keep_alive.take_milestones() {
             metrics.note_milestone(name, &milestone);
         }
-        let status = self.keep_alive.status(clock.now());
+        let unread = self.files.problem().map(str::to_owned);
+        let status = ServiceStatus { unread, ..self.keep_alive.status(clock.now()) };
         let before = self.status.borrow().clone();
         if before != status {
             metrics.services.note_status(name, &before, &status);

@@ -8,7 +8,7 @@ use std::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    actors::leader::Term,
+    actors::{leader::Term, watched_files::Contents},
     clock::Clock,
     cluster::{
         probe::Prober,
@@ -82,6 +82,8 @@ pub struct RunPerformer {
     pub name: Arc<str>,
     /// The entry.
     pub entry: Entry,
+    /// What the files hold that it is to be started anew on.
+    files: Contents,
     /// Rendered when the first Job is wished for: most of many JobConfigs are idle.
     rendered: OnceLock<Box<Rendered>>,
     /// Its share of the requests.
@@ -103,20 +105,32 @@ impl RunPerformer {
     pub fn new(entry: Entry, shared: Arc<Shared>, term: Term) -> Self {
         let requests = shared.cluster.requests(term.fence);
         let name = entry.name().into();
-        Self { name, entry, rendered: OnceLock::new(), requests, shared, term: term.number }
+        let files = Contents::NotAsked;
+        Self { name, entry, files, rendered: OnceLock::new(), requests, shared, term: term.number }
     }
 
     /// The same for the entry as it is now; its share of the requests stays the same.
     #[must_use]
     pub fn with(&self, entry: Entry) -> Self {
-        let Self { name, requests, shared, term, .. } = self;
-        let (requests, shared) = (requests.clone(), shared.clone());
-        Self { name: name.clone(), entry, rendered: OnceLock::new(), requests, shared, term: *term }
+        let Self { name, files, requests, shared, term, .. } = self;
+        let (files, requests, shared) = (files.clone(), requests.clone(), shared.clone());
+        Self { name: name.clone(), entry, files, rendered: OnceLock::new(), requests, shared, term: *term }
+    }
+
+    /// The same for files that hold this now.
+    #[must_use]
+    pub fn following(self, files: Contents) -> Self {
+        Self { files, rendered: OnceLock::new(), ..self }
     }
 
     fn rendered(&self) -> &Rendered {
         self.rendered.get_or_init(|| {
             let template = Template::of(&self.entry, &self.shared.instance);
+            let template = match &self.files {
+                Contents::NotAsked => template,
+                Contents::Unread => template.with_files(None),
+                Contents::Read(hash) => template.with_files(Some(hash)),
+            };
             Box::new(Rendered { config_hash: template.config_hash.as_str().into(), template })
         })
     }

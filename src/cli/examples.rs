@@ -81,6 +81,7 @@ Examples:
 pub(super) const WHY: &str = "\
 Examples:
   job-chief why mail
+  job-chief why redis
   job-chief --context prod -n media why mail";
 
 pub(super) const PAUSE: &str = "\

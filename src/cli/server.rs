@@ -131,6 +131,11 @@ pub(super) fn is_passing(error: &anyhow::Error) -> bool {
     asked.or_else(|| error.downcast_ref::<ForwardError>().map(ForwardError::is_passing)).unwrap_or(false)
 }
 
+/// Whoever was asked knows nothing of that name.
+pub(super) fn is_unknown(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<AskError>(), Some(AskError::Unknown(_)))
+}
+
 impl Server {
     /// The way to it; what is to be known of its pods is told on standard error.
     pub(super) async fn way(&self, globals: &Globals) -> anyhow::Result<Way> {

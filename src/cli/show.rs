@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::{
         globals::Globals,
         output::terminal,
         page::Page,
-        server::Asking,
+        server::{Asking, Way, is_unknown},
         watch::{Watching, watch},
     },
     harmless::harmless,
@@ -54,9 +55,9 @@ impl Showing {
     }
 }
 
-/// Tells why the last Jobs of a JobConfig were started or were not.
+/// Tells why the last Jobs of a queue were started or were not, or what holds a service.
 pub(super) async fn why(globals: &Globals, name: &str, asking: &Asking) -> anyhow::Result<()> {
-    let told = asking.server.way(globals).await?.ask(&["jobs", name, "why"]).await?;
+    let told = account(&asking.server.way(globals).await?, name).await?;
     let lines = || {
         let lines = told["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
         // A line each, for `grep` and the like; whoever looks at them reads no broken words.
@@ -67,4 +68,16 @@ pub(super) async fn why(globals: &Globals, name: &str, asking: &Asking) -> anyho
         lines.iter().filter_map(Value::as_str).map(harmless).map(fit).collect::<Vec<_>>().join("\n")
     };
     asking.output.print(&told, lines)
+}
+
+/// What is told of a name, be it a queue's or a service's.
+async fn account(way: &Way, name: &str) -> anyhow::Result<Value> {
+    let unknown = match way.ask(&["jobs", name, "why"]).await {
+        Err(error) if is_unknown(&error) => error,
+        told => return told,
+    };
+    match way.ask(&["services", name, "why"]).await {
+        Err(error) if is_unknown(&error) => bail!("{unknown}; {error}"),
+        told => told,
+    }
 }

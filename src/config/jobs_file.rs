@@ -127,7 +127,8 @@ impl Loader<'_> {
         });
         problems.dedup();
         if problems.is_empty() {
-            let warnings = self.shared_queues(&jobs);
+            let mut warnings = self.shared_queues(&jobs);
+            warnings.extend(self.single_warnings(&jobs));
             let modules = self.root.get("modules").map_or(Value::Null, Node::to_value);
             return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), modules, warnings });
         }
@@ -241,6 +242,13 @@ impl Loader<'_> {
             self.locate(node, path, finding)
         };
         dependencies::findings(&all, wrong).into_iter().map(located).collect()
+    }
+
+    fn single_warnings(&self, entries: &[Placed<'_>]) -> Vec<Problem> {
+        let located = |(node, path, entry): &Placed<'_>| {
+            rules::warnings(entry).into_iter().map(|finding| self.locate(node, path, finding)).collect::<Vec<_>>()
+        };
+        entries.iter().flat_map(located).collect()
     }
 
     fn shared_queues(&self, entries: &[Placed<'_>]) -> Vec<Problem> {

@@ -11,6 +11,7 @@ use crate::config::{
     pod_config::PodConfig,
     schema::{Finding, Judges},
     service_config::ServiceConfig,
+    update_strategy::path_findings,
 };
 
 /// Looking more often than this would only load the database: LISTEN is the way to be faster.
@@ -39,6 +40,8 @@ pub fn findings(entry: &Entry) -> Vec<Finding> {
         Entry::Service(service) => {
             let durations = within(&service_durations(service));
             let found = durations.into_iter().chain(check(service)).chain(service_template(service));
+            let found = found.chain(service.update_strategy.findings(service.replicas));
+            let found = found.chain(path_findings(&service.restart_on));
             (found.collect(), &service.job_template)
         }
     };
@@ -47,6 +50,11 @@ pub fn findings(entry: &Entry) -> Vec<Finding> {
         found.extend(template_rules(&template.0));
     }
     found
+}
+
+/// What is allowed in an entry and probably not meant.
+pub fn warnings(entry: &Entry) -> Vec<Finding> {
+    entry.service().map(|service| service.update_strategy.warnings(service.replicas)).unwrap_or_default()
 }
 
 /// Keys of a queue that mean nothing in a service, each with what to write instead. `jobs.json`'s `defaults` may have

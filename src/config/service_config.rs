@@ -11,6 +11,7 @@ use crate::config::{
     defaults,
     job_config::{HumanDuration, JobTemplate, TTL_SECONDS_MIN},
     pod_config::PodConfig,
+    update_strategy::{RESTART_ON_MAX, UpdateStrategy},
 };
 
 /// The most replicas of one service: each is a Job, and beyond it a Deployment is the better tool.
@@ -45,6 +46,14 @@ pub struct ServiceConfig {
     #[serde(default = "defaults::one")]
     #[schemars(range(min = 1, max = REPLICAS_MAX))]
     pub replicas: u32,
+    /// How replicas are replaced whose entry has changed. Default: all at once.
+    #[serde(default)]
+    pub update_strategy: UpdateStrategy,
+    /// Files as job-chief's own container has them, by absolute paths: when their contents change, that is a change of this
+    /// entry. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = RESTART_ON_MAX))]
+    pub restart_on: Vec<String>,
     /// Services start in ascending order, and are stopped in descending order. Default: 10.
     #[serde(default = "priority")]
     pub priority: i32,

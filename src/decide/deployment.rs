@@ -9,5 +9,11 @@ pub mod admission;
 /// The JobConfigs that are in force: those of jobs.json and those of deployments.
 pub mod fleet;
 
+/// What is done about a deployment, one step after another, and what comes of each.
+pub mod step;
+
+/// One object of a deployment.
+pub mod tracked_object;
+
 /// What is done next about one deployment.
 pub mod application;

@@ -10,8 +10,18 @@ pub mod event;
 
 pub mod state;
 
+pub mod sentences;
+
 pub mod replica_health;
 
+pub mod halting;
+
+pub mod bad_generation;
+
 pub mod keep_alive;
+
+pub mod rollout;
+
+pub mod account;
 
 pub mod status;

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use axum::{
     body::{Body, to_bytes},
     http::{
-        Request, Uri,
+        Request, StatusCode, Uri,
         header::{AUTHORIZATION, CONNECTION, HOST},
         uri::InvalidUri,
     },
@@ -67,6 +67,9 @@ pub enum AskError {
     /// It says no.
     #[error("{0}")]
     Refused(String),
+    /// It knows nothing of that name.
+    #[error("{0}")]
+    Unknown(String),
     /// Something else listens there.
     #[error("what answers at {0} is not job-chief")]
     NotOurs(String),
@@ -189,6 +192,7 @@ where
         let body = to_bytes(Body::new(response.into_body()), BYTES_MAX).await.map_err(|_| not_ours())?;
         let told: Value = serde_json::from_slice(&body).map_err(|_| not_ours())?;
         match told["detail"].as_str() {
+            Some(error) if status == StatusCode::NOT_FOUND => Err(AskError::Unknown(error.to_owned())),
             Some(error) => Err(AskError::Refused(error.to_owned())),
             None if status.is_success() => Ok(told),
             None => Err(not_ours()),

@@ -6,6 +6,7 @@
 //! templates, and the Content-Security-Policy lets nothing run that is not ours.
 
 mod assets;
+mod deployments;
 mod forms;
 mod frame;
 mod job_page;
@@ -61,6 +62,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
         ("/dashboard/rows", page(overview::rows)),
         ("/dashboard/jobs/{name}", page(job_page::job).merge(form(forms::change_job))),
         ("/dashboard/services/{name}", page(job_page::service).merge(form(forms::change_service))),
+        ("/dashboard/deployments/{name}", page(deployments::page)),
         ("/dashboard/session", form(forms::sign_in)),
         ("/dashboard/session/end", form(forms::sign_out)),
         ("/dashboard/page.css", asset(Asset::Style)),

@@ -5,6 +5,9 @@ pub mod desk;
 
 mod deploy;
 mod dry_run;
+
+/// How deployments stand, for whoever follows.
+pub mod follower;
 mod hiding;
 mod undeploy;
 mod words;

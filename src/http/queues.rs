@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     actors::{
@@ -38,6 +39,9 @@ const DECISIONS_SHOWN: i64 = 20;
 #[schemars(rename = "Job")]
 pub struct JobView {
     name: String,
+    /// The deployment that it is of; absent where it stands in jobs.json.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
     queue: String,
     max_concurrent_jobs: u32,
     /// Messages that can be fetched; absent where that is not known, as where another process leads.
@@ -107,7 +111,7 @@ pub(super) struct JobDetails {
 /// The last decisions and ends.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Why")]
-struct WhyView {
+pub(super) struct WhyView {
     name: String,
     /// A readable line each, in the order in which it happened; those of what is so now stand last.
     lines: Vec<String>,
@@ -137,8 +141,20 @@ async fn job(call: Call) -> Result<JobDetails, Problem> {
 
 async fn why(call: Call) -> Result<WhyView, Problem> {
     let page = details(&call.state, call.name()).await?;
-    let page = serde_json::to_value(page).map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
-    Ok(WhyView { name: call.name().to_owned(), lines: tables::why(&page) })
+    WhyView::of(call.name(), &page, tables::why)
+}
+
+impl WhyView {
+    /// A page of details in words.
+    pub(super) fn of(name: &str, page: &impl Serialize, tell: fn(&Value) -> Vec<String>) -> Result<Self, Problem> {
+        let page =
+            serde_json::to_value(page).map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
+        let mut lines = tell(&page);
+        if let Some(deployment) = page["deployment"].as_str() {
+            lines.push(format!("of the deployment {deployment}: `deployments {deployment}` tells of it"));
+        }
+        Ok(Self { name: name.to_owned(), lines })
+    }
 }
 
 /// Everything that is known of one JobConfig.
@@ -182,6 +198,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let depth = state.shared.metrics.queues.gauges.depth(&config.name, now);
     Some(JobView {
         name: config.name.clone(),
+        deployment: handle.deployment().map(|name| name.to_string()),
         queue: config.queue_name.clone(),
         max_concurrent_jobs: config.max_concurrent_jobs,
         ready: depth.ready,

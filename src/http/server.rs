@@ -236,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(200);
+    const SHORT: Duration = Duration::from_secs(1);
 
     /// A server that runs on beside the test, whose routes answer, hang, or say more than a connection holds.
     async fn begin(limits: Limits) -> (SocketAddr, CancellationToken, JoinSet<()>) {

@@ -12,6 +12,7 @@ use crate::{
     decide::{
         run::live_job::{LiveJob, Phases},
         service::{
+            account::RolloutView,
             start_order::{PeerStatus, Peers, with_needed, with_needing},
             state::ServiceState,
             status::ServiceStatus,
@@ -20,12 +21,15 @@ use crate::{
     },
     http::{
         problem::{NAME_PROBLEMS, Problem, ProblemType},
+        queues::WhyView,
+        replicas::ReplicaView,
         route::{Call, Page, Route, Sent},
         state::AppState,
         token::Access,
         writes::{CHANGE_PROBLEMS, checked, unwritten},
     },
     store::{runs::RunRow, switches::ServiceVerb},
+    tables::service_why,
 };
 
 /// One service.
@@ -34,6 +38,9 @@ use crate::{
 #[schemars(rename = "Service")]
 pub struct ServiceView {
     name: String,
+    /// The deployment that it is of; absent where it stands in jobs.json.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
     state: ServiceState,
     /// Absent where this process does not lead.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +65,14 @@ pub struct ServiceView {
     /// Live Jobs by phase.
     phase: Phases,
     live: Vec<LiveJob>,
+    /// Each replica, and what holds it; empty where another process leads.
+    per_replica: Vec<ReplicaView>,
+    /// How far a replacement of its replicas one after another has come; absent where none is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<RolloutView>,
+    /// Why the files of `restartOn` can't be read; absent where they can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread: Option<String>,
     /// Who said what last.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<Verb>,
@@ -116,6 +131,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get(Access::Read, "/services", "All services, in the order of their priority", services),
         Route::get(Access::Read, "/services/{name}", "One of them with its last runs", service).or(NAME_PROBLEMS),
+        Route::get(Access::Read, "/services/{name}/why", "What holds it and each of its replicas, in words", why)
+            .or(NAME_PROBLEMS),
         tells("/start", "All services are to be up", ServiceVerb::Start),
         tells("/services/{name}/start", "It is to be up; waits are over", ServiceVerb::Start),
         tells("/stop", "All services are to be down", ServiceVerb::Stop),
@@ -138,6 +155,11 @@ async fn services(Call { state, .. }: Call) -> Result<Vec<ServiceView>, Problem>
 
 async fn service(call: Call) -> Result<ServiceDetails, Problem> {
     details(&call.state, call.name()).await
+}
+
+async fn why(call: Call) -> Result<WhyView, Problem> {
+    let page = details(&call.state, call.name()).await?;
+    WhyView::of(call.name(), &page, service_why::why)
 }
 
 /// Everything that is known of one service.
@@ -169,6 +191,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let now = state.shared.clock.now();
     Some(ServiceView {
         name: config.name.clone(),
+        deployment: handle.deployment().map(|name| name.to_string()),
         state: if leads || orders.enabled { status.state } else { ServiceState::Disabled },
         since_seconds: leads.then(|| now.saturating_sub(status.since).as_secs_f64()),
         enabled: orders.enabled,
@@ -180,10 +203,13 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
         depends_on: config.depends_on.clone(),
         restarts: status.restarts,
         generation: status.generation.to_string(),
-        error: status.error,
+        error: status.error.or_else(|| status.unread.clone()),
         wait_seconds: status.wait_until.map_or(0.0, |until| until.saturating_sub(now).as_secs_f64()),
         phase: status.phases,
         live: status.live,
+        per_replica: status.replicas.into_iter().map(|account| ReplicaView::of(account, now)).collect(),
+        rollout: status.rollout,
+        unread: status.unread,
         said: last,
         left,
     })
@@ -212,6 +238,7 @@ impl ServiceView {
         view.since_seconds = view.since_seconds.map(|_| 0.0);
         view.wait_seconds = view.wait_seconds.min(1.0).ceil();
         view.live.iter_mut().for_each(|it| it.terminating_seconds = it.terminating_seconds.map(|_| 0));
+        view.per_replica.iter_mut().for_each(ReplicaView::timeless);
         view
     }
 }

@@ -2,35 +2,20 @@
 
 use prometheus::{IntGauge, IntGaugeVec};
 
-use crate::{
-    decide::deployment::record::{DeploymentState, ObjectState},
-    metrics::Page,
-};
+use crate::decide::deployment::record::{DeploymentState, ObjectState};
 
 /// How the deployments do.
 #[derive(Debug)]
 pub struct DeploymentGauges {
-    deployments: IntGaugeVec,
-    objects: IntGaugeVec,
-    boot_errors: IntGauge,
+    /// Deployments by state.
+    pub(super) deployments: IntGaugeVec,
+    /// Objects by deployment and state.
+    pub(super) objects: IntGaugeVec,
+    /// Entries of the list that could not be deployed.
+    pub(super) list_errors: IntGauge,
 }
 
 impl DeploymentGauges {
-    pub(super) fn new(page: &Page<'_>) -> prometheus::Result<Self> {
-        Ok(Self {
-            deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
-            objects: page.gauges(
-                "deployment_objects",
-                "Objects of each deployment by state.",
-                &["deployment", "state"],
-            )?,
-            boot_errors: page.int_gauge(
-                "deployment_list_errors",
-                "Entries of the list of modules to deploy that could not be deployed.",
-            )?,
-        })
-    }
-
     /// So many deployments are in a state.
     pub fn note_deployments(&self, state: DeploymentState, count: usize) {
         self.deployments.with_label_values(&[state.as_str()]).set(number(count));
@@ -50,7 +35,7 @@ impl DeploymentGauges {
 
     /// So many entries of the list could not be deployed.
     pub fn note_list_errors(&self, count: usize) {
-        self.boot_errors.set(number(count));
+        self.list_errors.set(number(count));
     }
 }
 

@@ -49,15 +49,7 @@ pub fn ready(deployment: &Value) -> String {
 /// One deployment with its objects.
 pub fn details(deployment: &Value, width: usize) -> String {
     let mut told = overview(&Value::Array(vec![deployment.clone()]), width);
-    let who = Some(text(&deployment["who"])).filter(|who| !who.is_empty()).unwrap_or_else(|| "somebody".into());
-    let why = Some(text(&deployment["why"])).filter(|why| !why.is_empty()).map(|why| format!(": {why}"));
-    let said = format!(
-        "revision {} by {who} at {}{}",
-        text(&deployment["revision"]),
-        text(&deployment["writtenAt"]),
-        why.unwrap_or_default()
-    );
-    told.push_str(&format!("\n{}\n", wrapped(&said, 2, width)));
+    told.push_str(&format!("\n{}\n", wrapped(&said(deployment), 2, width)));
     let rows: Vec<Vec<Cell>> = deployment["objects"].as_array().into_iter().flatten().map(object).collect();
     if !rows.is_empty() {
         let header = [
@@ -70,6 +62,14 @@ pub fn details(deployment: &Value, width: usize) -> String {
         told.push_str(&format!("\n{}", grid(&header, &rows, width)));
     }
     told
+}
+
+/// Who has written it last, when and why.
+pub fn said(deployment: &Value) -> String {
+    let who = Some(text(&deployment["who"])).filter(|who| !who.is_empty()).unwrap_or_else(|| "somebody".into());
+    let why = Some(text(&deployment["why"])).filter(|why| !why.is_empty()).map(|why| format!(": {why}"));
+    let (revision, at) = (text(&deployment["revision"]), text(&deployment["writtenAt"]));
+    format!("revision {revision} by {who} at {at}{}", why.unwrap_or_default())
 }
 
 fn object(object: &Value) -> Vec<Cell> {

@@ -31,6 +31,10 @@ pub(crate) fn chief() -> Chief {
             404,
             json!({"detail": "there is no JobConfig of a queue \"mial\" (did you mean \"mail\"?)"}),
         ),
+        ("GET /jobs/redis/why", 404, json!({"detail": "there is no JobConfig of a queue \"redis\""})),
+        ("GET /services/redis/why", 200, json!({"name": "redis", "lines": ["12:00:00 down"]})),
+        ("GET /jobs/redsi/why", 404, json!({"detail": "there is no JobConfig of a queue \"redsi\""})),
+        ("GET /services/redsi/why", 404, json!({"detail": "there is no service \"redsi\" (did you mean \"redis\"?)"})),
         ("GET /members", 200, json!({"me": "a", "members": [{"member": "a", "leads": true}]})),
         ("GET /services", 200, json!([redis])),
         ("GET /deployments", 200, json!([cache("settled")])),
@@ -55,6 +59,7 @@ fn every_answer_is_there_for_people_and_for_programs() {
         (&["status"][..], "JOBCONFIG", "jobs"),
         (&["status", "mail"], "mail  queue Mail/1", "queue"),
         (&["why", "mail"], "12:00:00 a", "lines"),
+        (&["why", "redis"], "12:00:00 down", "lines"),
         (&["service", "status"], "FAILED", ""),
         (&["pause", "mail"], "mail paused", "paused"),
         (&["run-now", "mail"], "mail: 1 asked for", "asked"),
@@ -206,4 +211,12 @@ fn a_deployment_is_told_whole_and_waited_for_until_it_is_done_or_has_failed() {
     chief.answer("POST /deployment/dry_run", missing);
     let told = ask(&["deploy", "redis", "--dry-run"]);
     assert!(told.code == 1 && told.out.contains("rights that are missing: create secrets"), "{}", told.out);
+}
+
+#[test]
+fn a_name_that_is_neither_a_queues_nor_a_services_is_told_with_the_nearest_of_both() {
+    let chief = chief();
+    let told = job_chief(&["why", "redsi", "--url", &chief.url()]);
+    let both = "there is no JobConfig of a queue \"redsi\"; there is no service \"redsi\" (did you mean \"redis\"?)";
+    assert!(told.code == 1 && told.err.contains(both), "{}", told.err);
 }

@@ -9,12 +9,16 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 /// Answers by `METHOD /path`: the code and the page.
 pub(crate) type Answers = Arc<Mutex<BTreeMap<String, (u16, Value)>>>;
+
+/// Far beyond what anything here takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Chief {
     pub(crate) address: SocketAddr,
@@ -34,8 +38,16 @@ impl Chief {
         Self::at("127.0.0.1:0".parse().unwrap(), Arc::new(Mutex::new(answers)))
     }
 
+    /// Listens where another has listened before, as soon as nobody else does: for a moment, anybody may be given its port.
     pub(crate) fn at(address: SocketAddr, answers: Answers) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+        let end = Instant::now() + PATIENCE;
+        let listener = loop {
+            match TcpListener::bind(address) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(Instant::now() < end, "{address}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         let (ended, told, tokens) = (Arc::new(AtomicBool::new(false)), Arc::default(), Arc::default());
         let mut chief = Self { address: listener.local_addr().unwrap(), answers, told, tokens, ended, thread: None };
         let (answers, told, ended) = (chief.answers.clone(), chief.told.clone(), chief.ended.clone());

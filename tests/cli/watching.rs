@@ -4,7 +4,6 @@ use std::{
     io::{BufRead, BufReader},
     process::{Child, Stdio},
     sync::mpsc::{Receiver, channel},
-    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -12,12 +11,9 @@ use tempfile::TempDir;
 
 use crate::{
     answers::{chief, mail},
-    chief::Chief,
+    chief::{Chief, PATIENCE},
     command, job_chief,
 };
-
-/// Far beyond what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a watch says, line by line, and which stream it says it on.
 struct Watch {

@@ -1,4 +1,8 @@
-//! The servers themselves are killed: these cases run one after another, with no other beside them.
+//! Cases that run one after another, with no other beside them: the servers themselves are killed, and a browser loses its
+//! connections whenever a pod's interface comes or goes.
+
+#[path = "dashboard.rs"]
+mod dashboard;
 
 use std::{process::Command, time::Duration};
 
@@ -43,7 +47,7 @@ async fn readiness(stage: &Stage, code: u16) {
 async fn the_api_server_is_killed_for_20_s() {
     let mut stage = Stage::set("alone-api").await;
     let busy = with(script("busy", "sleep 1"), json!({"maxConcurrentJobs": 3, "waitTimeAfterSuccessfulRun": "0s"}));
-    stage.run(json!([with(script("long", "sleep 600"), json!({"maxConcurrentJobs": 2})), busy])).await;
+    stage.run(json!([with(script("long", "sleep 36000"), json!({"maxConcurrentJobs": 2})), busy])).await;
     stage.send("long", 1).await;
     stage.send("busy", 3).await;
     stage.ended("busy", 3).await;

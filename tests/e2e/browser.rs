@@ -1,9 +1,9 @@
 //! A real Chromium, driven through WebDriver.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, sync::Mutex, time::Duration};
 
 use axum::http::Method;
-use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator, error::CmdError, wd::WebDriverCompatibleCommand};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::{
@@ -11,21 +11,39 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::stage::{PATIENCE, Site};
+use crate::stage::{PATIENCE, Site, eventually};
 
 /// A browser with one page. It ends with the case.
 pub(crate) struct Browser {
     pub(crate) page: Client,
     axe: String,
-    driver: Child,
+    /// What was written to the console and not asked for yet.
+    written: Mutex<Vec<Value>>,
+    _driver: Driver,
     _folder: tempfile::TempDir,
 }
 
-/// Times that a driver is started: it takes a port of IPv4 and wants the same of IPv6, which somebody else may have.
+/// A driver and the browser that it has started: one group of processes, which ends with this.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.id() {
+            let kill = std::process::Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).status();
+            assert!(kill.is_ok(), "{kill:?}");
+        }
+    }
+}
+
+/// Times that a driver is started: it takes a port of IPv4 and wants the same of IPv6, which somebody else may have. And
+/// times that it is asked for a browser, which it gives up after a minute where the machine is busy.
 const STARTS: usize = 5;
 
+/// What Chromium says of connections that it gives up because an interface of the machine came or went.
+const NETWORK_CHANGED: &str = "ERR_NETWORK_CHANGED";
+
 /// A driver at a port of its own, which keeps what it keeps in this folder.
-async fn start(folder: &Path) -> (Child, u16) {
+async fn start(folder: &Path) -> (Driver, u16) {
     for _ in 0..STARTS {
         let mut driver = Command::new("chromedriver");
         driver.arg("--port=0").process_group(0).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -36,7 +54,7 @@ async fn start(folder: &Path) -> (Child, u16) {
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 // What it says is read on, so that it never waits for that.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return (driver, port.trim_end_matches('.').parse().unwrap());
+                return (Driver(driver), port.trim_end_matches('.').parse().unwrap());
             }
         }
         driver.wait().await.unwrap();
@@ -60,19 +78,30 @@ impl WebDriverCompatibleCommand for OfChromium {
 
 impl Browser {
     pub(crate) async fn open(site: &Site) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (driver, port) = start(folder.path()).await;
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1000"];
+        let axe = std::fs::read_to_string(site.folder.join("npm/node_modules/axe-core/axe.min.js")).unwrap();
+        // Shared memory may be small, and all cases' browsers would share it.
+        let arguments =
+            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1000"];
+        let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
         let Value::Object(capabilities) = json!({
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"script": patience, "pageLoad": patience},
         }) else {
             unreachable!("an object");
         };
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        let page = builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await.unwrap();
-        let axe = std::fs::read_to_string(site.folder.join("npm/node_modules/axe-core/axe.min.js")).unwrap();
-        Self { page, axe, driver, _folder: folder }
+        builder.capabilities(capabilities);
+        let mut failures = vec![];
+        while failures.len() < STARTS {
+            let folder = tempfile::tempdir().unwrap();
+            let (driver, port) = start(folder.path()).await;
+            match builder.connect(&format!("http://127.0.0.1:{port}")).await {
+                Ok(page) => return Self { page, axe, written: Mutex::default(), _driver: driver, _folder: folder },
+                Err(error) => failures.push(error),
+            }
+        }
+        panic!("Chromium does not start: {failures:?}");
     }
 
     /// What a script returns.
@@ -80,10 +109,23 @@ impl Browser {
         self.page.execute(script, vec![]).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// The text of an element; empty where it is not there.
+    /// The text of an element; empty where it is not there, and while another page comes.
     pub(crate) async fn text(&self, selector: &str) -> String {
         let script = format!("return document.querySelector({})?.innerText ?? ''", json!(selector));
-        self.ask(&script).await.as_str().unwrap_or_default().to_owned()
+        let text = self.page.execute(&script, vec![]).await.unwrap_or_default();
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a script returns this.
+    pub(crate) async fn returns(&self, script: &str, wanted: &Value) {
+        let looking = async {
+            while self.page.execute(script, vec![]).await.ok().as_ref() != Some(wanted) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, looking).await.is_err() {
+            panic!("{script} does not return {wanted} but {}", self.ask(script).await);
+        }
     }
 
     /// Waits, without touching the page, until an element says something.
@@ -100,11 +142,17 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        self.page.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+        eventually(&format!("a click on {selector}"), || async {
+            done(async { self.page.find(Locator::Css(selector)).await?.click().await }.await)
+        })
+        .await;
     }
 
     pub(crate) async fn fill(&self, selector: &str, text: &str) {
-        self.page.find(Locator::Css(selector)).await.unwrap().send_keys(text).await.unwrap();
+        eventually(&format!("{selector} to take {text:?}"), || async {
+            done(async { self.page.find(Locator::Css(selector)).await?.send_keys(text).await }.await)
+        })
+        .await;
     }
 
     /// As somebody sees it who prefers this: `light` or `dark`.
@@ -125,8 +173,32 @@ impl Browser {
 
     /// What has been written to the console since the last time.
     pub(crate) async fn console(&self) -> Vec<Value> {
+        self.read_console().await;
+        std::mem::take(&mut *self.written.lock().unwrap())
+    }
+
+    /// Reads the console. True if a request was lost because an interface of the machine came or went, which is said of
+    /// each pod, and is not the page's fault.
+    async fn read_console(&self) -> bool {
         let log = self.page.issue_cmd(OfChromium("se/log", json!({"type": "browser"}))).await.unwrap();
-        log.as_array().unwrap().clone()
+        let is_lost = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains(NETWORK_CHANGED));
+        let (lost, written): (Vec<Value>, Vec<Value>) = log.as_array().unwrap().iter().cloned().partition(is_lost);
+        self.written.lock().unwrap().extend(written);
+        !lost.is_empty()
+    }
+
+    /// Opens a page with all that belongs to it.
+    pub(crate) async fn goto(&self, url: &str) {
+        eventually(&format!("{url} to open"), || async {
+            match self.page.goto(url).await {
+                Err(error) if error.to_string().contains(NETWORK_CHANGED) => None,
+                opened => {
+                    opened.unwrap();
+                    (!self.read_console().await).then_some(())
+                }
+            }
+        })
+        .await;
     }
 
     /// Keeps a picture of the page in `docs/`, where that is asked for.
@@ -138,12 +210,10 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
-    /// The driver's group is the driver and the browser that it has started.
-    fn drop(&mut self) {
-        if let Some(id) = self.driver.id() {
-            let kill = std::process::Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).status();
-            assert!(kill.is_ok(), "{kill:?}");
-        }
+/// `None` where the element is not there, or was replaced by a newer one before anything was done to it.
+fn done(result: Result<(), CmdError>) -> Option<()> {
+    match result {
+        Err(error) if error.is_no_such_element() || error.is_stale_element_reference() => None,
+        done => Some(done.unwrap()),
     }
 }

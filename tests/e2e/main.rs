@@ -13,7 +13,6 @@ mod collector;
 #[path = "../http/contract.rs"]
 mod contract;
 mod cut;
-mod dashboard;
 mod database;
 mod deployments;
 mod doctor;
@@ -30,6 +29,7 @@ mod proxy;
 mod recording;
 mod reload;
 mod replicas;
+mod rollouts;
 mod services;
 mod stage;
 mod switching;

@@ -40,7 +40,7 @@ async fn each_entry_is_started_changed_drained_or_left_alone() {
         symlink(name, folder.join("..data_tmp")).unwrap();
         std::fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
     };
-    mount("first", &json!([long("same", 600), long("changed", 600), long("leaves", 600)]).to_string());
+    mount("first", &json!([long("same", 36000), long("changed", 36000), long("leaves", 36000)]).to_string());
     symlink("..data/mounted.json", folder.join("mounted.json")).unwrap();
     stage = stage.with("APP_JOBS_CONFIG_PATH", "mounted.json");
     stage.run(json!([])).await;
@@ -50,7 +50,7 @@ async fn each_entry_is_started_changed_drained_or_left_alone() {
     stage.running(3).await;
     let before: BTreeSet<String> = stage.jobs().await.into_iter().filter_map(|job| job.metadata.name).collect();
 
-    mount("second", &json!([long("same", 600), long("changed", 601), long("new", 600)]).to_string());
+    mount("second", &json!([long("same", 36000), long("changed", 36001), long("new", 36000)]).to_string());
     metric(&stage, "job_chief_config_reloads_total{result=\"ok\"} 1").await;
     stage.send("changed", 1).await;
     stage.send("new", 1).await;
@@ -58,25 +58,29 @@ async fn each_entry_is_started_changed_drained_or_left_alone() {
     stage.running(5).await;
     let mut told: Vec<String> = commands(&stage, "changed").await.into_iter().map(|(_, command)| command).collect();
     told.sort();
-    assert_eq!(told, ["sleep 600", "sleep 601"], "what runs goes on, what is new is by the new entry");
+    assert_eq!(told, ["sleep 36000", "sleep 36001"], "what runs goes on, what is new is by the new entry");
     let now: BTreeSet<String> = stage.jobs().await.into_iter().filter_map(|job| job.metadata.name).collect();
     assert!(before.is_subset(&now), "nothing was stopped");
     assert_eq!(commands(&stage, "leaves").await.len(), 1, "nothing is created for what has left");
-    let leaves = stage.json("/jobs/leaves").await.unwrap();
-    assert_eq!((leaves["left"].as_bool(), leaves["phase"]["running"].as_u64()), (Some(true), Some(1)));
+    eventually("what has left to be told of", || async {
+        let leaves = stage.json("/jobs/leaves").await?;
+        (leaves["left"] == true && leaves["phase"]["running"] == 1).then_some(())
+    })
+    .await;
 
     mount("third", "[{\"queueName\": \"same\", \"podConfig\": {\"image\": \"i\", \"paralelism\": 1}}]");
     metric(&stage, "job_chief_config_last_reload_successful 0").await;
-    assert_eq!(stage.get("/readiness").await.unwrap().0, 200, "the last good one is in force");
-    let log = stage.log();
-    assert!(log.contains("did you mean") && log.contains("the last valid one stays in force"), "{log}");
+    // The last good one is in force.
+    eventually("readiness", || async { (stage.get("/readiness").await?.0 == 200).then_some(()) }).await;
+    let log = stage.logs("the last valid one stays in force").await;
+    assert!(log.contains("did you mean"), "{log}");
     stage.send("same", 1).await;
     stage.running(6).await;
 
     // It comes back, and a signal has it read at once.
     mount(
         "fourth",
-        &json!([long("same", 600), long("changed", 601), long("new", 600), long("leaves", 600)]).to_string(),
+        &json!([long("same", 36000), long("changed", 36001), long("new", 36000), long("leaves", 36000)]).to_string(),
     );
     stage.signal("-HUP").await;
     metric(&stage, "job_chief_config_last_reload_successful 1").await;

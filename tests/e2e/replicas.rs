@@ -9,10 +9,11 @@ use crate::stage::{Stage, eventually, script, with};
 /// Long Jobs, and short ones one after another.
 fn jobs() -> Value {
     let busy = with(script("busy", "sleep 1"), json!({"maxConcurrentJobs": 3, "waitTimeAfterSuccessfulRun": "0s"}));
-    json!([with(script("long", "sleep 600"), json!({"maxConcurrentJobs": 2, "fetchGrace": "1h"})), busy])
+    json!([with(script("long", "sleep 36000"), json!({"maxConcurrentJobs": 2, "fetchGrace": "1h"})), busy])
 }
 
-/// One that leads and one that follows, both ready, with work under way.
+/// One that leads and one that follows, both ready, with work under way. A leader that was starved for three seconds
+/// meanwhile is the one that follows.
 pub(crate) async fn both(name: &str) -> (Stage, Stage) {
     let mut first = Stage::set(name).await;
     first.run(jobs()).await;
@@ -22,7 +23,12 @@ pub(crate) async fn both(name: &str) -> (Stage, Stage) {
     first.send("long", 1).await;
     first.send("busy", 200).await;
     first.ended("busy", 3).await;
-    (first, second)
+    let first_leads = eventually("one of the two to lead", || async {
+        let first_leads = first.is_leading().await;
+        (first_leads != second.is_leading().await).then_some(first_leads)
+    })
+    .await;
+    if first_leads { (first, second) } else { (second, first) }
 }
 
 /// Work goes on where it was, and nothing was doubled or lost.
@@ -47,6 +53,9 @@ pub(crate) async fn goes_on(stage: &Stage) {
     assert!(live <= 4, "{live} live Jobs");
 }
 
+/// How often the lease was taken.
+const TERM: &str = "select term from chief.leadership";
+
 /// Its page has gauges of queues; it always says whether it leads.
 async fn shows_queues(stage: &Stage) -> bool {
     let page = stage.get("/metrics").await.unwrap().1;
@@ -59,10 +68,13 @@ async fn shows_queues(stage: &Stage) -> bool {
 #[tokio::test]
 async fn a_leader_that_is_killed_is_followed() {
     let (mut first, second) = both("replicas-kill").await;
-    let follower = second.json("/members").await.unwrap();
-    assert_eq!((follower["leads"].as_bool(), follower["members"].as_array().map(Vec::len)), (Some(false), Some(2)));
-    assert_eq!(second.get("/readiness").await.unwrap().0, 200, "who follows is ready");
-    assert!(!shows_queues(&second).await, "gauges of queues are the leader's");
+    eventually("the follower to know both", || async {
+        let follower = second.json("/members").await?;
+        (follower["leads"] == false && follower["members"].as_array()?.len() == 2).then_some(())
+    })
+    .await;
+    eventually("who follows to be ready", || async { (second.get("/readiness").await?.0 == 200).then_some(()) }).await;
+    eventually("the follower to show no gauges", || async { (!shows_queues(&second).await).then_some(()) }).await;
     eventually("the leader to show them", || async { shows_queues(&first).await.then_some(()) }).await;
     eventually("the follower to show what runs", || async {
         (second.json("/jobs/long").await?["phase"]["running"] == 1).then_some(())
@@ -70,25 +82,31 @@ async fn a_leader_that_is_killed_is_followed() {
     .await;
     first.kill().await;
     goes_on(&second).await;
-    let told = second.command(&["status"]).await;
-    assert!(told.contains("led by"), "{told}");
+    second.prints(&["status"], &["led by"]).await;
 }
 
 #[tokio::test]
 async fn a_leader_that_stops_hands_over_and_may_come_back() {
     let (mut first, mut second) = both("replicas-stop").await;
+    let before = first.count(TERM).await;
     assert_eq!(first.terminate().await, Some(0));
     goes_on(&second).await;
+    let between = first.count(TERM).await;
     first.run(jobs()).await;
-    assert_eq!(first.json("/members").await.unwrap()["leads"], false);
+    eventually("one of the two to lead", || async {
+        (first.is_leading().await != second.is_leading().await).then_some(())
+    })
+    .await;
     assert_eq!(second.terminate().await, Some(0));
     goes_on(&first).await;
-    assert_eq!(first.count("select term from chief.leadership").await, 3, "each take-over is a term");
+    let after = first.count(TERM).await;
+    assert!(before < between && between < after, "each take-over is a term: {before}, {between}, {after}");
 }
 
 #[tokio::test]
 async fn a_leader_that_was_frozen_for_a_minute_comes_back_and_changes_nothing() {
     let (first, second) = both("replicas-freeze").await;
+    let before = second.count(TERM).await;
     first.signal("-STOP").await;
     second.leads().await;
     goes_on(&second).await;
@@ -101,7 +119,7 @@ async fn a_leader_that_was_frozen_for_a_minute_comes_back_and_changes_nothing() 
     eventually("its gauges to go", || async { (!shows_queues(&first).await).then_some(()) }).await;
     eventually("the other to show them", || async { shows_queues(&second).await.then_some(()) }).await;
     goes_on(&second).await;
-    assert!(first.log().contains("no longer leads"), "{}", first.log());
-    assert_eq!(first.get("/readiness").await.unwrap().0, 200);
-    assert_eq!(second.count("select term from chief.leadership").await, 2);
+    first.logs("no longer leads").await;
+    eventually("it to be ready", || async { (first.get("/readiness").await?.0 == 200).then_some(()) }).await;
+    assert!(second.count(TERM).await > before, "the other took the lease");
 }

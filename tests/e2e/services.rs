@@ -14,6 +14,8 @@ use crate::stage::{Stage, eventually, script, with};
 pub(crate) fn service(name: &str, script: &str, keys: Value) -> Value {
     let entry = json!({
         "type": "service", "name": name, "stopTimeout": "1s", "checkInterval": "5s",
+        // A busy machine is no fault of what is tested.
+        "startTimeout": "5m",
         "waitTimeAfterSuccessfulRun": "0s", "waitTimeAfterFailedRun": "0s", "waitTimeAfterTimeout": "0s", "waitTimeAfterError": "1s",
         "backoff": {"factor": 1},
         "podConfig": {"image": "job-chief.test/busybox:dev", "pullPolicy": "Never", "command": ["/bin/sh", "-c", script]},
@@ -22,7 +24,7 @@ pub(crate) fn service(name: &str, script: &str, keys: Value) -> Value {
 }
 
 /// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
+const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 impl Stage {
     /// Tokens for those who switch.
@@ -56,16 +58,6 @@ impl Stage {
         let live = told["live"].as_array().unwrap();
         assert_eq!(live.len(), 1, "{told}");
         live[0]["job"].as_str().unwrap().to_owned()
-    }
-
-    async fn pod_of(&self, job: &str) -> Pod {
-        let of_job = |pod: &Pod| {
-            pod.metadata
-                .labels
-                .as_ref()
-                .is_some_and(|labels| labels.get("batch.kubernetes.io/job-name").is_some_and(|it| it == job))
-        };
-        self.pods().await.into_iter().find(of_job).unwrap()
     }
 }
 
@@ -102,14 +94,12 @@ async fn a_service_comes_back_after_its_container_its_pod_or_its_job_is_gone() {
     stage.in_state("api", "RUNNING").await;
     let first = stage.job_of("api").await;
     // The container is killed: its only process, which is known by its unique argument.
-    let killed =
-        tokio::process::Command::new("pkill").args(["-KILL", "-f", &format!("^{marker}$")]).status().await.unwrap();
-    assert!(killed.success(), "its process was there");
+    kill(&marker).await;
     stage.up_after("api", 1).await;
     let second = stage.job_of("api").await;
     assert_ne!(first, second);
 
-    let pod = stage.pod_of(&second).await.metadata.name.unwrap();
+    let pod = stage.pods_of(&second).await.remove(0).metadata.name.unwrap();
     stage.api::<Pod>().delete(&pod, &DeleteParams::default().grace_period(0)).await.unwrap();
     stage.up_after("api", 2).await;
     let third = stage.job_of("api").await;
@@ -120,25 +110,35 @@ async fn a_service_comes_back_after_its_container_its_pod_or_its_job_is_gone() {
     stage.api::<Job>().delete(&third, &in_background).await.unwrap();
     let told = stage.up_after("api", 3).await;
     let ends: Vec<&str> = told["runs"].as_array().unwrap().iter().filter_map(|run| run["outcome"].as_str()).collect();
-    assert_eq!(ends, ["vanished", "failed", "failed"], "{told}");
+    // Where the Job controller learns late that its Job is being deleted, the end of the pod is a failure to it.
+    assert!(["vanished", "failed"].contains(&ends[0]), "{told}");
+    assert_eq!(ends[1..], ["failed", "failed"], "{told}");
     watchman.end();
     let table = stage.command(&["service", "status"]).await;
     assert!(table.starts_with("NAME") && table.contains("RUNNING") && table.contains("1/1"), "{table}");
-    let metrics = stage.get("/metrics").await.unwrap().1;
     for line in [
         "job_chief_service_state{service_name=\"api\",state=\"RUNNING\"} 1",
         "job_chief_service_state{service_name=\"api\",state=\"RESTART\"} 0",
         "job_chief_service_restarts_total{service_name=\"api\"} 3",
     ] {
-        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+        stage.shows(line).await;
     }
+}
+
+/// Kills the process of a container that is known by its whole command line, once it is there.
+async fn kill(line: &str) {
+    eventually(&format!("the process {line:?}"), || async {
+        let mut kill = tokio::process::Command::new("pkill");
+        kill.args(["-KILL", "-f", &format!("^{line}$")]).status().await.unwrap().success().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn any_exit_is_a_reason_to_start_it_again() {
     let mut stage = Stage::set("services-exits").await;
     stage
-        .run(json!([service("fine", "sleep 1; exit 0", json!({})), service("bad", "sleep 1; exit 3", json!({}))]))
+        .run(json!([service("fine", "sleep 5; exit 0", json!({})), service("bad", "sleep 5; exit 3", json!({}))]))
         .await;
     for (name, outcome, code) in [("fine", "succeeded", Value::Null), ("bad", "failed", json!(3))] {
         let told = stage.up_after(name, 2).await;
@@ -154,27 +154,30 @@ async fn any_exit_is_a_reason_to_start_it_again() {
 #[tokio::test]
 async fn what_is_never_ready_fails_and_what_is_unhealthy_is_restarted() {
     let mut stage = Stage::set("services-checks").await;
-    let never = json!({"quiet": true, "startTimeout": "15s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"},
+    // Long enough for a pod to run on a busy machine.
+    let never = json!({"quiet": true, "startTimeout": "45s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"},
         "readiness": {"exec": {"command": ["false"]}, "periodSeconds": 1}});
-    // It serves for a while; then nobody listens, and its container runs on.
-    let page = "mkdir -p /tmp/www; echo ok > /tmp/www/health; httpd -p 8080 -h /tmp/www; trap 'exit 0' TERM; sleep 6 & wait $!; kill $(pidof httpd); while :; do sleep 0.2; done";
+    // It serves until its server is killed; then nobody listens, and its container runs on.
+    let server = format!("httpd -f -p 8080 -h /tmp/{}", stage.name);
+    let page = format!(
+        "mkdir -p /tmp/{0}; echo ok > /tmp/{0}/health; {server} & trap 'exit 0' TERM; while :; do sleep 0.5; done",
+        stage.name
+    );
     let http =
         |path: &str| json!({"ports": [8080], "unhealthyThreshold": 2, "check": {"http": {"port": 8080, "path": path}}});
     let wrong =
-        with(http("/wrong"), json!({"startTimeout": "15s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"}}));
-    let serves = "mkdir -p /tmp/www; httpd -p 8080 -h /tmp/www; trap 'exit 0' TERM; while :; do sleep 0.2; done";
+        with(http("/wrong"), json!({"startTimeout": "45s", "waitTimeAfterTimeout": "1h", "backoff": {"max": "1h"}}));
+    let serves = "mkdir -p /tmp/www; httpd -p 8080 -h /tmp/www; trap 'exit 0' TERM; sleep 36000 & wait";
     let jobs =
-        json!([service("never", IDLE, never), service("web", page, http("/health")), service("wrong", serves, wrong)]);
+        json!([service("never", IDLE, never), service("web", &page, http("/health")), service("wrong", serves, wrong)]);
     stage.run(jobs).await;
     stage.in_state("web", "RUNNING").await;
+    kill(&server).await;
     let told = stage.in_state("never", "FAILED").await;
     assert_eq!(told["error"], "start timed out: not ready (the pod is not ready)", "{told}");
-    let log = stage.log();
-    let ends = |name: &str| {
-        let line = |line: &&str| line.contains("a run ended") && line.contains(&format!("-e2e-{name}-"));
-        log.lines().find(line).map(str::to_owned).unwrap_or_default()
-    };
-    assert!(ends("never").to_uppercase().contains("DEBUG"), "quiet: {}", ends("never"));
+    let is_end = |line: &&str| line.contains("a run ended") && line.contains("-e2e-never-");
+    let end = eventually("its end in the log", || async { stage.log().lines().find(is_end).map(str::to_owned) }).await;
+    assert!(end.to_uppercase().contains("DEBUG"), "quiet: {end}");
     let told = stage.in_state("wrong", "FAILED").await;
     assert!(told["error"].as_str().unwrap().contains("GET /wrong answers 404"), "{told}");
     let told = stage.up_after("web", 1).await;
@@ -183,14 +186,7 @@ async fn what_is_never_ready_fails_and_what_is_unhealthy_is_restarted() {
     assert!(ended["message"].as_str().unwrap().contains("port 8080"), "{ended}");
     let output = stage.ask(&["service", "status"]).await;
     assert_eq!(output.status.code(), Some(1), "some that should run do not");
-    assert!(
-        stage
-            .get("/metrics")
-            .await
-            .unwrap()
-            .1
-            .contains("job_chief_service_check_duration_seconds_count{service_name=\"web\"}")
-    );
+    stage.shows("job_chief_service_check_duration_seconds_count{service_name=\"web\"}").await;
 }
 
 #[tokio::test]
@@ -209,8 +205,7 @@ async fn dependencies_come_first_also_for_queues() {
     .await;
     assert_eq!(told["state"], "NOT_STARTED");
     assert_eq!(stage.jobs().await.len(), 0, "neither the service nor the queue");
-    let table = stage.command(&["status"]).await;
-    assert!(table.contains("waits for api"), "{table}");
+    stage.prints(&["status"], &["waits for api"]).await;
     let refused = stage.ask(&["service", "enable", "api"]).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("depends on \"redis\", which is disabled"));
@@ -248,15 +243,15 @@ async fn a_changed_entry_is_replaced_and_one_that_left_is_stopped() {
     assert_eq!(before["ready"], 2);
     let watchman = Watchman::begin(&stage, 2);
     stage.write_jobs(&jobs("2").to_string());
-    let after = eventually("the new generation", || async {
+    let replaced = "select count(*) from chief.runs where reason = 'replaced'";
+    eventually("the new generation", || async {
         let told = stage.json("/services/api").await?;
-        (told["generation"] != before["generation"] && told["state"] == "RUNNING").then_some(told)
+        let is_new = told["generation"] != before["generation"] && stage.count(replaced).await == 2;
+        let is_up = told["state"] == "RUNNING" && told["ready"] == 2 && told["live"].as_array()?.len() == 2;
+        (is_new && is_up).then_some(())
     })
     .await;
-    assert_eq!((&after["ready"], after["live"].as_array().unwrap().len()), (&json!(2), 2));
     watchman.end();
-    let replaced = stage.count("select count(*) from chief.runs where reason = 'replaced'").await;
-    assert_eq!(replaced, 2);
     stage.write_jobs(&json!([script("q", "true")]).to_string());
     eventually("it to be gone", || async {
         (stage.get("/services/api").await?.0 == 404
@@ -390,6 +385,11 @@ async fn a_follower_takes_over_and_leaves_what_runs_alone() {
     let held = json!({"metadata": {"finalizers": ["job-chief.test/held"]}});
     second.api::<Job>().patch(&lost, &PatchParams::default(), &Patch::Merge(held)).await.unwrap();
     second.api::<Job>().delete(&lost, &DeleteParams::foreground()).await.unwrap();
+    let finalizers = || async { second.api::<Job>().get(&lost).await.ok()?.metadata.finalizers };
+    eventually("nothing else to hold it", || async {
+        finalizers().await.is_some_and(|all| all == ["job-chief.test/held"]).then_some(())
+    })
+    .await;
     eventually("it to hang", || async {
         (second.json("/services/api").await?["phase"]["terminating"] == 1).then_some(())
     })

@@ -1,6 +1,6 @@
 //! One case's stage: a namespace, a database, a job-chief process, and ways to look at them.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, process::Stdio, time::Duration};
 
 use job_chief::config::jobs_file::lay_over;
 use k8s_openapi::api::{
@@ -17,14 +17,17 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     process::{Child, Command},
 };
 
 use crate::recording::Recording;
 
 /// How long anything may take that a case waits for: far beyond what it takes, so that only a fault reaches it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long one answer may take before it is asked for anew.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What xtask wrote of the cluster.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ pub(crate) struct Stage {
     environment: BTreeMap<String, String>,
     chief: Option<Child>,
     pub(crate) port: u16,
+    _kept: TcpSocket,
     /// Another kubeconfig than the administrator's.
     pub(crate) kubeconfig: Option<String>,
     pub(crate) recording: Recording,
@@ -72,16 +76,26 @@ impl Site {
     }
 }
 
-/// Looks until there is something to see.
+/// Looks until there is something to see. A look that never ends is given up, too.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
-    let end = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        if let Some(seen) = look().await {
-            return seen;
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert!(tokio::time::Instant::now() < end, "waited {PATIENCE:?} for {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}
+
+/// A port of loopback that nobody else is given while the socket is kept: it is bound and does not listen, so that
+/// whoever is told the port may listen there, also again after a restart.
+pub(crate) fn keep_port() -> (u16, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    (socket.local_addr().unwrap().port(), socket)
 }
 
 impl Stage {
@@ -89,6 +103,7 @@ impl Stage {
     pub(crate) async fn set(name: &str) -> Self {
         let site = Site::read();
         let client = site.client().await;
+        let (port, kept) = keep_port();
         let mut stage = Self {
             // Another run's stage, left by a kill, is not ours.
             name: format!("{name}-{}", std::process::id()),
@@ -96,7 +111,8 @@ impl Stage {
             folder: tempfile::tempdir().unwrap(),
             environment: BTreeMap::new(),
             chief: None,
-            port: free_port(),
+            port,
+            _kept: kept,
             kubeconfig: None,
             site,
             recording: Recording::default(),
@@ -110,6 +126,7 @@ impl Stage {
 
     /// Another process of the same Instance, with a folder and a port of its own.
     pub(crate) async fn beside(&self) -> Self {
+        let (port, kept) = keep_port();
         Self {
             site: self.site.clone(),
             name: self.name.clone(),
@@ -117,7 +134,8 @@ impl Stage {
             folder: tempfile::tempdir().unwrap(),
             environment: self.environment.clone(),
             chief: None,
-            port: free_port(),
+            port,
+            _kept: kept,
             kubeconfig: None,
             recording: Recording::default(),
         }
@@ -127,9 +145,11 @@ impl Stage {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let labels = Some(BTreeMap::from([("job-chief.test/case".to_owned(), "yes".to_owned())]));
         let metadata = ObjectMeta { name: Some(self.name.clone()), labels, ..ObjectMeta::default() };
-        namespaces.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() }).await.unwrap();
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        eventually("the namespace", || async { made(namespaces.create(&PostParams::default(), &namespace).await) })
+            .await;
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = self.api();
-        eventually("the service account", || async { accounts.get_opt("default").await.unwrap() }).await;
+        eventually("the service account", || async { accounts.get_opt("default").await.ok().flatten() }).await;
     }
 
     pub(crate) fn database(&self) -> String {
@@ -161,7 +181,7 @@ impl Stage {
             + DeserializeOwned,
     {
         let object: K = serde_json::from_value(object).unwrap();
-        self.api::<K>().create(&PostParams::default(), &object).await.unwrap();
+        eventually("an object", || async { made(self.api::<K>().create(&PostParams::default(), &object).await) }).await;
     }
 
     /// pg-boss' own client, version 12.
@@ -250,9 +270,11 @@ impl Stage {
         command.output().await.unwrap()
     }
 
-    /// Writes another jobs.json.
+    /// Writes another jobs.json, which is never seen half written.
     pub(crate) fn write_jobs(&self, text: &str) {
-        std::fs::write(self.folder.path().join("jobs.json"), text).unwrap();
+        let (written, path) = (self.folder.path().join("jobs.json.new"), self.folder.path().join("jobs.json"));
+        std::fs::write(&written, text).unwrap();
+        std::fs::rename(written, path).unwrap();
     }
 
     /// Starts job-chief and waits until it is ready.
@@ -293,6 +315,11 @@ impl Stage {
 
     /// POSTs to a page of job-chief: code and body.
     pub(crate) async fn post(&self, path: &str, headers: &str, body: &str) -> (u16, Value) {
+        // An answer is lost where the system resets the connection, as not all that was sent to it is read.
+        eventually(&format!("an answer to {path}"), || self.posted(path, headers, body)).await
+    }
+
+    async fn posted(&self, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let length = body.len();
         let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n");
@@ -302,8 +329,8 @@ impl Stage {
         let mut answer = vec![];
         drop(stream.read_to_end(&mut answer).await);
         let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap()))
     }
 
     pub(crate) fn log_path(&self) -> PathBuf {
@@ -341,8 +368,12 @@ impl Stage {
         self.chief.as_mut()?.try_wait().unwrap()?.code()
     }
 
-    /// A page of job-chief: code and body; `None` while it does not listen.
+    /// A page of job-chief: code and body; `None` while it does not listen, or does not answer.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        tokio::time::timeout(ANSWERED_WITHIN, self.got(path)).await.ok().flatten()
+    }
+
+    async fn got(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
         stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await.ok()?;
         let mut answer = String::new();
@@ -369,18 +400,69 @@ impl Stage {
 
     /// All Jobs of the namespace.
     pub(crate) async fn jobs(&self) -> Vec<Job> {
-        self.api::<Job>().list(&ListParams::default()).await.unwrap().items
+        self.all().await
+    }
+
+    /// The Jobs of a JobConfig.
+    pub(crate) async fn jobs_of(&self, name: &str) -> Vec<Job> {
+        let mut jobs = self.jobs().await;
+        jobs.retain(|job| job.metadata.labels.as_ref().is_some_and(|all| all["job-chief/name"] == name));
+        jobs
     }
 
     pub(crate) async fn pods(&self) -> Vec<Pod> {
-        self.api::<Pod>().list(&ListParams::default()).await.unwrap().items
+        self.all().await
+    }
+
+    /// The pods of a Job.
+    pub(crate) async fn pods_of(&self, job: &str) -> Vec<Pod> {
+        let of_job = |pod: &Pod| pod.metadata.labels.as_ref()?.get("batch.kubernetes.io/job-name").cloned();
+        let mut pods = self.pods().await;
+        pods.retain(|pod| of_job(pod).as_deref() == Some(job));
+        pods
+    }
+
+    /// All objects of a kind in the namespace; an API server that is too busy to answer is asked again.
+    async fn all<K>(&self) -> Vec<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        let api = self.api::<K>();
+        eventually("a list", || async { api.list(&ListParams::default()).await.ok() }).await.items
+    }
+
+    /// Waits until a page of metrics has this.
+    pub(crate) async fn shows(&self, wanted: &str) {
+        eventually(&format!("{wanted} of the metrics"), || async {
+            self.get("/metrics").await?.1.contains(wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the log has this, and returns it.
+    pub(crate) async fn logs(&self, wanted: &str) -> String {
+        eventually(&format!("{wanted} in the log"), || async { Some(self.log()).filter(|log| log.contains(wanted)) })
+            .await
+    }
+
+    /// Waits until what a command prints has all of this, and returns it.
+    pub(crate) async fn prints(&self, words: &[&str], wanted: &[&str]) -> String {
+        eventually(&format!("{wanted:?} of {words:?}"), || async {
+            let output = self.ask(words).await;
+            let told = String::from_utf8(output.stdout).unwrap();
+            (output.status.success() && wanted.iter().all(|wanted| told.contains(wanted))).then_some(told)
+        })
+        .await
     }
 
     /// Waits until this many pods run.
     pub(crate) async fn running(&self, count: usize) {
         let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
         let runs = |pod: &Pod| phase(pod).as_deref() == Some("Running");
-        eventually("running pods", || async {
+        eventually(&format!("{count} running pods in {}", self.name), || async {
             (self.pods().await.iter().filter(|pod| runs(pod)).count() == count).then_some(())
         })
         .await;
@@ -389,6 +471,16 @@ impl Stage {
     pub(crate) async fn logs_of(&self, pod: &Pod) -> String {
         let name = pod.metadata.name.as_deref().unwrap();
         self.api::<Pod>().logs(name, &LogParams::default()).await.unwrap()
+    }
+}
+
+/// It is there, also where an answer was lost before; `None` where the API server was too busy.
+fn made<K>(answer: kube::Result<K>) -> Option<()> {
+    match answer {
+        Ok(_) => Some(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Some(()),
+        Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => panic!("{status:?}"),
+        Err(_) => None,
     }
 }
 
@@ -408,8 +500,4 @@ pub(crate) fn script(queue: &str, script: &str) -> Value {
 pub(crate) fn with(mut config: Value, keys: Value) -> Value {
     lay_over(&mut config, keys);
     config
-}
-
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

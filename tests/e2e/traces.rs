@@ -59,7 +59,9 @@ fn assert_is_run(spans: &[&Span], names: &[&str]) {
 async fn each_run_is_one_trace_of_which_its_job_and_its_worker_know() {
     let mut collector = Collector::start(Mood::Takes).await;
     let mut stage = Stage::set("traces").await.with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint());
-    let good = with(script("good", "echo $TRACEPARENT"), json!({"maxConcurrentJobs": 2}));
+    // Its Job stays until it is looked at.
+    let kept = json!({"waitTimeAfterSuccessfulRun": "1h", "successfulJobsHistoryLimit": 10});
+    let good = with(script("good", "echo $TRACEPARENT"), kept);
     let bad = script("bad", "sleep 2; exit 7");
     let unpulled = with(script("unpulled", "true"), json!({"podConfig": {"image": "job-chief.test/none:1"}}));
     stage.run(json!([good, bad, unpulled])).await;
@@ -94,10 +96,9 @@ async fn each_run_is_one_trace_of_which_its_job_and_its_worker_know() {
     let name = attribute(&whole("good").attributes, "k8s.job.name");
     let job = stage.jobs().await.into_iter().find(|job| job.metadata.name.as_ref() == Some(&name)).unwrap();
     assert_eq!(trace_of(&job), hex(&whole("good").trace_id));
-    let pods = stage.pods().await;
-    let pod = pods.iter().find(|pod| pod.metadata.name.as_ref().unwrap().starts_with(&name)).unwrap();
+    let pod = stage.pods_of(&name).await.remove(0);
     let parent = format!("00-{}-{}-01", trace_of(&job), hex(&whole("good").span_id));
-    assert_eq!(stage.logs_of(pod).await.trim(), parent);
+    assert_eq!(stage.logs_of(&pod).await.trim(), parent);
     let queue = attribute(&whole("good").attributes, "messaging.destination.name");
     assert_eq!(
         (queue.as_str(), attribute(&whole("good").attributes, "k8s.namespace.name")),
@@ -141,6 +142,6 @@ async fn a_collector_that_never_answers_keeps_no_job_and_no_end_waiting() {
         page.contains("job_chief_trace_spans_total{result=\"failed\"}").then_some(())
     })
     .await;
-    assert!(stage.log().contains("no answer within 500ms"), "{}", stage.log());
+    stage.logs("no answer within 500ms").await;
     assert_eq!(stage.terminate().await, Some(0));
 }

@@ -177,6 +177,7 @@ fn pages_need_a_token_where_the_settings_say_so() {
         ("/services/nobody", 404),
         ("/modules", 200),
         ("/modules/nothing", 404),
+        ("/services/nobody/why", 404),
         ("/states", 200),
         ("/events", 200),
     ];

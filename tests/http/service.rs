@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take: far beyond what it takes, so that only a fault reaches it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A token of the file.
 pub(crate) const TOKEN: &str = "Authorization: Bearer canary-token-1\r\n";

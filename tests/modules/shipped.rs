@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use job_chief::modules::{job_config::entry, library::Library, module::Module, object::ObjectKind};
 use serde_json::{Map, json};
 
-use crate::map;
+use crate::{filled, map};
 
 const SHIPPED: [&str; 3] = ["postgres", "redis", "worker"];
 
@@ -71,5 +71,22 @@ fn their_pages_tell_each_placeholder() {
         } else {
             assert!(page == wanted, "{} is not what the templates say: UPDATE_DOCS=1", path.display());
         }
+    }
+}
+
+/// The template that docs/modules.md begins with is one.
+#[test]
+fn the_example_of_the_page_fills() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/modules.md")).unwrap();
+    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("text\n"));
+    let templates: Vec<&str> = blocks.filter(|block| block.starts_with("# @")).collect();
+    let rendered = filled(templates[0], json!({"args": ["--save", ""], "annotations": {"a": "b"}})).unwrap();
+    let object = rendered.objects().next().unwrap();
+    let pod = entry(object).unwrap().pod_config().clone();
+    assert_eq!((pod.image.as_str(), pod.args.unwrap().len(), pod.annotations.len()), ("redis:8", 3, 2));
+    let limits =
+        ["256 KiB, 1000 placeholders", "64 files, 200 objects", "| nesting | 40 |", "4 MiB", "1000 characters"];
+    for limit in limits {
+        assert!(page.contains(limit), "{limit}");
     }
 }

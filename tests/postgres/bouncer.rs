@@ -1,26 +1,32 @@
 //! A PgBouncer in transaction mode, in front of the tests' Postgres.
 
 use std::{
-    net::TcpListener,
+    net::Ipv4Addr,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// A PgBouncer of its own in front of the tests' Postgres.
 pub(crate) struct Bouncer {
     child: Child,
     folder: TempDir,
     pub(crate) port: u16,
+    /// Bound to the port and not listening: nobody else is given it before it is listened to.
+    _kept: TcpSocket,
 }
 
 impl Bouncer {
     /// It listens soon after.
     pub(crate) fn start(url: &str, more: &str) -> Self {
         let url = url::Url::parse(url).unwrap();
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let kept = TcpSocket::new_v4().unwrap();
+        kept.set_reuseaddr(true).unwrap();
+        kept.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = kept.local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().display();
         let (host, server_port) = (url.host_str().unwrap(), url.port().unwrap());
@@ -43,7 +49,7 @@ impl Bouncer {
         }
         command.arg(program.expect("cargo xtask test installs pgbouncer")).arg(folder.path().join("pgbouncer.ini"));
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Self { child, folder, port }
+        Self { child, folder, port, _kept: kept }
     }
 
     /// The path of a file of its folder.

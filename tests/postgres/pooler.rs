@@ -27,7 +27,7 @@ pub(crate) fn settings(bouncer: &Bouncer, url: &str, more: &[(&str, String)]) ->
 
 /// Connects once it listens.
 pub(crate) async fn connected(settings: &DbSettings) -> PgConnection {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
+    let end = std::time::Instant::now() + Duration::from_secs(300);
     loop {
         match PgConnection::connect_with(&connect::options(settings)).await {
             Ok(connection) => return connection,

@@ -2,12 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod bare;
+mod deployments;
 mod edges;
 mod effects;
 mod gauges;
 mod generations;
 mod keys;
 mod objects;
+mod rollouts;
 mod runs;
 mod script;
 mod service;

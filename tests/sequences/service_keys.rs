@@ -7,7 +7,7 @@ use job_chief::{
     decide::{
         outcome::{Outcome, Reason},
         pod::observation::Phase,
-        service::desired::DesiredState,
+        service::{desired::DesiredState, event::ServiceEvent},
     },
 };
 use k8s_openapi::api::batch::v1::Job;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     keys::{at, job, paths, settings},
     script::SECOND,
-    service::{Service, config},
+    service::{Service, config, policy},
 };
 
 /// What a service does in ten minutes or so of one world.
@@ -36,6 +36,12 @@ fn transcript(keys: &Value, world: &str) -> String {
                 it.probed(Err("down"));
                 it.all_become(&Phase::Running { age: Duration::ZERO }, None);
             }
+            "changes" => {
+                it.all_run();
+                it.generation = format!("{}+", it.generation);
+                let changed = policy(keys, &it.generation);
+                it.feed(ServiceEvent::Configured(Box::new(changed)));
+            }
             "does not end" => {
                 it.all_run();
                 it.order(DesiredState { stopped: true, ..DesiredState::default() });
@@ -50,7 +56,8 @@ fn transcript(keys: &Value, world: &str) -> String {
     it.transcript.join("\n")
 }
 
-const WORLDS: [&str; 8] = ["ends", "fails", "hangs", "finds no image", "flaps", "does not end", "is refused", "runs"];
+const WORLDS: [&str; 9] =
+    ["ends", "fails", "hangs", "finds no image", "flaps", "changes", "does not end", "is refused", "runs"];
 
 /// A value for each key of a service under which something differs.
 pub(crate) fn values() -> Value {
@@ -67,13 +74,14 @@ pub(crate) fn values() -> Value {
         "configure": {"command": ["c"], "image": "c"}, "check": {"tcp": 80, "http": {"port": 80, "path": "/x", "expect": 204}},
         "unhealthyThreshold": 1, "ports": [80], "waitTimeAfterSuccessfulRun": "40s", "waitTimeAfterFailedRun": "2s",
         "waitTimeAfterTimeout": "50s", "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s"}, "ttlSecondsAfterFinished": 99,
+        "updateStrategy": {"type": "RollingReplace", "maxUnavailable": 2}, "restartOn": ["/etc/n.conf"],
     });
     values["podConfig"] = pod;
     values
 }
 
 /// Keys that are read where a service is told of, and not by its core: each has its own test.
-const ELSEWHERE: [&str; 3] = ["quiet", "priority", "dependsOn"];
+const ELSEWHERE: [&str; 4] = ["quiet", "priority", "dependsOn", "restartOn"];
 
 /// Keys that have no other value beside the rest of an entry.
 pub(crate) const LEFT_OUT: [&str; 4] =
@@ -90,6 +98,8 @@ pub(crate) fn with(path: &str) -> (Value, Value) {
         "check.tcp" => json!({"ports": [80, 81]}),
         _ if path.starts_with("prepare") => json!({"prepare": {"command": ["x"]}}),
         _ if path.starts_with("configure") => json!({"configure": {"command": ["x"]}}),
+        "updateStrategy.type" => json!({"replicas": 3}),
+        "updateStrategy.maxUnavailable" => json!({"replicas": 3, "updateStrategy": {"type": "RollingReplace"}}),
         _ => json!({}),
     };
     let before = base.clone();

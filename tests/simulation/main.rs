@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::disallowed_methods, reason = "test code")]
 
 mod cluster;
+mod deployment_world;
 mod deployments;
 mod dice;
 mod disturb;
@@ -12,6 +13,7 @@ mod faults;
 mod policy;
 mod recorded;
 mod rivals;
+mod rollouts;
 mod search;
 mod service_disturb;
 mod service_world;

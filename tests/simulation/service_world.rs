@@ -26,7 +26,7 @@ use job_chief::{
         },
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, Fate, observed},
@@ -91,14 +91,27 @@ pub(crate) struct ServiceWorld {
     /// Jobs that serve this generation and were started by this many starts.
     pub(crate) made: BTreeMap<JobName, (u64, Option<u64>)>,
     pub(crate) struck: BTreeSet<Fault>,
+    /// Which faults there are.
+    pub(crate) faults: fn(Fault) -> bool,
+    /// Generations whose Jobs never come up.
+    pub(crate) bad: BTreeSet<u64>,
+    /// Somebody wanted a generation again that had been replaced.
+    pub(crate) went_back: bool,
 }
 
 fn config(dice: &mut Dice) -> ServiceConfig {
-    let entry = json!({
+    let mut entry = json!({
         "type": "service", "name": "api", "podConfig": {"image": "i"}, "replicas": 1 + dice.roll(3), "ports": if dice.once_in(2) { vec![80] } else { vec![] },
         "startTimeout": "40s", "checkInterval": "10s", "unhealthyThreshold": 1 + dice.roll(3), "stopTimeout": "5s",
         "backoff": {"max": "30s"}, "keepAlive": !dice.once_in(5),
     });
+    if dice.once_in(2) {
+        entry["updateStrategy"] = json!({"type": "RollingReplace"});
+    }
+    read(&entry)
+}
+
+pub(crate) fn read(entry: &Value) -> ServiceConfig {
     let file = jobs_file::load("jobs.json", &json!([entry]).to_string()).unwrap();
     file.jobs[0].service().unwrap().as_ref().clone()
 }
@@ -106,7 +119,12 @@ fn config(dice: &mut Dice) -> ServiceConfig {
 impl ServiceWorld {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
-        let (config, now) = (config(&mut dice), secs(1_700_000_000));
+        let config = config(&mut dice);
+        Self::of(config, dice, seed)
+    }
+
+    pub(crate) fn of(config: ServiceConfig, dice: Dice, seed: u64) -> Self {
+        let now = secs(1_700_000_000);
         let mut world = Self {
             life: KeepAlive::new(ServicePolicy::of(&config, "sim", "g0"), seed, now),
             dice,
@@ -128,13 +146,16 @@ impl ServiceWorld {
             blemished: BTreeSet::new(),
             made: BTreeMap::new(),
             struck: BTreeSet::new(),
+            faults: |_| true,
+            bad: BTreeSet::new(),
+            went_back: false,
         };
         world.feed(ServiceEvent::DeadlineReached);
         world
     }
 
     pub(crate) fn strikes(&mut self, fault: Fault, once_in: u64) -> bool {
-        let struck = self.dice.once_in(once_in) && !self.quiet;
+        let struck = self.dice.once_in(once_in) && !self.quiet && (self.faults)(fault);
         if struck {
             self.struck.insert(fault);
         }
@@ -318,6 +339,7 @@ impl ServiceWorld {
         let fate = match self.strikes(Fault::NeverStarts, 8) {
             true if self.dice.once_in(2) => Fate::Waits("ImagePullBackOff"),
             true => Fate::BadCommand,
+            false if self.bad.contains(&self.generation) && !self.quiet => Fate::BadCommand,
             false => Fate::Works,
         };
         if fate != Fate::Works {
@@ -360,6 +382,7 @@ impl ServiceWorld {
             || surplus
             || !ready
             || self.struck.contains(&Fault::Verb)
+            || self.went_back
             || self.blemished.contains(name);
         assert!(!(strikes && it.is_running()) || reason, "invariant: what_runs_and_is_wanted_is_left_alone ({name})");
     }

@@ -31,7 +31,7 @@ impl ServiceWorld {
         self.check();
     }
 
-    fn liveness_a_wanted_service_that_can_run_runs_and_another_is_down(&mut self) {
+    pub(crate) fn liveness_a_wanted_service_that_can_run_runs_and_another_is_down(&mut self) {
         (self.quiet, self.store_away, self.frozen) = (true, false, None);
         for it in self.cluster.jobs.values_mut() {
             (it.stuck, it.fate) = (false, Fate::Works);
@@ -39,8 +39,10 @@ impl ServiceWorld {
         let is_there = |world: &Self| {
             let live = world.cluster.jobs.values().filter(|it| it.is_live()).count();
             let status = world.life.status(world.now);
+            let is_new = |name| world.made.get(name).is_some_and(|(generation, _)| *generation == world.generation);
+            let new = || world.cluster.jobs.iter().filter(|(_, it)| it.is_live()).all(|(name, _)| is_new(name));
             if world.is_wanted() && world.config.keep_alive {
-                status.state == ServiceState::Running && live == world.config.replicas as usize
+                status.state == ServiceState::Running && live == world.config.replicas as usize && new()
             } else if world.is_wanted() {
                 // Each replica runs, or has had its start as often as somebody said so.
                 let starts = world.store.load(world.now).starts;

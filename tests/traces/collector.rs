@@ -26,7 +26,7 @@ use prost::Message;
 use tokio::{net::TcpListener, sync::watch};
 
 /// How long anything may take that a case waits for: far beyond what it takes, so that only a fault reaches it.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How a collector answers.
 #[derive(Clone, Copy, Debug)]

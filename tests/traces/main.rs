@@ -142,7 +142,8 @@ async fn nobody_waits_for_a_collector_that_never_answers_and_what_is_lost_is_cou
     // Nothing is sent yet, so that the queue is full: telling more is answered at once all the same.
     stage.tell(9_000);
     assert_eq!(stage.finish().await.all(), [0, 8_192, 808]);
-    assert_eq!(collector.asked(), 8_192 / 512, "each batch once");
+    // One that is given up before it has arrived is not seen there.
+    assert!(collector.asked() <= 8_192 / 512, "no batch twice: {}", collector.asked());
 }
 
 #[tokio::test]

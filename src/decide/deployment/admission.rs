@@ -118,9 +118,10 @@ impl Judge<'_> {
     fn depends_well(&self, name: &str, entries: Vec<Entry>) -> Result<(), Refusal> {
         let (mut others, mut before) = (self.labelled_file(), self.labelled_file());
         for deployment in self.deployments {
-            let wanted = deployment.objects.iter().filter(|it| it.wanted || deployment.gone);
+            let wanted = deployment.objects.iter().filter(|it| it.wanted || deployment.gone).map(|it| &it.object);
+            let configs = wanted.filter(|object| object.id.kind == ObjectKind::JobConfig);
             // What this version can't read is left out: it is in force nowhere.
-            let read = wanted.filter_map(|it| (self.read)(&it.object).ok());
+            let read = configs.filter_map(|object| (self.read)(object).ok());
             let read: Vec<_> = read.map(|entry| (format!("deployment {}", deployment.name), entry)).collect();
             before.extend(read.iter().cloned());
             others.extend(read.into_iter().filter(|_| deployment.name != name));

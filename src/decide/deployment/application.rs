@@ -5,110 +5,16 @@
 //! wanted is applied, in reverse order. Each request is written down before it is sent and again when it was answered,
 //! so whoever takes over knows what may still arrive.
 
-/// One object of it.
-pub mod tracked_object;
-
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use crate::{
-    decide::{
-        deployment::{
-            application::tracked_object::{Context, TrackedObject, Turn},
-            record::{Change, Deployment, DeploymentState, Known},
-        },
-        live::{owner::Ownership, readiness::Readiness},
+    decide::deployment::{
+        record::{Deployment, DeploymentState},
+        step::{Answer, Facts, Next, Step},
+        tracked_object::{Context, TrackedObject, Turn},
     },
     modules::object::{ObjectId, ObjectKind},
 };
-
-/// What is known of the JobConfigs of a deployment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Those that jobs.json has, too: there it counts.
-    pub in_file: BTreeSet<String>,
-    /// Services that are RUNNING as they are in force.
-    pub running: BTreeSet<String>,
-    /// Those that have an actor, be it that it only sees the last Jobs to their end.
-    pub present: BTreeSet<String>,
-}
-
-/// What is to be done, and answered by one [`Answer`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Look at the object in the cluster.
-    Look(ObjectId),
-    /// Apply it as it is wanted.
-    Apply(ObjectId),
-    /// Delete the one with this uid.
-    Delete(ObjectId, String),
-    /// Record what is known of it.
-    Note {
-        /// The object.
-        id: ObjectId,
-        /// The revision for which it was done.
-        revision: i64,
-        /// What is known.
-        known: Known,
-        /// A JobConfig comes into force, or another one, or leaves it.
-        fleet: bool,
-    },
-    /// Record that nothing is left of it, or that it is left alone from now on.
-    ObjectGone(ObjectId),
-    /// Record that nothing is left of the deployment.
-    Gone,
-}
-
-/// What became of a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// What is in the cluster.
-    Looked(Looked),
-    /// It is applied, and has this uid.
-    Applied(Change, String),
-    /// It is being deleted, or was gone already.
-    Deleted,
-    /// It is on record.
-    Noted,
-    /// The API server does not want it, and says why.
-    Refused(String),
-    /// Nothing is known.
-    Unanswered,
-}
-
-/// What is in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Looked {
-    /// Nothing of this name.
-    Absent,
-    /// This.
-    Found(Live),
-}
-
-/// An object as it is in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
-    /// Its uid.
-    pub uid: String,
-    /// Whose it is, as its labels say.
-    pub whose: Ownership,
-    /// It is being deleted.
-    pub terminating: bool,
-    /// Whether it does what it is for.
-    pub ready: Readiness,
-    /// What of it is not as it is wanted, and who changed that; `None` where it is as it was written.
-    pub changed: Option<String>,
-}
-
-/// What comes next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// A step; nothing else before it is answered.
-    Do(Step),
-    /// Nothing before this time, unless something is told.
-    Wait(Option<Duration>),
-    /// Nothing is left of it.
-    Over,
-}
 
 /// One deployment while a process leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +26,7 @@ pub struct Application {
     volumes: Vec<String>,
     objects: Vec<TrackedObject>,
     over: bool,
-    /// Nothing is recorded before this time: the last record was not answered.
+    /// Nothing is done before this time: the last record was not answered.
     record_at: Option<Duration>,
 }
 
@@ -176,25 +82,31 @@ impl Application {
         if self.over {
             return Next::Over;
         }
-        let learnt = self.objects.iter().find_map(TrackedObject::unrecorded);
-        let next = match learnt {
+        if let Some(at) = self.record_at.filter(|at| now < *at) {
+            return Next::Wait(Some(at));
+        }
+        match self.objects.iter().find_map(TrackedObject::unrecorded) {
             Some(note) => Next::Do(note),
             None => self.next_of_objects(now, facts),
-        };
-        match (&next, self.record_at) {
-            (Next::Do(Step::Note { .. } | Step::ObjectGone(_) | Step::Gone), Some(at)) if now < at => {
-                Next::Wait(Some(at))
-            }
-            _ => next,
         }
     }
 
     fn next_of_objects(&mut self, now: Duration, facts: &Facts) -> Next {
         let context = Context { now, facts, force: self.force, reconcile: self.reconcile, volumes: &self.volumes };
+        let next = Self::next_wanted(&mut self.objects, &context, self.gone);
+        // Changes by hand are looked for also while an object is in error.
+        let mut checks = || self.objects.iter_mut().find_map(|object| object.check_turn(&context));
+        match next {
+            Next::Wait(_) => checks().map_or(next, Next::Do),
+            next => next,
+        }
+    }
+
+    fn next_wanted(objects: &mut [TrackedObject], context: &Context<'_>, gone: bool) -> Next {
         let mut due = None;
         let mut pending = false;
-        for object in self.objects.iter_mut().filter(|object| object.is_wanted()) {
-            match object.apply_turn(&context) {
+        for object in objects.iter_mut().filter(|object| object.is_wanted()) {
+            match object.apply_turn(context) {
                 Turn::Do(step) => return Next::Do(step),
                 Turn::Settled => {}
                 Turn::Blocked(until) => return Next::Wait(earlier(due, until)),
@@ -208,17 +120,14 @@ impl Application {
         if pending {
             return Next::Wait(due);
         }
-        for object in self.objects.iter_mut().rev().filter(|object| !object.is_wanted()) {
-            match object.removal_turn(&context) {
+        for object in objects.iter_mut().rev().filter(|object| !object.is_wanted()) {
+            match object.removal_turn(context) {
                 Turn::Do(step) => return Next::Do(step),
                 Turn::Settled => {}
                 Turn::Blocked(until) | Turn::Pending(until) => return Next::Wait(earlier(due, until)),
             }
         }
-        if self.gone && self.objects.is_empty() {
-            return Next::Do(Step::Gone);
-        }
-        self.objects.iter_mut().find_map(|object| object.check_turn(&context)).map_or(Next::Wait(due), Next::Do)
+        if gone && objects.is_empty() { Next::Do(Step::Gone) } else { Next::Wait(due) }
     }
 
     /// A step was answered.

@@ -36,6 +36,25 @@ pub fn are_comparable(one: &str, other: &str) -> bool {
     !one.is_empty() && !other.is_empty() && scheme(one) == scheme(other)
 }
 
+/// The generation of Jobs that are to be started anew when files have changed; `files` is the hash of their contents, and
+/// `None` while they can't be read.
+pub fn with_files(generation: &str, files: Option<&str>) -> String {
+    format!("{generation}.{}", files.unwrap_or(UNREAD))
+}
+
+/// Stands for the contents of files that can't be read. No hash is so short.
+const UNREAD: &str = "unread";
+
+/// Whether a Job of this generation is as is wanted: what is not known of files, or not asked, makes no difference.
+pub fn is_same(own: &str, wanted: &str) -> bool {
+    let parts = |generation: &str| match generation.split_once('.') {
+        Some((entry, files)) => (entry.to_owned(), Some(files.to_owned())),
+        None => (generation.to_owned(), None),
+    };
+    let ((own_entry, _), (entry, files)) = (parts(own), parts(wanted));
+    own == wanted || (own_entry == entry && files.is_none_or(|files| files == UNREAD))
+}
+
 /// What was written, key by key; what is not there, or as without it, is left out.
 fn written(parts: &Parts<'_>, instance: &Instance) -> Map<String, Value> {
     let steps: Map<String, Value> =
@@ -87,6 +106,19 @@ mod tests {
         // `later` stands for a key that only a later version knows, with its default.
         let (entry, unsaid) = (json!({"image": "a", "later": [1]}), json!({"image": "", "later": [1]}));
         assert_eq!(beyond(&entry, unsaid), beyond(&json!({"image": "a"}), json!({"image": ""})));
+    }
+
+    #[test]
+    fn files_that_are_not_known_make_no_difference_and_others_do() {
+        let (one, other, unread) =
+            (with_files("v1-a", Some("x")), with_files("v1-a", Some("y")), with_files("v1-a", None));
+        for (own, wanted) in [(&one, &one), (&one, &unread), (&one, &"v1-a".to_owned()), (&unread, &unread)] {
+            assert!(is_same(own, wanted), "{own} {wanted}");
+        }
+        let entry = with_files("v1-b", None);
+        for (own, wanted) in [(&one, &other), (&unread, &one), (&"v1-a".to_owned(), &one), (&one, &entry)] {
+            assert!(!is_same(own, wanted), "{own} {wanted}");
+        }
     }
 
     #[test]

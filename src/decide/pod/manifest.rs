@@ -24,7 +24,7 @@ use crate::{
         outcome::JobName,
         pod::{
             env::literal,
-            generation::generation,
+            generation::{generation, with_files},
             inputs::{Instance, Parts},
             names::{
                 ANNOTATION_DECISION, ANNOTATION_NAME, ANNOTATION_QUEUE, ANNOTATION_SLOT, ANNOTATION_TRACE,
@@ -63,10 +63,22 @@ impl Template {
             metadata.merge_from(template.0.metadata.clone().unwrap_or_default());
             spec.merge_from(template.0.spec.clone().unwrap_or_default());
         }
-        let mut job = Job { metadata, spec: Some(spec), status: None };
-        let config_hash = generation(&parts, instance);
-        job.metadata.labels.get_or_insert_default().insert(LABEL_CONFIG_HASH.into(), config_hash.clone());
-        Self { job, config_hash, sampler: instance.sampler }
+        let job = Job { metadata, spec: Some(spec), status: None };
+        let template = Self { job, config_hash: generation(&parts, instance), sampler: instance.sampler };
+        template.labelled()
+    }
+
+    /// The same for Jobs that are to be started anew when files have changed; `files` is the hash of their contents, and
+    /// `None` while they can't be read.
+    #[must_use]
+    pub fn with_files(self, files: Option<&str>) -> Self {
+        Self { config_hash: with_files(&self.config_hash, files), ..self }.labelled()
+    }
+
+    fn labelled(mut self) -> Self {
+        let labels = self.job.metadata.labels.get_or_insert_default();
+        labels.insert(LABEL_CONFIG_HASH.into(), self.config_hash.clone());
+        self
     }
 
     /// The Job of one run.

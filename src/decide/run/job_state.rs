@@ -112,6 +112,19 @@ impl Sight {
     }
 }
 
+/// Whether a live look has shown that a Job is there that another process asked for: the views may be as old as a delete of
+/// that process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Confirmation {
+    /// Nobody needs to know.
+    #[default]
+    NotWanted,
+    /// It is to be looked at.
+    Wanted,
+    /// It is there, and no delete of it was under way.
+    Given,
+}
+
 /// What a Job was when it was last seen. Before that, it is as old as its run, and all else is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LastSeen {

@@ -16,7 +16,7 @@ use crate::decide::{
     run::{
         ending::Ending,
         event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRun, RunEffect, WishAnswer},
-        job_state::{JobState, LastSeen, Sight},
+        job_state::{Confirmation, JobState, LastSeen, Sight},
         policy::{CHECK_AGAIN, REQUEST_TIMEOUT, RunPolicy},
         progress::{Progress, Terminating},
         purpose::Purpose,
@@ -36,6 +36,7 @@ pub struct Run {
     /// When its Job was confirmed, or was made by what the API server says.
     created_at: Option<Duration>,
     sight: Sight,
+    confirmation: Confirmation,
     /// Its Job's `metadata.uid`.
     pub(in crate::decide) uid: Option<Box<str>>,
     pub(in crate::decide) last_seen: LastSeen,
@@ -147,6 +148,7 @@ impl Run {
             job: JobState::NotAsked,
             created_at: None,
             sight: Sight::Awaited { since: now },
+            confirmation: Confirmation::NotWanted,
             uid: None,
             last_seen: LastSeen::never(now),
             progress: Progress::Queued,
@@ -240,6 +242,19 @@ impl Run {
     /// It is to end, unless a live look finds its pod ready: the views may be old.
     pub(in crate::decide) fn end_unless_ready(&mut self, end: End, now: Duration) {
         self.want_end(end, true, now);
+    }
+
+    /// This process asked for it, or has found it in a live look that was asked for: no process before has deleted it.
+    pub(in crate::decide) fn is_confirmed(&self) -> bool {
+        matches!(self.purpose, Purpose::Replica { .. }) || self.confirmation == Confirmation::Given
+    }
+
+    /// It is looked at live, once, unless this process asked for it.
+    pub(in crate::decide) fn want_confirmed(&mut self, now: Duration) {
+        let wants = !self.is_confirmed() && self.is_running() && self.ending.is_open();
+        if wants && self.confirmation == Confirmation::NotWanted {
+            (self.confirmation, self.requests.check_at) = (Confirmation::Wanted, now);
+        }
     }
 
     fn want_end(&mut self, end: End, unless_ready: bool, now: Duration) {
@@ -384,6 +399,9 @@ impl Run {
         self.ending.settle_verdict(now);
         if self.last_seen.address.is_some() {
             self.ending.note_ready();
+        }
+        if self.confirmation == Confirmation::Wanted && job.terminating.is_none() {
+            self.confirmation = Confirmation::Given;
         }
         let is_given_up = self.give_up_at(policy).is_some_and(|at| at <= now);
         if !is_given_up && job.terminating.is_none() {

@@ -11,18 +11,20 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     config::entry::Kind,
     decide::{
-        backoff::{RETRY_MAX, grown_wait, jittered},
+        backoff::{grown_wait, jittered},
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
-        pod::generation::are_comparable,
+        pod::generation::{are_comparable, is_same},
         run::{
             milestone::Milestone,
             run_set::{News, RunSet},
             tracked_run::Run,
         },
         service::{
+            bad_generation::BadGeneration,
             desired::DesiredState,
-            event::{ForceDeleteAnswer, ServiceEffect, ServiceEvent},
-            policy::ServicePolicy,
+            event::{ServiceEffect, ServiceEvent},
+            halting::{Halting, Patience},
+            policy::{ServicePolicy, UpdatePolicy},
             replica_health::{HealthAction, ReplicaHealth},
             start_order::WaitsFor,
             state::ServiceState,
@@ -31,10 +33,7 @@ use crate::{
 };
 
 /// A replica that was up for so long begins its waits anew, and has none before its first restart.
-const RESET_AFTER: Duration = Duration::from_secs(600);
-
-/// How much longer than `stopTimeout` a Job may take to end before its pods are killed.
-const HALT_AFTER: Duration = Duration::from_secs(10);
+pub(super) const RESET_AFTER: Duration = Duration::from_secs(600);
 
 /// The state of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,10 +47,12 @@ pub struct KeepAlive {
     pub(super) replicas: BTreeMap<Slot, Replica>,
     /// How each run that lives does.
     pub(super) health: BTreeMap<JobName, ReplicaHealth>,
-    /// Jobs whose pods are deleted by force: when next, and whether a request is under way.
-    force_deletes: BTreeMap<JobName, ForceDelete>,
-    /// Pods do not end, and the API server's answer to deleting them by force.
-    pub(super) cannot_halt: Option<ForceDeleteAnswer>,
+    /// Jobs that do not end by themselves.
+    pub(super) halting: Halting,
+    /// The generation that is not rolled out further.
+    pub(super) bad: Option<BadGeneration>,
+    /// When the rollout is to be looked at again.
+    pub(super) roll_at: Option<Duration>,
     pub(super) restarts: u64,
     pub(super) state: ServiceState,
     pub(super) since: Duration,
@@ -69,15 +70,8 @@ pub(super) struct Replica {
     started: Option<u64>,
     /// How it ended last, and whether it had been up.
     pub(super) last: Option<(End, bool)>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct ForceDelete {
-    /// When it is due; the first is at once.
-    at: Duration,
-    in_flight: bool,
-    /// It was tried before, and the Job is still there.
-    again: bool,
+    /// How often it ended like that in a row.
+    pub(super) in_a_row: u32,
 }
 
 impl KeepAlive {
@@ -91,8 +85,9 @@ impl KeepAlive {
             waits_for: WaitsFor::default(),
             replicas: BTreeMap::new(),
             health: BTreeMap::new(),
-            force_deletes: BTreeMap::new(),
-            cannot_halt: None,
+            halting: Halting::default(),
+            bad: None,
+            roll_at: None,
             restarts: 0,
             state: ServiceState::NotStarted,
             since: now,
@@ -120,20 +115,17 @@ impl KeepAlive {
             (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot)).min();
         let watched = self.health.iter().filter(|_| !self.runs.stopping);
         let health = watched.filter_map(|(name, it)| it.deadline(self.runs.by_name.get(name)?, &self.policy));
-        let force_deletes =
-            self.force_deletes.values().filter(|it| !self.runs.stopping && !it.in_flight).map(|it| it.at).min();
-        [self.runs.deadline(&self.policy.runs), start, health.min(), force_deletes, self.halt_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let halting = self.halting.deadline(&self.runs, self.patience());
+        let roll = self.roll_at.filter(|_| !self.runs.stopping);
+        let all = [self.runs.deadline(&self.policy.runs), start, health.min(), halting, roll];
+        all.into_iter().flatten().min()
     }
 
     /// Nothing is in flight, and nothing new will be: stopped with the process, or gone from the file and ended.
     pub fn is_done(&self) -> bool {
-        let checking =
-            self.health.values().any(ReplicaHealth::is_checking) || self.force_deletes.values().any(|it| it.in_flight);
+        let checking = self.health.values().any(ReplicaHealth::is_checking);
         let emptied = self.runs.draining && self.runs.knows() && self.runs.by_name.is_empty();
-        self.runs.is_quiet() && !checking && (self.runs.stopping || emptied)
+        self.runs.is_quiet() && self.halting.is_quiet() && !checking && (self.runs.stopping || emptied)
     }
 
     /// Its JobConfig has left the file.
@@ -158,6 +150,7 @@ impl KeepAlive {
                     // An operator who starts it does not want to wait.
                     self.replicas.values_mut().for_each(|replica| (replica.wait_until, replica.steps) = (now, 0));
                     self.runs.by_name.values_mut().for_each(|run| run.cooldown = Duration::ZERO);
+                    self.bad = None;
                 }
                 self.desired = desired;
             }
@@ -172,11 +165,7 @@ impl KeepAlive {
                 }
             }
             ServiceEvent::ForceDeleteAnswered(name, answer) => {
-                if let Some(force_delete) = self.force_deletes.get_mut(&name) {
-                    let again = force_delete.again || answer == ForceDeleteAnswer::Forbidden;
-                    self.cannot_halt = again.then_some(answer);
-                    *force_delete = ForceDelete { at: now.saturating_add(RETRY_MAX), in_flight: false, again: true };
-                }
+                self.halting.note_answered(&name, answer, now);
             }
             ServiceEvent::DeadlineReached => {}
             ServiceEvent::Run(event) => {
@@ -242,8 +231,14 @@ impl KeepAlive {
         }
         // The one that replaces it is the same start.
         replica.started = replica.started.filter(|_| end.reason != Reason::Replaced);
+        let is_alike = |(last, _): &(End, bool)| {
+            (last.outcome, last.reason, last.exit_code) == (end.outcome, end.reason, end.exit_code)
+        };
+        let again = !steady && replica.last.as_ref().is_some_and(is_alike);
+        replica.in_a_row = if again { replica.in_a_row.saturating_add(1) } else { 1 };
         replica.last = Some((end.clone(), up_since.is_some()));
         self.restarts += u64::from(end.reason != Reason::Unwanted);
+        self.judge_generation(run, end);
     }
 
     // --- what follows
@@ -253,10 +248,10 @@ impl KeepAlive {
             self.replicas.entry(run.slot).or_default().wait_until = run.ended_at.saturating_add(run.cooldown);
         }
         self.health.retain(|name, _| self.runs.by_name.contains_key(name));
-        self.force_deletes
-            .retain(|name, _| self.runs.by_name.get(name).is_some_and(|run| run.last_seen.terminating.is_some()));
+        self.halting.forget_ended(&self.runs);
         self.end_what_is_not_wanted(now);
         self.watch_over(now, effects);
+        self.roll(now);
         for slot in 0..self.policy.replicas {
             if self.may_start(slot) && self.wait_until(slot) <= now {
                 let name = self.runs.next_name(&self.policy.runs);
@@ -266,7 +261,12 @@ impl KeepAlive {
             }
         }
         self.runs.advance(now, &self.policy.runs, effects);
-        self.halt(now, effects);
+        let patience = self.patience();
+        self.halting.advance(now, &self.runs, patience, effects);
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::of(self.desired.halted, self.policy.stop_timeout)
     }
 
     fn wait_until(&self, slot: Slot) -> Duration {
@@ -280,7 +280,7 @@ impl KeepAlive {
     }
 
     /// It was started once, and that is all that `keepAlive: false` allows until an operator starts it again.
-    fn is_spent(&self, slot: Slot) -> bool {
+    pub(super) fn is_spent(&self, slot: Slot) -> bool {
         let started = self.replicas.get(&slot).and_then(|replica| replica.started);
         !self.policy.keep_alive && started.is_some_and(|started| started >= self.desired.starts)
     }
@@ -292,10 +292,8 @@ impl KeepAlive {
 
     /// How a run is to end that is to end; `None` where it is wanted.
     fn end_of(&self, run: &Run) -> Option<End> {
-        // Jobs of a queue that had this name run to completion; they are not stopped. Before a Job is seen its record
-        // tells, for that of a replica says how often its service had been started.
-        let of_queue = run.last_seen.kind.map_or(run.purpose.starts().is_none(), |kind| kind == Kind::Queue);
-        if of_queue || run.is_ending() {
+        // Jobs of a queue that had this name run to completion; they are not stopped.
+        if is_of_queue(run) || run.is_ending() {
             return None;
         }
         let ended = |reason| Some(End::new(Outcome::Stopped, reason));
@@ -310,14 +308,20 @@ impl KeepAlive {
         if run.purpose.starts().is_some_and(|starts| starts < self.desired.restart_before) {
             return ended(Reason::Restarted);
         }
-        if self.generation_of(run).is_some_and(|generation| *generation != *self.policy.generation) {
+        // With another strategy it is seen to when its turn has come.
+        if self.policy.update == UpdatePolicy::Recreate && self.is_outdated(run) {
             return ended(Reason::Replaced);
         }
         None
     }
 
+    /// Its Job is of another generation.
+    pub(super) fn is_outdated(&self, run: &Run) -> bool {
+        self.generation_of(run).is_some_and(|generation| !is_same(generation, &self.policy.generation))
+    }
+
     /// The generation of a run's Job; `None` while that was not seen.
-    fn generation_of<'a>(&'a self, run: &'a Run) -> Option<&'a str> {
+    pub(super) fn generation_of<'a>(&'a self, run: &'a Run) -> Option<&'a str> {
         run.last_seen.kind?;
         let own = &*run.last_seen.config_hash;
         Some(if are_comparable(own, &self.policy.generation) { own } else { &self.began_with })
@@ -365,7 +369,7 @@ impl KeepAlive {
     }
 
     fn derived_state(&self, now: Duration) -> ServiceState {
-        if self.cannot_halt.is_some() {
+        if self.halting.cannot_halt().is_some() {
             return ServiceState::Failed;
         }
         if !self.desired.enabled {
@@ -393,42 +397,10 @@ impl KeepAlive {
         }
         if self.runs.by_name.values().any(Run::is_created) { ServiceState::Started } else { ServiceState::NotStarted }
     }
+}
 
-    // --- halting
-
-    /// When a Job that ends is to be helped: at once if an operator halted it, else when its grace is over.
-    fn halt_after(&self, run: &Run) -> Option<Duration> {
-        let since = run.last_seen.terminating.as_ref()?.since;
-        if run.last_seen.kind == Some(Kind::Queue) || self.force_deletes.contains_key(&run.name) {
-            return None;
-        }
-        let grace =
-            if self.desired.halted { Duration::ZERO } else { self.policy.stop_timeout.saturating_add(HALT_AFTER) };
-        Some(since.saturating_add(grace))
-    }
-
-    fn halt_at(&self) -> Option<Duration> {
-        self.runs.by_name.values().filter(|_| !self.runs.stopping).filter_map(|run| self.halt_after(run)).min()
-    }
-
-    fn halt(&mut self, now: Duration, effects: &mut Vec<ServiceEffect>) {
-        if self.runs.stopping {
-            return;
-        }
-        let due: Vec<JobName> = self
-            .runs
-            .by_name
-            .values()
-            .filter(|run| self.halt_after(run).is_some_and(|at| at <= now))
-            .map(|run| run.name.clone())
-            .collect();
-        self.force_deletes.extend(due.into_iter().map(|name| (name, ForceDelete::default())));
-        for (name, force_delete) in self.force_deletes.iter_mut().filter(|(_, it)| !it.in_flight && it.at <= now) {
-            if let Some(uid) = self.runs.by_name.get(name).and_then(|run| run.uid.clone()) {
-                force_delete.in_flight = true;
-                effects.push(ServiceEffect::ForceDeletePods { name: name.clone(), uid });
-            }
-        }
-        self.cannot_halt = self.cannot_halt.filter(|_| !self.force_deletes.is_empty());
-    }
+/// Its Job was made for a queue that had this name. Before a Job is seen its record tells, for that of a replica says how
+/// often its service had been started.
+pub(super) fn is_of_queue(run: &Run) -> bool {
+    run.last_seen.kind.map_or(run.purpose.starts().is_none(), |kind| kind == Kind::Queue)
 }

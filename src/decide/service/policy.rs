@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    config::service_config::{HttpCheck, ServiceConfig},
+    config::{
+        service_config::{HttpCheck, ServiceConfig},
+        update_strategy::UpdateType,
+    },
     decide::{backoff::BackoffPolicy, run::policy::RunPolicy},
 };
 
@@ -20,6 +23,18 @@ pub enum HealthCheck {
     Http(Arc<HttpCheck>),
 }
 
+/// How replicas of another generation are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpdatePolicy {
+    /// All at once.
+    Recreate,
+    /// One after another.
+    Rolling {
+        /// Replicas that may be away at once.
+        unavailable_max: u32,
+    },
+}
+
 /// What a [`crate::decide::service::keep_alive::KeepAlive`] needs of its JobConfig. Every key is described there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each field is the key of jobs.json that it is named after")]
@@ -27,6 +42,7 @@ pub struct ServicePolicy {
     pub runs: RunPolicy,
     /// The hash of what its Jobs are rendered from: a replica of another generation is replaced.
     pub generation: Box<str>,
+    pub update: UpdatePolicy,
     pub enabled: bool,
     pub keep_alive: bool,
     pub replicas: u32,
@@ -62,6 +78,7 @@ impl ServicePolicy {
                 failed_kept: FAILED_KEPT,
             },
             generation: generation.into(),
+            update: update(config),
             enabled: config.enabled,
             keep_alive: config.keep_alive,
             replicas: config.replicas,
@@ -75,5 +92,15 @@ impl ServicePolicy {
             wait_after_error: config.wait_time_after_error,
             backoff: BackoffPolicy::of(config.backoff.factor, config.backoff.max, 1),
         }
+    }
+}
+
+/// One replica alone can't be away and up, so it is replaced at once.
+fn update(config: &ServiceConfig) -> UpdatePolicy {
+    match config.update_strategy.kind {
+        UpdateType::RollingReplace if config.replicas > 1 => {
+            UpdatePolicy::Rolling { unavailable_max: config.update_strategy.unavailable_max() }
+        }
+        UpdateType::RollingReplace | UpdateType::Recreate => UpdatePolicy::Recreate,
     }
 }

@@ -60,6 +60,16 @@ impl ReplicaHealth {
         self.problem.as_deref()
     }
 
+    /// It is up, and its last check found nothing wrong.
+    pub fn is_well(&self) -> bool {
+        self.up_since.is_some() && self.problem.is_none()
+    }
+
+    /// What was found wrong last is that its pod is not ready.
+    pub fn is_unready(&self) -> bool {
+        self.unready
+    }
+
     /// Its check waits for an answer.
     pub fn is_checking(&self) -> bool {
         self.in_flight

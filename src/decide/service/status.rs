@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use crate::decide::{
-    outcome::{End, Outcome},
     pod::observation::Observed,
     run::live_job::{LiveJob, Phases, live_job},
     service::{
-        event::ForceDeleteAnswer, keep_alive::KeepAlive, replica_health::ReplicaHealth, start_order::PeerStatus,
+        account::{ReplicaAccount, RolloutView},
+        event::ForceDeleteAnswer,
+        keep_alive::KeepAlive,
+        replica_health::ReplicaHealth,
+        sentences::sentence,
+        start_order::PeerStatus,
         state::ServiceState,
     },
 };
@@ -35,6 +39,12 @@ pub struct ServiceStatus {
     pub phases: Phases,
     /// Each of them.
     pub live: Vec<LiveJob>,
+    /// What holds each replica.
+    pub replicas: Vec<ReplicaAccount>,
+    /// How far a rollout has come.
+    pub rollout: Option<RolloutView>,
+    /// Why the files of `restartOn` can't be read.
+    pub unread: Option<String>,
 }
 
 impl ServiceStatus {
@@ -55,7 +65,7 @@ impl ServiceStatus {
 impl KeepAlive {
     /// The first thing that is wrong, in the order in which somebody would mend it.
     fn error(&self, now: Duration) -> Option<String> {
-        if let Some(answer) = self.cannot_halt {
+        if let Some(answer) = self.halting.cannot_halt() {
             let why = match answer {
                 ForceDeleteAnswer::Forbidden => "the Role does not allow to delete pods",
                 ForceDeleteAnswer::Deleted => "its node may be gone, or a finalizer holds it",
@@ -75,7 +85,10 @@ impl KeepAlive {
             (false, _, Some(other)) if !self.runs.by_name.is_empty() => Some(format!("stops after {other}")),
             _ => None,
         };
-        starting.or_else(unwell).or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running)
+        let found =
+            starting.or_else(unwell).or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running);
+        let stopped = self.rollout(now).and_then(|rollout| RolloutView::of(&rollout).stopped);
+        stopped.map(|why| format!("the rollout has stopped: {why}")).or(found)
     }
 
     /// The state as of `now`.
@@ -93,6 +106,9 @@ impl KeepAlive {
             wait_until: self.replicas.values().map(|replica| replica.wait_until).filter(|until| *until > now).min(),
             phases: Phases::of(&live),
             live,
+            replicas: self.account(now),
+            rollout: self.rollout(now).map(|rollout| RolloutView::of(&rollout)),
+            unread: None,
         }
     }
 
@@ -101,18 +117,8 @@ impl KeepAlive {
         PeerStatus {
             begun: !self.runs.by_name.is_empty() || self.replicas.values().any(|replica| replica.last.is_some()),
             running: self.state == ServiceState::Running,
-            ending: !self.runs.by_name.is_empty() && self.cannot_halt.is_none(),
+            ending: !self.runs.by_name.is_empty() && self.halting.cannot_halt().is_none(),
             ..known.clone()
         }
     }
-}
-
-fn sentence(end: &End) -> String {
-    let how = match end.outcome {
-        Outcome::Succeeded => "ended with exit code 0".to_owned(),
-        outcome => format!("{}: {}", outcome.as_str(), end.reason.as_str()).replace('_', " "),
-    };
-    let code = end.exit_code.filter(|code| *code != 0).map(|code| format!(" {code}")).unwrap_or_default();
-    let message = end.message.as_deref().and_then(|message| message.lines().next());
-    format!("{how}{code}{}", message.map(|message| format!(" ({message})")).unwrap_or_default())
 }

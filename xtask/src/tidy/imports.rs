@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 35] = [
+pub(super) const ROOMS: [(&str, &[&str]); 36] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
@@ -27,6 +27,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/service", &["config", "decide/backoff", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/switches", &["config", "decide/service"]),
+    ("decide/deployment", &["config", "decide/backoff", "decide/live", "decide/pod", "decide/run", "modules"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
     ("clock", &[]),
     ("fence", &["clock"]),
@@ -35,7 +36,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
     ("health", &[]),
     ("metrics", &["decide"]),
     ("pgboss", &["clock", "config", "decide", "sql"]),
-    ("store", &["config", "decide", "sql"]),
+    ("store", &["config", "decide", "modules", "sql"]),
     ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "modules", "telemetry"]),
     ("traces", &["clock", "config", "decide", "metrics", "telemetry"]),
     (
@@ -48,6 +49,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 35] = [
             "fence",
             "health",
             "metrics",
+            "modules",
             "pgboss",
             "store",
             "telemetry",

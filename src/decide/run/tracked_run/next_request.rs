@@ -8,7 +8,7 @@ use crate::decide::{
     run::{
         ending::Ending,
         event::{Course, Ended, RunEffect},
-        job_state::{JobState, Sight},
+        job_state::{Confirmation, JobState, Sight},
         policy::{RunPolicy, SEEN_WITHIN},
         purpose::Purpose,
     },
@@ -62,7 +62,8 @@ impl Run {
         }
     }
 
-    /// When its Job is looked at live: because the views contradict the API server or lack it, or before it is given up.
+    /// When its Job is looked at live: because the views contradict the API server or lack it, somebody has
+    /// to be sure of it, or before it is given up.
     fn next_look(&self, policy: &RunPolicy) -> Option<Duration> {
         let unseen = match self.sight {
             Sight::Contradicted { .. } => return Some(Duration::ZERO),
@@ -70,7 +71,9 @@ impl Run {
             Sight::Lost => Some(Duration::ZERO),
             Sight::Awaited { since } => Some(since.saturating_add(SEEN_WITHIN)),
         };
-        [unseen, self.give_up_at(policy)].into_iter().flatten().min().filter(|_| !self.is_finished())
+        let unconfirmed = self.confirmation == Confirmation::Wanted && self.last_seen.terminating.is_none();
+        let unconfirmed = unconfirmed.then_some(Duration::ZERO);
+        [unseen, unconfirmed, self.give_up_at(policy)].into_iter().flatten().min().filter(|_| !self.is_finished())
     }
 
     /// What is next for a run whose end is on record.

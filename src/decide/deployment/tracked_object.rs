@@ -8,8 +8,8 @@ use crate::{
     decide::{
         backoff::doubled,
         deployment::{
-            application::{Answer, Facts, Live, Looked, Step},
             record::{Applied, Change, DeployedObject, Known, ObjectState},
+            step::{Answer, Facts, Live, Looked, Step},
         },
         live::{owner::Ownership, readiness::Readiness},
         run::policy::REQUEST_TIMEOUT,
@@ -138,8 +138,7 @@ impl TrackedObject {
 
     /// The record of what was learnt.
     pub(super) fn unrecorded(&self) -> Option<Step> {
-        let known = self.unrecorded.clone()?;
-        Some(Step::Note { id: self.id.clone(), revision: self.revision, known, fleet: false })
+        self.unrecorded.clone().map(|known| self.recording(known))
     }
 
     fn note(&self, known: Known) -> Turn {
@@ -280,11 +279,10 @@ impl TrackedObject {
         if !self.is_service || context.facts.running.contains(name) {
             return self.note(self.as_known(ObjectState::Ready));
         }
-        if self.known.state == ObjectState::Error {
-            return self.late_service();
-        }
         match self.is_late(now) {
             true => self.late_service(),
+            // What was wrong before is over.
+            false if self.known.state == ObjectState::Error => self.note(self.as_known(ObjectState::Applied)),
             false => Turn::Pending(self.since.map(|since| since.saturating_add(READY_WITHIN))),
         }
     }
@@ -368,6 +366,8 @@ impl TrackedObject {
         match (step, answer) {
             (Step::Look(_), Answer::Looked(looked)) => self.see(now, looked),
             (Step::Note { known, .. }, Answer::Noted) => self.noted(now, known.clone()),
+            // What was learnt is recorded again; what was only intended is decided anew.
+            (Step::Note { known, .. }, _) if !known.asked => self.unrecorded = Some(known.clone()),
             (Step::Apply(_), Answer::Applied(change, uid)) => {
                 let applied = Some(Applied { hash: self.hash.clone(), uid, completed: false });
                 self.unrecorded = Some(Known { result: Some(change), applied, ..self.as_known(ObjectState::Applied) });
