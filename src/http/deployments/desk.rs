@@ -172,7 +172,7 @@ impl Desk {
     }
 
     /// Everything that is deployed.
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, Problem> {
+    pub(in crate::http) async fn snapshot(&self) -> Result<Snapshot, Problem> {
         self.deploying.table().read().await.map_err(|error| unread(&error))
     }
 
