@@ -243,18 +243,7 @@ impl Metrics {
             trace_spans: page.counters("trace_spans_total", "Spans of traces by what became of them.", &["result"])?,
             process: ProcessMetrics::new(&page)?,
             services: ServiceMetrics::new(&page)?,
-            deployments: DeploymentGauges {
-                deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
-                objects: page.gauges(
-                    "deployment_objects",
-                    "Objects of each deployment by state.",
-                    &["deployment", "state"],
-                )?,
-                list_errors: page.int_gauge(
-                    "deployment_list_errors",
-                    "Entries of the list of modules to deploy that could not be deployed.",
-                )?,
-            },
+            deployments: deployment_gauges(&page)?,
             registry,
         })
     }
@@ -330,6 +319,18 @@ impl Metrics {
         self.queues.gauges.note_look(config, look, now);
         self.queues.last_read.set(Duration::from_micros(u64::try_from(look.at_us).unwrap_or_default()).as_secs_f64());
     }
+}
+
+fn deployment_gauges(page: &Page<'_>) -> prometheus::Result<DeploymentGauges> {
+    let of_objects = &["deployment", "state"];
+    Ok(DeploymentGauges {
+        deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
+        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", of_objects)?,
+        list_errors: page.int_gauge(
+            "deployment_list_errors",
+            "Entries of the list of modules to deploy that could not be deployed.",
+        )?,
+    })
 }
 
 fn counts(status: &Status) -> [u64; 4] {

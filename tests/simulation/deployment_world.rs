@@ -343,7 +343,9 @@ impl World {
             let it = &world.processes[request.process];
             it.life == request.life && it.works.get(&request.deployment).is_some_and(|worked| worked.asking)
         };
-        if !request.done && !is_over && !self.dice.once_in(4) {
+        // One that is given up comes true late, if it does.
+        let comes_true = if asks(self) { !self.dice.once_in(3) } else { self.dice.once_in(12) };
+        if !request.done && !is_over && comes_true {
             request.done = true;
             let answer = self.carry_out(&request);
             if !(self.troubled && self.dice.once_in(4)) {
