@@ -35,7 +35,7 @@ use crate::{
     },
     http::{
         channel::{LISTENERS_MAX, Listener, Message},
-        deployments::{DeploymentView, follower::Seen as SeenDeployments},
+        deployments::{follower::Seen as SeenDeployments, view::DeploymentView},
         probes::Readiness,
         problem::{Problem, ProblemType},
         queues::{self, JobView},

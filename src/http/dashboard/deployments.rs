@@ -13,7 +13,7 @@ use crate::{
             frame::{Frame, in_path},
             html,
         },
-        deployments::{self, DeploymentView},
+        deployments::{self, view::DeploymentView},
         problem::Problem,
         state::AppState,
     },

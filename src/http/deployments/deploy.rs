@@ -13,11 +13,12 @@ use crate::{
         deployments::{
             desk::Prepared,
             is_over,
-            words::{DeploymentWords, wait},
+            words::{self, DeploymentWords, wait},
         },
         problem::{Problem, ProblemType},
-        route::{Call, Page},
+        route::{Call, Page, Sent},
         state::AppState,
+        writes::checked,
     },
 };
 
@@ -59,6 +60,13 @@ struct Applied {
     errors: Vec<String>,
 }
 
+impl Sent for DeploymentWords {
+    const BYTES_MAX: usize = words::BYTES_MAX;
+    const ANSWER_WAIT: Duration = words::ANSWER_WAIT;
+    const ALLOWED: &'static str = "{\"module\": \"redis\", \"name\": …, \"version\": …, \"config\": {…}, \"force\": …, \
+        \"reconcile\": …, \"waitSeconds\": …, \"who\": …, \"why\": …}";
+}
+
 impl Page for DeploymentAnswer {
     const CODES: &[StatusCode] = &[StatusCode::OK, StatusCode::ACCEPTED, StatusCode::BAD_GATEWAY];
 
@@ -68,6 +76,7 @@ impl Page for DeploymentAnswer {
 }
 
 pub(super) async fn deploy(call: Call, words: DeploymentWords) -> Result<DeploymentAnswer, Problem> {
+    checked(&words.who, &words.why)?;
     let (state, within) = (&call.state, wait(words.wait_seconds));
     let Prepared { new, .. } = state.desk.prepare(words, &state.shared.instance.namespace).await?;
     // Before the API server is asked about each object: most refusals need it not.

@@ -27,7 +27,6 @@ use crate::{
     http::{
         deployments::words::DeploymentWords,
         problem::{Problem, ProblemType},
-        writes::{self, checked},
     },
     modules::{
         library::{Library, LibraryError},
@@ -106,7 +105,6 @@ impl Desk {
 
     /// Fills the module that somebody asks for.
     pub(super) async fn prepare(&self, words: DeploymentWords, namespace: &str) -> Result<Prepared, Problem> {
-        checked(&words.who, &words.why)?;
         let name = words.name()?;
         let DeploymentWords { module, version, config, force, reconcile, who, why, .. } = words;
         let (given, namespace) = (config.clone(), namespace.to_owned());
@@ -205,8 +203,7 @@ impl Desk {
 fn unwritten(error: &DeployError) -> Problem {
     match error {
         DeployError::Refused(refusal) => told(refusal),
-        DeployError::Busy => Problem::new(ProblemType::Unavailable, error.to_string()),
-        DeployError::Unwritten(cause) => writes::unwritten(cause),
+        DeployError::Busy | DeployError::Unwritten(_) => Problem::new(ProblemType::Unavailable, with_causes(error)),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         problem::Problem,
         route::{Call, Page},
         state::AppState,
+        writes::checked,
     },
     modules::{
         module::Module,
@@ -70,6 +71,7 @@ struct Rbac {
 impl Page for DryRun {}
 
 pub(super) async fn dry_run(call: Call, words: DeploymentWords) -> Result<DryRun, Problem> {
+    checked(&words.who, &words.why)?;
     let state = &call.state;
     let Prepared { module, rendered, new } = state.desk.prepare(words, &state.shared.instance.namespace).await?;
     let snapshot = state.desk.snapshot().await?;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::sleep,
-    http::{channel::Channel, deployments::DeploymentView},
+    http::{channel::Channel, deployments::view::DeploymentView},
     store::deployments::DeploymentTable,
     telemetry::with_causes,
 };

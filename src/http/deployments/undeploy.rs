@@ -1,5 +1,7 @@
 //! `DELETE /deployment/{name}`: written down at once, then waited for, for a while.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,10 +11,10 @@ use crate::{
     http::{
         deployments::{
             deploy::{follow, see},
-            words::{RemovalWords, wait},
+            words::{self, RemovalWords, wait},
         },
         problem::{Problem, ProblemType},
-        route::{Call, Page},
+        route::{Call, Page, Sent},
         writes::checked,
     },
 };
@@ -33,6 +35,11 @@ pub(super) struct RemovalAnswer {
     see: Option<String>,
     #[serde(skip)]
     code: StatusCode,
+}
+
+impl Sent for RemovalWords {
+    const ANSWER_WAIT: Duration = words::ANSWER_WAIT;
+    const ALLOWED: &'static str = "{\"waitSeconds\": 20, \"who\": \"…\", \"why\": \"…\"}";
 }
 
 impl Page for RemovalAnswer {

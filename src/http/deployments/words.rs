@@ -6,19 +6,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::http::{
-    problem::{Problem, ProblemType},
-    route::Sent,
-};
+use crate::http::problem::{Problem, ProblemType};
 
 /// Bytes of a request to deploy: as much as a file of values may have.
-const BYTES_MAX: usize = 1 << 20;
+pub(super) const BYTES_MAX: usize = 1 << 20;
 
 /// The longest time for which a request waits until what it asked for is done.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// The longest time until the answer: the wait, and before it questions to Postgres and to the API server.
-const ANSWER_WAIT: Duration = Duration::from_secs(90);
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(90);
 
 /// The longest name of a deployment: it stands in labels and in lines for people.
 const NAME_MAX: usize = 40;
@@ -62,18 +59,6 @@ pub(super) struct RemovalWords {
     pub(super) who: String,
     #[schemars(length(max = 500))]
     pub(super) why: String,
-}
-
-impl Sent for DeploymentWords {
-    const BYTES_MAX: usize = BYTES_MAX;
-    const ANSWER_WAIT: Duration = ANSWER_WAIT;
-    const ALLOWED: &'static str = "{\"module\": \"redis\", \"name\": …, \"version\": …, \"config\": {…}, \"force\": …, \
-        \"reconcile\": …, \"waitSeconds\": …, \"who\": …, \"why\": …}";
-}
-
-impl Sent for RemovalWords {
-    const ANSWER_WAIT: Duration = ANSWER_WAIT;
-    const ALLOWED: &'static str = "{\"waitSeconds\": 20, \"who\": \"…\", \"why\": \"…\"}";
 }
 
 impl DeploymentWords {
