@@ -46,6 +46,7 @@ use crate::{
     health::Health,
     http::{
         changes::Publisher,
+        deployments::desk::Desk,
         routes::router,
         server::{Limits, Server},
         state::AppState,
@@ -146,7 +147,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let totals = watch::Sender::new(Totals::new());
     let followed = (leader.standing(), roster.clone(), totals.subscribe());
-    let state = AppState::new(me.clone(), followed, &settings.server, shared.clone());
+    let desk = desk((&client, &settings), &shared, &reloader);
+    let state = AppState::new(me.clone(), followed, &settings.server, (shared.clone(), desk));
     serve(&settings, state, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
     let monitor =
@@ -195,6 +197,14 @@ fn deploy(
     };
     let told_to = (shared.health.clone(), shared.metrics.clone());
     tasks.spawn(Lister::new(listing, deploying, leader.standing(), told_to).run(shutdown.clone()));
+}
+
+/// Where whoever asks for a deployment is served.
+fn desk((client, settings): (&Client, &Settings), shared: &Arc<Shared>, reloader: &Reloader) -> Arc<Desk> {
+    let applier = Applier::new(client, shared.cluster.clone());
+    let deploying = Deploying::new(shared.stored.deployments.clone(), reloader.jobs(), read_entry);
+    let library = Library::new(settings.app.modules_path.clone());
+    Desk::new(library, (applier, deploying), reloader.jobs(), read_entry)
 }
 
 /// How a JobConfig of a deployment is read.
@@ -304,6 +314,7 @@ async fn serve(
         .with_context(|| format!("can't listen on {address} (server.port, SERVER_PORT)"))?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "serving /metrics, /liveness, /readiness, /states, /jobs, /services, /events, /openapi.json");
+    tasks.spawn(state.follower().run(shutdown.clone()));
     tasks.spawn(Publisher::new(state.clone()).run(shutdown.clone()));
     tasks.spawn(Server::new(router(state), Limits::default()).run(listener, shutdown.clone()));
     Ok(())

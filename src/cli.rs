@@ -3,6 +3,7 @@
 mod command_line;
 mod completions;
 mod database;
+mod deployment;
 mod doctor;
 mod examples;
 mod files;
@@ -27,6 +28,7 @@ use crate::{
     app,
     cli::{
         completions::Shell,
+        deployment::{Deploy, Undeploy},
         globals::{BadConfiguration, Globals},
         modules::Given,
         output::{Format, Output, complain, is_closed_pipe},
@@ -85,6 +87,19 @@ enum Command {
     /// Start, stop and show services.
     #[command(subcommand, after_help = examples::SERVICE)]
     Service(ServiceCommand),
+    /// Deploy a module, or deploy it anew.
+    ///
+    /// It is written down, and done by whoever leads: --wait waits for that.
+    #[command(after_help = examples::DEPLOY)]
+    Deploy(Deploy),
+    /// Show what is deployed, or one deployment with its objects.
+    ///
+    /// Fails if one has failed.
+    #[command(after_help = examples::DEPLOYMENTS)]
+    Deployments(Showing),
+    /// Remove a deployment with what it owns; volumes stay unless named.
+    #[command(after_help = examples::UNDEPLOY)]
+    Undeploy(Undeploy),
     /// Check the settings and jobs.json; tell every problem.
     #[command(after_help = examples::VALIDATE)]
     Validate {
@@ -215,6 +230,9 @@ impl Cli {
         let globals = &self.globals;
         let done = match &self.command {
             Command::Status(showing) => return runtime()?.block_on(showing.jobs(globals)),
+            Command::Deployments(showing) => return runtime()?.block_on(showing.deployments(globals)),
+            Command::Deploy(deploy) => return runtime()?.block_on(deploy.run(globals)),
+            Command::Undeploy(undeploy) => return runtime()?.block_on(undeploy.run(globals)),
             Command::Service(command) => return runtime()?.block_on(command.run(globals)),
             Command::Doctor { output } => return runtime()?.block_on(doctor::run(globals, *output)),
             Command::Validate { output } => return files::validate(globals, *output),

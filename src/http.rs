@@ -33,6 +33,12 @@ pub mod writes;
 /// The services, and what can be changed of them.
 pub mod services;
 
+/// The deployments, and what can be said of them.
+pub mod deployments;
+
+/// The modules that can be deployed.
+pub mod modules;
+
 /// The replicas of a service as they are shown.
 mod replicas;
 

@@ -181,17 +181,6 @@ impl QueueMetrics {
     }
 }
 
-fn deployment_gauges(page: &Page<'_>) -> prometheus::Result<DeploymentGauges> {
-    Ok(DeploymentGauges {
-        deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
-        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", &["deployment", "state"])?,
-        list_errors: page.int_gauge(
-            "deployment_list_errors",
-            "Entries of the list of modules to deploy that could not be deployed.",
-        )?,
-    })
-}
-
 impl Metrics {
     /// A page with nothing counted yet.
     ///

@@ -2,6 +2,7 @@
 //!
 //! Colours are always there; whoever prints takes them away where they can't be seen.
 
+pub mod deployments;
 mod grid;
 pub mod modules;
 pub mod mood;

@@ -40,6 +40,31 @@ Examples:
   job-chief render redis@latest --set name=cache --set 'args=[\"--save\", \"\"]'
   job-chief render worker --values worker.yaml -o json";
 
+pub(super) const DEPLOY: &str = "\
+Examples:
+  job-chief deploy redis --set name=cache --dry-run
+  job-chief deploy redis --set name=cache --wait --why 'the new shop'
+  job-chief deploy worker@2 --name mails --values worker.yaml --wait
+
+Exit codes: 0 done, or written down without --wait; 1 refused, an object is in
+error, or --timeout is over; 2 bad arguments.";
+
+pub(super) const DEPLOYMENTS: &str = "\
+Examples:
+  job-chief deployments
+  job-chief deployments cache -o yaml
+  job-chief --context prod -n media deployments cache --watch
+
+Exit codes: 0 none has failed; 1 one has, or no answer; 2 bad arguments.";
+
+pub(super) const UNDEPLOY: &str = "\
+Examples:
+  job-chief undeploy cache --wait
+  job-chief undeploy shop --volume shop-data --why 'it has moved'
+
+Exit codes: 0 nothing is left, or written down without --wait; 1 refused, an
+object is in error, or --timeout is over; 2 bad arguments.";
+
 pub(super) const MODULES: &str = "\
 Examples:
   job-chief modules

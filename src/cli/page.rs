@@ -21,6 +21,10 @@ pub(super) enum Page<'a> {
     Services,
     /// One of them.
     Service(&'a str),
+    /// All deployments.
+    Deployments,
+    /// One of them.
+    Deployment(&'a str),
 }
 
 impl Page<'_> {
@@ -31,6 +35,8 @@ impl Page<'_> {
             Self::Job(name) => way.ask(&["jobs", name]).await?,
             Self::Services => way.ask(&["services"]).await?,
             Self::Service(name) => way.ask(&["services", name]).await?,
+            Self::Deployments => way.ask(&["deployments"]).await?,
+            Self::Deployment(name) => way.ask(&["deployment", name]).await?,
         })
     }
 
@@ -41,14 +47,21 @@ impl Page<'_> {
             Self::Job(_) => tables::details(told, width()),
             Self::Services => tables::services(told, width()),
             Self::Service(_) => tables::service(told, width()),
+            Self::Deployments => tables::deployments::overview(told, width()),
+            Self::Deployment(_) => tables::deployments::details(told, width()),
         }
     }
 
-    /// A service that should run does not.
+    /// A service that should run does not, or a deployment has failed.
     pub(super) fn is_down(&self, told: &Value) -> bool {
         let all = told.as_array().map_or(std::slice::from_ref(told), Vec::as_slice);
-        let is_service = matches!(self, Self::Services | Self::Service(_));
-        is_service && all.iter().any(|service| service["wanted"] == true && service["state"] != "RUNNING")
+        match self {
+            Self::Jobs | Self::Job(_) => false,
+            Self::Services | Self::Service(_) => {
+                all.iter().any(|service| service["wanted"] == true && service["state"] != "RUNNING")
+            }
+            Self::Deployments | Self::Deployment(_) => all.iter().any(|it| it["state"] == "failed"),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     },
     cluster::forward::{ForwardError, Target},
     config::{jobs_file::lay_over, settings::ServerSettings, sources},
-    http::client::{AskError, Question, TIMEOUT, ask_at, ask_over},
+    http::client::{AskError, Method, Question, TIMEOUT, ask_at, ask_over},
 };
 
 /// Names a URL where --url does not.
@@ -77,6 +77,9 @@ pub(super) struct Way {
     token: String,
 }
 
+/// How a path is asked, and what behind its question mark.
+type What<'a> = (Method, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
 /// Where it is.
 enum Place {
     /// It listens here.
@@ -88,7 +91,7 @@ enum Place {
 impl Way {
     /// Asks for a page.
     pub(super) async fn ask(&self, path: &[&str]) -> anyhow::Result<Value> {
-        self.put(path, None).await
+        self.put((Method::Get, path, &[]), None).await
     }
 
     /// Of several pods the one that leads: the others know no decisions and no states of services.
@@ -104,8 +107,9 @@ impl Way {
         Ok(())
     }
 
-    async fn put(&self, path: &[&str], told: Option<&Value>) -> anyhow::Result<Value> {
-        let question = Question { path, token: Some(&*self.token).filter(|token| !token.is_empty()), told };
+    async fn put(&self, what: What<'_>, told: Option<&Value>) -> anyhow::Result<Value> {
+        let ((method, path, asking), token) = (what, Some(&*self.token).filter(|token| !token.is_empty()));
+        let question = Question { method, path, asking, token, told };
         Ok(match &self.to {
             Place::Url(url) => ask_at(url, question).await?,
             Place::Pod(target) => {
@@ -219,9 +223,18 @@ pub(super) struct Teller<'a> {
 impl Teller<'_> {
     /// Tells who and why, and more.
     pub(super) async fn tell(&self, path: &[&str], more: Value) -> anyhow::Result<Value> {
+        self.put((Method::Post, path, &[]), more).await
+    }
+
+    /// Has something go, and tells who and why, and more.
+    pub(super) async fn remove(&self, path: &[&str], asking: &[(&str, &str)], more: Value) -> anyhow::Result<Value> {
+        self.put((Method::Delete, path, asking), more).await
+    }
+
+    async fn put(&self, what: What<'_>, more: Value) -> anyhow::Result<Value> {
         let mut words = json!({ "who": self.telling.who, "why": self.telling.why });
         lay_over(&mut words, more);
-        self.way.put(path, Some(&words)).await
+        self.way.put(what, Some(&words)).await
     }
 }
 

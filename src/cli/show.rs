@@ -40,6 +40,11 @@ impl Showing {
         self.show(globals, self.name.as_deref().map_or(Page::Services, Page::Service)).await
     }
 
+    /// Shows how deployments are; fails if one has failed.
+    pub(super) async fn deployments(&self, globals: &Globals) -> anyhow::Result<ExitCode> {
+        self.show(globals, self.name.as_deref().map_or(Page::Deployments, Page::Deployment)).await
+    }
+
     async fn show(&self, globals: &Globals, page: Page<'_>) -> anyhow::Result<ExitCode> {
         if let Some(interval) = self.watching.interval() {
             return watch(page, &self.asking, globals, interval).await;

@@ -151,7 +151,7 @@ impl Applier {
     /// # Errors
     /// Of each object by itself, see [`ApplyError`].
     pub async fn dry_run(&self, objects: &[Object], owner: &Owner, force: bool) -> Vec<Result<Change, ApplyError>> {
-        let each = objects.iter().map(|object| {
+        let judge = |object| {
             let written = Written::of(object, owner);
             async move {
                 match written.id().kind {
@@ -159,7 +159,8 @@ impl Applier {
                     _ => self.judge_fields(&written, owner, force).await,
                 }
             }
-        });
+        };
+        let each: Vec<_> = objects.iter().map(judge).collect();
         stream::iter(each).buffered(AT_ONCE).collect().await
     }
 
@@ -200,10 +201,11 @@ impl Applier {
     /// # Errors
     /// [`RightsError`], if it is not known of each.
     pub async fn missing_rights(&self, needed: &BTreeSet<Right>) -> Result<Vec<Right>, RightsError> {
-        let each = needed.iter().map(|right| async {
+        let ask = |right: Right| async move {
             let action = Action::of(right.kind.group(), right.kind.plural(), right.verb.as_str());
-            (*right, self.survey.may(&action).await)
-        });
+            (right, self.survey.may(&action).await)
+        };
+        let each: Vec<_> = needed.iter().copied().map(ask).collect();
         let answers: Vec<_> = stream::iter(each).buffered(AT_ONCE).collect().await;
         let mut missing = vec![];
         for (right, answer) in answers {

@@ -35,6 +35,7 @@ use crate::{
     },
     http::{
         channel::{LISTENERS_MAX, Listener, Message},
+        deployments::{follower::Seen as SeenDeployments, view::DeploymentView},
         probes::Readiness,
         problem::{Problem, ProblemType},
         queues::{self, JobView},
@@ -68,6 +69,8 @@ struct Snapshot {
     standing: StandingView,
     jobs: Vec<JobView>,
     services: Vec<ServiceView>,
+    /// As they were read last; those that were not read yet are told as changes.
+    deployments: Vec<DeploymentView>,
 }
 
 /// Who answers, and whether it leads. One that does not shows what the cluster shows, no decisions and no ends.
@@ -77,7 +80,7 @@ struct StandingView {
     leads: bool,
 }
 
-/// A JobConfig is not there any more.
+/// A JobConfig, or a deployment, is not there any more.
 #[derive(Serialize)]
 struct Gone<'a> {
     name: &'a str,
@@ -123,7 +126,9 @@ async fn events(call: Call) -> Result<Response, Problem> {
 
 async fn snapshot(state: &AppState) -> Event {
     let _turn = state.turn().await;
-    let snapshot = Snapshot { standing: standing(state), jobs: queues::all(state), services: services::all(state) };
+    let (jobs, services) = (queues::all(state), services::all(state));
+    let deployments = state.deployments.borrow().values().cloned().collect();
+    let snapshot = Snapshot { standing: standing(state), jobs, services, deployments };
     Event::default().event("snapshot").retry(RECONNECT).data(json(&snapshot))
 }
 
@@ -176,6 +181,7 @@ pub struct Publisher {
     readiness: Option<Readiness>,
     roster: Arc<Roster>,
     tracked: BTreeMap<String, Tracked>,
+    deployments: SeenDeployments,
     peers: watch::Receiver<Arc<Peers>>,
     ends: broadcast::Receiver<Arc<EndNotice>>,
 }
@@ -184,8 +190,8 @@ impl Publisher {
     /// For the listeners of this state.
     pub fn new(state: AppState) -> Self {
         let (ends, peers) = (state.shared.ends.subscribe(), state.shared.peers.subscribe());
-        let (roster, tracked) = (Arc::default(), BTreeMap::new());
-        Self { state, number: 0, standing: None, readiness: None, roster, tracked, peers, ends }
+        let (roster, tracked, deployments) = (Arc::default(), BTreeMap::new(), Arc::default());
+        Self { state, number: 0, standing: None, readiness: None, roster, tracked, deployments, peers, ends }
     }
 
     /// Looks until the process ends.
@@ -237,6 +243,7 @@ impl Publisher {
                 news.extend(tracked.look(handle, &self.state, deeper));
             }
         }
+        self.take_deployments(&mut news);
         while let Some(end) = self.next_end() {
             news.push(("ended", json(&EndedRun::of(&end))));
         }
@@ -255,6 +262,15 @@ impl Publisher {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
             }
         }
+    }
+
+    fn take_deployments(&mut self, news: &mut Vec<(&'static str, String)>) {
+        let seen = self.state.deployments.borrow().clone();
+        let changed = seen.iter().filter(|(name, view)| self.deployments.get(*name) != Some(view));
+        news.extend(changed.map(|(_, view)| ("deployment", json(view))));
+        let gone = self.deployments.keys().filter(|name| !seen.contains_key(*name));
+        news.extend(gone.map(|name| ("undeployed", json(&Gone { name }))));
+        self.deployments = seen;
     }
 
     fn take_roster(&mut self, news: &mut Vec<(&'static str, String)>) {

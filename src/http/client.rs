@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use hyper_util::rt::TokioIo;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use thiserror::Error;
 use tokio::{
@@ -24,6 +24,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer: some kilobytes for each of ten thousand JobConfigs.
 const BYTES_MAX: usize = 64 << 20;
+
+/// What is escaped in a path: routes have `_` in their names, which are compared as they are written.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
 /// The port of a URL that names none.
 const HTTP_PORT: u16 = 80;
@@ -79,24 +82,52 @@ impl AskError {
     }
 }
 
-/// What is asked: a GET, or a POST by somebody who may.
+/// How something is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A page.
+    Get,
+    /// Something is to change.
+    Post,
+    /// Something is to go.
+    Delete,
+}
+
+impl Method {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What is asked: a GET, or another by somebody who may.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
+    /// How it is asked.
+    pub method: Method,
     /// The parts of the path; they are escaped.
     pub path: &'a [&'a str],
+    /// What stands behind the path's question mark; it is escaped.
+    pub asking: &'a [(&'a str, &'a str)],
     /// The token, where one is known: pages may need it, and whatever changes something does.
     pub token: Option<&'a str>,
-    /// The words that are told; without any, a page is asked for.
+    /// The words that are told.
     pub told: Option<&'a Value>,
 }
 
 impl Question<'_> {
     fn path(&self) -> String {
-        self.path.iter().map(|part| format!("/{}", utf8_percent_encode(part, NON_ALPHANUMERIC))).collect()
+        let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+        let path: String = self.path.iter().map(|part| format!("/{}", escaped(part))).collect();
+        let asking: Vec<_> = self.asking.iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
+        if asking.is_empty() { path } else { format!("{path}?{}", asking.join("&")) }
     }
 
     fn request(&self, prefix: &str, host: &str) -> Result<Request<Body>, AskError> {
-        let request = Request::builder().uri(format!("{prefix}{}", self.path()));
+        let request = Request::builder().method(self.method.as_str()).uri(format!("{prefix}{}", self.path()));
         let request = request.header(HOST, host).header(CONNECTION, "close");
         let request = match self.token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
@@ -104,7 +135,7 @@ impl Question<'_> {
         };
         match self.told {
             None => request.body(Body::empty()),
-            Some(words) => request.method("POST").body(Body::from(words.to_string())),
+            Some(words) => request.body(Body::from(words.to_string())),
         }
         .map_err(AskError::Request)
     }

@@ -6,6 +6,7 @@
 //! templates, and the Content-Security-Policy lets nothing run that is not ours.
 
 mod assets;
+mod deployments;
 mod forms;
 mod frame;
 mod job_page;
@@ -28,7 +29,7 @@ use axum::{
 use self::{assets::Asset, frame::Frame};
 use crate::http::{
     problem::{Problem, ProblemType},
-    route::{Admitted, Call, admitted, in_time, read_body},
+    route::{ANSWER_WAIT, Admitted, BODY_MAX, Call, admitted, in_time, read_body},
     session::{Session, is_same_origin},
     state::AppState,
     token::Access,
@@ -61,6 +62,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<AppState>)> {
         ("/dashboard/rows", page(overview::rows)),
         ("/dashboard/jobs/{name}", page(job_page::job).merge(form(forms::change_job))),
         ("/dashboard/services/{name}", page(job_page::service).merge(form(forms::change_service))),
+        ("/dashboard/deployments/{name}", page(deployments::page)),
         ("/dashboard/session", form(forms::sign_in)),
         ("/dashboard/session/end", form(forms::sign_out)),
         ("/dashboard/page.css", asset(Asset::Style)),
@@ -83,7 +85,7 @@ where
     get(async move |State(state): State<AppState>, request: Request| {
         let back = request.uri().path().to_owned();
         let session = state.gate.session(request.headers(), state.shared.clock.now()).await;
-        let answer = in_time(async {
+        let answer = in_time(ANSWER_WAIT, async {
             // Whoever is signed in may read; the tokens were read for that already.
             let access = if session.is_some() { Access::Open } else { Access::Read };
             let Admitted { call, headers, .. } = admitted(state.clone(), access, request).await?;
@@ -102,12 +104,12 @@ where
 {
     post(async move |State(state): State<AppState>, request: Request| {
         let session = state.gate.session(request.headers(), state.shared.clock.now()).await;
-        let answer = in_time(async {
+        let answer = in_time(ANSWER_WAIT, async {
             let foreign =
                 || Problem::new(ProblemType::TokenNeeded, "only pages of the dashboard itself may send this form");
             is_same_origin(request.headers()).then_some(()).ok_or_else(foreign)?;
             let Admitted { call, headers, body } = admitted(state.clone(), Access::Open, request).await?;
-            let bytes = read_body(&headers, body, "application/x-www-form-urlencoded").await?;
+            let bytes = read_body(&headers, body, ("application/x-www-form-urlencoded", BODY_MAX)).await?;
             let visit = Visit { call, headers, session: session.clone() };
             handler(visit, String::from_utf8_lossy(&bytes).into_owned()).await
         });

@@ -56,19 +56,35 @@ fn operation(route: &Route, generator: &mut SchemaGenerator, problem: &Value) ->
             Access::Change => json!([{"token": []}]),
         },
     });
-    let named = [("name", "the name in jobs.json"), ("action", "the name of the action in jobs.json")];
-    let parameter = |(name, text): &(&str, &str)| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}, "description": text});
-    let named = named.iter().filter(|(name, _)| route.path.contains(&format!("{{{name}}}")));
-    let parameters: Vec<Value> = named.map(parameter).collect();
-    if !parameters.is_empty() {
-        operation["parameters"] = json!(parameters);
-    }
+    operation["parameters"] = json!(parameters(route));
     if let Some(body) = route.body {
         // What may be left out of what is sent is never left out of what is answered.
         let schema = body(&mut SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true).into_generator());
         operation["requestBody"] = json!({"required": false, "content": {"application/json": {"schema": schema}}});
     }
     operation
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let text = json!({"type": "string"});
+    let name = route.path.contains("{name}").then(|| {
+        let what = if route.path.starts_with("/deployment") {
+            "the name of the deployment"
+        } else if route.path.starts_with("/modules") {
+            "the name of the module"
+        } else {
+            "the name in jobs.json"
+        };
+        json!({"name": "name", "in": "path", "required": true, "schema": text, "description": what})
+    });
+    let action = route.path.contains("{action}").then(|| {
+        let what = "the name of the action in jobs.json";
+        json!({"name": "action", "in": "path", "required": true, "schema": text, "description": what})
+    });
+    let asked = route.question.map(|(name, meaning)| {
+        json!({"name": name, "in": "query", "required": false, "schema": text, "description": meaning})
+    });
+    name.into_iter().chain(action).chain(asked).collect()
 }
 
 fn responses(route: &Route, generator: &mut SchemaGenerator, problem: &Value) -> Value {

@@ -24,13 +24,17 @@ pub enum ProblemType {
     InvalidPath,
     /// The body can't be read, or says what is not allowed.
     InvalidBody,
+    /// A module, or what it makes of its values, is not as it should be.
+    BadModule,
     /// No token, or none that is listed.
     TokenNeeded,
     /// There is no file of tokens.
     NoTokens,
+    /// job-chief may not do what it would have to do.
+    RightsMissing,
     /// No route has this path.
     UnknownPath,
-    /// No JobConfig has this name.
+    /// Nothing that is asked for has this name.
     UnknownName,
     /// The path takes another method.
     MethodNotAllowed,
@@ -48,6 +52,8 @@ pub enum ProblemType {
     HeadTooLarge,
     /// The answer could not be made.
     Internal,
+    /// The API server does not answer, or not as it should.
+    ApiServer,
     /// Something that is needed does not work.
     Unavailable,
     /// Enough listeners, or connections, are there already.
@@ -57,11 +63,13 @@ pub enum ProblemType {
 }
 
 /// Each of them.
-pub const PROBLEM_TYPES: [ProblemType; 17] = [
+pub const PROBLEM_TYPES: [ProblemType; 20] = [
     ProblemType::InvalidPath,
     ProblemType::InvalidBody,
+    ProblemType::BadModule,
     ProblemType::TokenNeeded,
     ProblemType::NoTokens,
+    ProblemType::RightsMissing,
     ProblemType::UnknownPath,
     ProblemType::UnknownName,
     ProblemType::MethodNotAllowed,
@@ -72,6 +80,7 @@ pub const PROBLEM_TYPES: [ProblemType; 17] = [
     ProblemType::TooManyAsked,
     ProblemType::HeadTooLarge,
     ProblemType::Internal,
+    ProblemType::ApiServer,
     ProblemType::Unavailable,
     ProblemType::TooManyListeners,
     ProblemType::TooSlow,
@@ -86,8 +95,14 @@ impl ProblemType {
         match self {
             Self::InvalidPath => ("invalid-path", StatusCode::BAD_REQUEST, "The path can't be read"),
             Self::InvalidBody => ("invalid-body", StatusCode::BAD_REQUEST, "The body is not as it should be"),
+            Self::BadModule => {
+                ("bad-module", StatusCode::BAD_REQUEST, "The module or its values are not as they should be")
+            }
             Self::TokenNeeded => ("token-needed", StatusCode::UNAUTHORIZED, "A token is needed"),
             Self::NoTokens => ("no-tokens", StatusCode::FORBIDDEN, "Nobody may do this here"),
+            Self::RightsMissing => {
+                ("rights-missing", StatusCode::FORBIDDEN, "job-chief may not do what it would have to do")
+            }
             Self::UnknownPath => ("unknown-path", StatusCode::NOT_FOUND, "There is nothing at this path"),
             Self::UnknownName => ("unknown-name", StatusCode::NOT_FOUND, "There is nothing of this name"),
             Self::MethodNotAllowed => {
@@ -104,6 +119,7 @@ impl ProblemType {
                 ("head-too-large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too long")
             }
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be made"),
+            Self::ApiServer => ("api-server", StatusCode::BAD_GATEWAY, "The API server does not do what it should"),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "What is needed does not work now"),
             Self::TooManyListeners => ("too-many-listeners", StatusCode::SERVICE_UNAVAILABLE, "Enough listen already"),
             Self::TooSlow => ("too-slow", StatusCode::GATEWAY_TIMEOUT, "The answer took too long"),
@@ -127,8 +143,11 @@ impl ProblemType {
 
     /// Worth to be asked again after a while.
     fn retry_after(self) -> Option<HeaderValue> {
-        matches!(self, Self::Unavailable | Self::TooManyListeners | Self::TooManyAsked | Self::TooSlow)
-            .then(|| HeaderValue::from_static("5"))
+        matches!(
+            self,
+            Self::Unavailable | Self::ApiServer | Self::TooManyListeners | Self::TooManyAsked | Self::TooSlow
+        )
+        .then(|| HeaderValue::from_static("5"))
     }
 }
 

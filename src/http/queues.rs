@@ -39,6 +39,9 @@ const DECISIONS_SHOWN: i64 = 20;
 #[schemars(rename = "Job")]
 pub struct JobView {
     name: String,
+    /// The deployment that it is of; absent where it stands in jobs.json.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
     queue: String,
     max_concurrent_jobs: u32,
     /// Messages that can be fetched; absent where that is not known, as where another process leads.
@@ -146,7 +149,11 @@ impl WhyView {
     pub(super) fn of(name: &str, page: &impl Serialize, tell: fn(&Value) -> Vec<String>) -> Result<Self, Problem> {
         let page =
             serde_json::to_value(page).map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
-        Ok(Self { name: name.to_owned(), lines: tell(&page) })
+        let mut lines = tell(&page);
+        if let Some(deployment) = page["deployment"].as_str() {
+            lines.push(format!("of the deployment {deployment}: `deployments {deployment}` tells of it"));
+        }
+        Ok(Self { name: name.to_owned(), lines })
     }
 }
 
@@ -191,6 +198,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let depth = state.shared.metrics.queues.gauges.depth(&config.name, now);
     Some(JobView {
         name: config.name.clone(),
+        deployment: handle.deployment().map(|name| name.to_string()),
         queue: config.queue_name.clone(),
         max_concurrent_jobs: config.max_concurrent_jobs,
         ready: depth.ready,

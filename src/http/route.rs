@@ -24,13 +24,13 @@ use crate::http::{
 };
 
 /// How long an answer may take: a statement has a limit of its own, and no route has more than three.
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
-/// How long a body may take to arrive: two short sentences.
+/// How long a body may take to arrive: two short sentences, or the values of a module.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
 /// Bytes of a body: two short sentences.
-const BODY_MAX: usize = 16 << 10;
+pub(super) const BODY_MAX: usize = 16 << 10;
 
 /// A type as it is in the document.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -47,6 +47,18 @@ pub trait Page: Serialize + JsonSchema {
 }
 
 impl<T: Page> Page for Vec<T> {}
+
+/// What is sent with a request that changes something; nothing at all is its default.
+pub trait Sent: DeserializeOwned + JsonSchema + Default + Send + 'static {
+    /// Bytes that it may have.
+    const BYTES_MAX: usize = BODY_MAX;
+
+    /// How long the answer may take.
+    const ANSWER_WAIT: Duration = ANSWER_WAIT;
+
+    /// What is allowed, for whoever sends something else.
+    const ALLOWED: &'static str = "{\"who\": \"…\", \"why\": \"…\"}";
+}
 
 /// What a handler is told.
 #[derive(Clone)]
@@ -88,7 +100,7 @@ pub struct Answer {
 pub struct Route {
     /// As axum and OpenAPI write it.
     pub path: &'static str,
-    /// `get` or `post`.
+    /// `get`, `post` or `delete`.
     pub method: &'static str,
     /// What it is for, in a sentence.
     pub summary: &'static str,
@@ -96,6 +108,8 @@ pub struct Route {
     pub access: Access,
     /// The type of what is sent.
     pub body: Option<SchemaOf>,
+    /// What may be asked behind the path's question mark, and what it means.
+    pub question: Option<(&'static str, &'static str)>,
     /// What comes back.
     pub answer: Answer,
     /// Kinds of refusals that only some routes have.
@@ -127,17 +141,44 @@ impl Route {
     {
         let handler = async move |State(state): State<AppState>, request: Request| {
             let path = request.uri().path().to_owned();
-            let answer = in_time(async { handler(admitted(state, access, request).await?.call).await }).await;
+            let answer = async { handler(admitted(state, access, request).await?.call).await };
+            let answer = in_time(ANSWER_WAIT, answer).await;
             answer.unwrap_or_else(|problem| problem.response(&path))
         };
         let handler = on(MethodFilter::GET, handler);
-        Self { path, method: "get", summary, access, body: None, answer, problems: &[], handler }
+        Self { path, method: "get", summary, access, body: None, question: None, answer, problems: &[], handler }
     }
 
     /// Something that is changed. The body of somebody who may not change it is not read.
     pub fn post<B, T, H, F>(path: &'static str, summary: &'static str, handler: H) -> Self
     where
-        B: DeserializeOwned + JsonSchema + Default + Send + 'static,
+        B: Sent,
+        T: Page,
+        H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        Self::change((MethodFilter::POST, "post"), path, summary, handler)
+    }
+
+    /// Something that is to go.
+    pub fn delete<B, T, H, F>(path: &'static str, summary: &'static str, handler: H) -> Self
+    where
+        B: Sent,
+        T: Page,
+        H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        Self::change((MethodFilter::DELETE, "delete"), path, summary, handler)
+    }
+
+    fn change<B, T, H, F>(
+        (filter, method): (MethodFilter, &'static str),
+        path: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> Self
+    where
+        B: Sent,
         T: Page,
         H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Problem>> + Send + 'static,
@@ -145,16 +186,23 @@ impl Route {
         let access = Access::Change;
         let handler = async move |State(state): State<AppState>, request: Request| {
             let path = request.uri().path().to_owned();
-            let answer = in_time(async {
+            let answer = in_time(B::ANSWER_WAIT, async {
                 let Admitted { call, headers, body } = admitted(state, access, request).await?;
                 let words = read_json(&headers, body).await?;
                 handler(call, words).await.map(|page| json(&page))
             });
             answer.await.unwrap_or_else(|problem| problem.response(&path))
         };
-        let handler = on(MethodFilter::POST, handler);
+        let handler = on(filter, handler);
         let answer = Answer { codes: T::CODES, media_type: "application/json", schema: Some(schema::<T>) };
-        Self { path, method: "post", summary, access, body: Some(schema::<B>), answer, problems: &[], handler }
+        let body = Some(schema::<B> as SchemaOf);
+        Self { path, method, summary, access, body, question: None, answer, problems: &[], handler }
+    }
+
+    /// What may be asked behind the path's question mark, and what it means.
+    #[must_use]
+    pub fn asking(self, name: &'static str, meaning: &'static str) -> Self {
+        Self { question: Some((name, meaning)), ..self }
     }
 
     /// Refusals that not every route has.
@@ -196,20 +244,27 @@ pub(super) async fn admitted(state: AppState, access: Access, request: Request) 
 }
 
 /// What becomes of a request, within its time.
-pub(super) async fn in_time(answer: impl Future<Output = Result<Response, Problem>>) -> Result<Response, Problem> {
-    let too_slow = || Problem::new(ProblemType::TooSlow, format!("there was no answer within {ANSWER_WAIT:?}"));
-    tokio::time::timeout(ANSWER_WAIT, answer).await.unwrap_or_else(|_| Err(too_slow()))
+pub(super) async fn in_time(
+    within: Duration,
+    answer: impl Future<Output = Result<Response, Problem>>,
+) -> Result<Response, Problem> {
+    let too_slow = || Problem::new(ProblemType::TooSlow, format!("there was no answer within {within:?}"));
+    tokio::time::timeout(within, answer).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
-/// A body of this media type, whole.
-pub(super) async fn read_body(headers: &HeaderMap, body: Body, media_type: &str) -> Result<Bytes, Problem> {
+/// A body of this media type, whole, of so many bytes at the most.
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    (media_type, bytes_max): (&str, usize),
+) -> Result<Bytes, Problem> {
     let too_large =
-        || Problem::new(ProblemType::BodyTooLarge, format!("the body may have {BODY_MAX} bytes at the most"));
+        || Problem::new(ProblemType::BodyTooLarge, format!("the body may have {bytes_max} bytes at the most"));
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_MAX as u64) {
+    if length.is_some_and(|length| length > bytes_max as u64) {
         return Err(too_large());
     }
-    let bytes = match tokio::time::timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await {
+    let bytes = match tokio::time::timeout(BODY_WAIT, to_bytes(body, bytes_max)).await {
         Ok(bytes) => bytes.map_err(|_| too_large())?,
         Err(_) => {
             let detail = format!("the body did not arrive within {BODY_WAIT:?}");
@@ -226,14 +281,14 @@ pub(super) async fn read_body(headers: &HeaderMap, body: Body, media_type: &str)
 }
 
 /// What is sent; nothing at all says nothing.
-async fn read_json<B: DeserializeOwned + Default>(headers: &HeaderMap, body: Body) -> Result<B, Problem> {
-    let bytes = read_body(headers, body, "application/json").await?;
+async fn read_json<B: Sent>(headers: &HeaderMap, body: Body) -> Result<B, Problem> {
+    let bytes = read_body(headers, body, ("application/json", B::BYTES_MAX)).await?;
     let text = bytes.trim_ascii();
     if text.is_empty() {
         return Ok(B::default());
     }
     let wrong = |error| {
-        let detail = format!("the body can't be read: {error}; allowed is {{\"who\": \"…\", \"why\": \"…\"}}");
+        let detail = format!("the body can't be read: {error}; allowed is {}", B::ALLOWED);
         Problem::new(ProblemType::InvalidBody, detail)
     };
     serde_json::from_slice(text).map_err(wrong)

@@ -18,7 +18,7 @@ use schemars::json_schema;
 use crate::{
     config::problems::nearest,
     http::{
-        actions, changes, dashboard,
+        actions, changes, dashboard, deployments, modules,
         openapi::document,
         probes,
         problem::{Problem, ProblemType},
@@ -46,6 +46,8 @@ fn table() -> Vec<Route> {
     table.extend(queues::routes());
     table.extend(services::routes());
     table.extend(actions::routes());
+    table.extend(deployments::routes());
+    table.extend(modules::routes());
     table.extend(changes::routes());
     table.extend(writes::routes());
     let answer = Answer {

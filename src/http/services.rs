@@ -24,7 +24,7 @@ use crate::{
         problem::{NAME_PROBLEMS, Problem, ProblemType},
         queues::WhyView,
         replicas::ReplicaView,
-        route::{Call, Page, Route},
+        route::{Call, Page, Route, Sent},
         state::AppState,
         token::Access,
         writes::{CHANGE_PROBLEMS, checked, unwritten},
@@ -39,6 +39,9 @@ use crate::{
 #[schemars(rename = "Service")]
 pub struct ServiceView {
     name: String,
+    /// The deployment that it is of; absent where it stands in jobs.json.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
     state: ServiceState,
     /// Absent where this process does not lead.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +127,8 @@ impl Page for ServiceView {}
 impl Page for ServiceDetails {}
 impl Page for ServicesTold {}
 
+impl Sent for ServiceWords {}
+
 /// The routes that tell of services and change them.
 pub(super) fn routes() -> Vec<Route> {
     let tells = |path, summary, verb| {
@@ -194,6 +199,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let now = state.shared.clock.now();
     Some(ServiceView {
         name: config.name.clone(),
+        deployment: handle.deployment().map(|name| name.to_string()),
         state: if leads || orders.enabled { status.state } else { ServiceState::Disabled },
         since_seconds: leads.then(|| now.saturating_sub(status.since).as_secs_f64()),
         enabled: orders.enabled,

@@ -15,6 +15,10 @@ use crate::{
     decide::pod::observation::Observed,
     http::{
         channel::Channel,
+        deployments::{
+            desk::Desk,
+            follower::{Follower, Seen},
+        },
         problem::{Problem, ProblemType},
         token::Gate,
     },
@@ -54,6 +58,10 @@ pub struct AppState {
     pub gate: Gate,
     /// Who follows what changes.
     pub channel: Channel,
+    /// Who takes what is to be deployed.
+    pub desk: Arc<Desk>,
+    /// How deployments stand, while somebody follows what changes.
+    pub(in crate::http) deployments: watch::Sender<Seen>,
     /// Who may make a list of all JobConfigs now.
     turns: Turns,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
@@ -69,10 +77,17 @@ impl AppState {
         me: Arc<str>,
         (standing, roster, totals): Followed,
         settings: &ServerSettings,
-        shared: Arc<Shared>,
+        (shared, desk): (Arc<Shared>, Arc<Desk>),
     ) -> Self {
         let (gate, channel, turns) = (Gate::of(settings, &shared.instance.uid), Channel::default(), Turns::default());
-        Self { me, standing, roster, totals, gate, channel, turns, shared }
+        let deployments = watch::Sender::default();
+        Self { me, standing, roster, totals, gate, channel, desk, deployments, turns, shared }
+    }
+
+    /// The task that sees how deployments stand.
+    pub fn follower(&self) -> Follower {
+        let table = self.shared.stored.deployments.clone();
+        Follower::new(table, self.channel.clone(), self.deployments.clone())
     }
 
     /// A turn at making a list of all JobConfigs.

@@ -9,7 +9,7 @@ use crate::{
     config::entry::Kind,
     http::{
         problem::{Problem, ProblemType},
-        route::{Call, Page, Route},
+        route::{Call, Page, Route, Sent},
         state::AppState,
     },
     store::{
@@ -61,6 +61,8 @@ pub(super) struct RunsAsked {
     /// Jobs that will be created as soon as there is room for them.
     asked: u64,
 }
+
+impl Sent for Words {}
 
 impl Page for PauseTold {}
 

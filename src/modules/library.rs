@@ -126,9 +126,9 @@ pub struct Library {
 }
 
 impl Library {
-    /// A folder, as `app.modulesPath` has it; it is looked at anew each time.
+    /// A folder, as `app.modulesPath` has it; it is looked at anew each time. An empty one is none.
     pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder }
+        Self { folder: folder.filter(|folder| !folder.as_os_str().is_empty()) }
     }
 
     /// What is there, by name. Nothing is opened.

@@ -37,6 +37,26 @@ impl Mood {
         }
     }
 
+    /// Of a deployment, by its state.
+    pub fn of_deployment(deployment: &Value) -> Self {
+        match deployment["state"].as_str() {
+            Some("settled") => Self::Good,
+            Some("failed") => Self::Bad,
+            Some("applying" | "drifted" | "removing") => Self::Waits,
+            _ => Self::Quiet,
+        }
+    }
+
+    /// Of an object of a deployment, by its state.
+    pub fn of_object(object: &Value) -> Self {
+        match object["state"].as_str() {
+            Some("ready") => Self::Good,
+            Some("error") => Self::Bad,
+            Some("drifted" | "missing" | "removing") => Self::Waits,
+            _ => Self::Quiet,
+        }
+    }
+
     /// Its colour.
     pub(super) const fn style(self) -> Style {
         match self {

@@ -11,6 +11,14 @@ pub(crate) fn mail(paused: bool) -> Value {
         "backoffSeconds": 0.0, "live": [], "decision": {"why": "full", "ready": 12, "ageSeconds": 0.5}})
 }
 
+pub(crate) fn cache(state: &str) -> Value {
+    let problem = (state == "failed").then_some("Job/a is in error, no such image");
+    json!({"name": "cache", "module": "redis", "version": "latest", "state": state, "revision": 3, "who": "ann", "why": "",
+        "writtenAt": "2026-01-02T03:04:05Z", "problem": problem, "objects": [
+            {"object": "Job/a", "wanted": true, "state": if state == "failed" { "error" } else { "ready" }, "result": "created",
+                "message": null, "since": "2026-01-02T03:04:05Z"}]})
+}
+
 pub(crate) fn chief() -> Chief {
     let redis = json!({"name": "redis", "state": "FAILED", "wanted": true, "ready": 0, "replicas": 1, "priority": 1, "restarts": 7,
         "sinceSeconds": 7512.3, "error": "exit code 1"});
@@ -29,6 +37,15 @@ pub(crate) fn chief() -> Chief {
         ("GET /services/redsi/why", 404, json!({"detail": "there is no service \"redsi\" (did you mean \"redis\"?)"})),
         ("GET /members", 200, json!({"me": "a", "members": [{"member": "a", "leads": true}]})),
         ("GET /services", 200, json!([redis])),
+        ("GET /deployments", 200, json!([cache("settled")])),
+        ("GET /deployment/cache", 200, cache("settled")),
+        ("POST /deployment", 202, json!({"deployment": {"name": "cache", "revision": 3, "state": "applying"}})),
+        (
+            "POST /deployment/dry_run",
+            200,
+            json!({"plan": [{"object": "Job/a", "action": "create"}], "rbac": {"missing": []}, "errors": []}),
+        ),
+        ("DELETE /deployment/cache", 202, json!({"deployment": "cache", "removed": false})),
         ("POST /jobs/mail/pause", 200, json!({"name": "mail", "paused": true})),
         ("POST /jobs/mail/run", 202, json!({"asked": 1})),
         ("POST /services/redis/stop", 200, json!({"verb": "stop", "services": ["redis"]})),
@@ -48,6 +65,12 @@ fn every_answer_is_there_for_people_and_for_programs() {
         (&["run-now", "mail"], "mail: 1 asked for", "asked"),
         (&["drain", "mail"], "mail paused\n0 live", "live"),
         (&["service", "stop", "redis"], "stop: redis", ""),
+        (&["deployments"], "settled", ""),
+        (&["deployments", "cache"], "Job/a", "module"),
+        (&["deploy", "redis@latest", "--set", "name=cache"], "cache: revision 3 is written", "deployment"),
+        (&["deploy", "redis", "--dry-run"], "create", "plan"),
+        (&["deploy", "redis", "--wait"], "Job/a ready (created)\ncache: settled", "module"),
+        (&["undeploy", "cache"], "cache: it is being removed", "deployment"),
     ] {
         let asked = |output: &str| {
             let folder = TempDir::new().unwrap();
@@ -64,7 +87,7 @@ fn every_answer_is_there_for_people_and_for_programs() {
     }
     let told = chief.told.lock().unwrap();
     assert!(told.iter().all(|(token, words)| token == "Bearer secret" && words["why"] == ""), "{told:?}");
-    assert_eq!(told.len(), 12);
+    assert_eq!(told.len(), 24);
     let mut tokens = chief.tokens.lock().unwrap();
     assert!(tokens.iter().all(|token| token.as_deref() == Some("Bearer secret")), "pages may need it, too: {tokens:?}");
     tokens.clear();
@@ -133,6 +156,61 @@ fn a_service_that_is_down_is_an_exit_code() {
     chief.answer("GET /services", json!([]));
     let told = job_chief(&["service", "status", "--url", &chief.url()]);
     assert_eq!((told.code, told.out.as_str()), (0, "jobs.json has no service\n"));
+}
+
+#[test]
+fn a_deployment_is_told_whole_and_waited_for_until_it_is_done_or_has_failed() {
+    let chief = chief();
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("values.yaml"), "name: mails\nargs: [a]\n").unwrap();
+    let ask = |words: &[&str]| {
+        let more = ["--url", &chief.url()];
+        let mut command = command(&folder, &[words, &more].concat());
+        run({
+            command.env("JOB_CHIEF_TOKEN", "secret");
+            command
+        })
+    };
+    let words = [
+        "deploy",
+        "redis@2",
+        "--name",
+        "n",
+        "--values",
+        "values.yaml",
+        "--set",
+        "name=x",
+        "--set",
+        "size=3",
+        "--force",
+        "--why",
+        "w",
+    ];
+    assert_eq!(ask(&words).code, 0);
+    let told = chief.told.lock().unwrap().pop().unwrap().1;
+    let expected = json!({"name": "n", "module": "redis", "version": "2", "config": {"name": "x", "args": ["a"], "size": 3},
+        "force": true, "reconcile": false, "waitSeconds": 0, "who": "", "why": "w"});
+    assert_eq!(told, expected);
+    chief.answer("GET /deployments", json!([cache("failed")]));
+    let told = ask(&["deploy", "redis", "--wait"]);
+    assert_eq!((told.code, told.out.as_str()), (1, "Job/a error (created)\n"));
+    assert!(told.err.contains("cache: Job/a is in error, no such image"), "{}", told.err);
+    assert_eq!(ask(&["deployments"]).code, 1, "one has failed");
+    chief.answer("GET /deployments", json!([]));
+    assert_eq!(ask(&["undeploy", "cache", "--wait"]).out, "cache: removed\n");
+    let told = ask(&["deploy", "redis", "--wait"]);
+    assert!(told.code == 1 && told.err.contains("somebody has removed it"), "{}", told.err);
+    chief
+        .answers
+        .lock()
+        .unwrap()
+        .insert("DELETE /deployment/cache?volumes=a%2Cb".into(), (409, json!({"detail": "queue mail depends on it"})));
+    let told = ask(&["undeploy", "cache", "--volume", "a", "--volume", "b"]);
+    assert_eq!((told.code, told.err.as_str()), (1, "error: queue mail depends on it\n"));
+    let missing = json!({"plan": [], "rbac": {"missing": ["create secrets"]}, "errors": []});
+    chief.answer("POST /deployment/dry_run", missing);
+    let told = ask(&["deploy", "redis", "--dry-run"]);
+    assert!(told.code == 1 && told.out.contains("rights that are missing: create secrets"), "{}", told.out);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod collector;
 mod contract;
 mod cut;
 mod database;
+mod deployments;
 mod doctor;
 mod ends;
 mod first_job;

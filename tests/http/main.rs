@@ -4,6 +4,7 @@
 
 mod contract;
 mod dashboard;
+mod deployments;
 mod events;
 mod service;
 
@@ -59,9 +60,11 @@ fn try_route(service: &Service, contract: &Contract, (method, documented): (&str
         told.code
     };
     let route = &route.replace("{action}", "backup");
-    let path = route.replace("{name}", if route.starts_with("/services") { "redis" } else { "mail" });
+    let needs_record = route.starts_with("/deployment");
+    let in_file = route.starts_with("/services") || route.starts_with("/modules");
+    let path = route.replace("{name}", if in_file { "redis" } else { "mail" });
     if method == "GET" {
-        assert_eq!(ask(&path, "", ""), if route == "/readiness" { 503 } else { 200 }, "{route}");
+        assert_eq!(ask(&path, "", ""), if route == "/readiness" || needs_record { 503 } else { 200 }, "{route}");
     } else {
         let huge = format!("{{\"why\": \"{}\"}}", "x".repeat(10 << 20));
         let wrong = "Authorization: Bearer canary\r\n";
@@ -70,10 +73,12 @@ fn try_route(service: &Service, contract: &Contract, (method, documented): (&str
             [("", "{}"), (wrong, "{}"), (TOKEN, "["), (TOKEN, "{\"whom\": 1}"), (&form, "who=me"), (TOKEN, &huge)];
         let codes = codes.map(|(headers, body)| ask(&path, headers, body));
         assert_eq!(codes, [401, 401, 400, 400, 415, 413], "{route}");
-        assert_eq!(ask(&path, TOKEN, "{\"who\": \"me\"}"), 503, "{route}: Postgres is away");
+        let words = if method == "POST" && needs_record { "{\"module\": \"redis\"}" } else { "{\"who\": \"me\"}" };
+        assert_eq!(ask(&path, TOKEN, words), 503, "{route}: Postgres is away");
     }
     if route.contains("{name}") {
-        for (name, code) in [("nobody", 404), ("%3Cscript%3E%1b%5b31m%E2%80%AE", 404), ("%FF", 400)] {
+        let unknown = if needs_record { 503 } else { 404 };
+        for (name, code) in [("nobody", unknown), ("%3Cscript%3E%1b%5b31m%E2%80%AE", unknown), ("%FF", 400)] {
             assert_eq!(ask(&route.replace("{name}", name), TOKEN, ""), code, "{route} {name}");
         }
     }
@@ -173,6 +178,8 @@ fn pages_need_a_token_where_the_settings_say_so() {
         ("/jobs/nobody/why", 404),
         ("/services", 200),
         ("/services/nobody", 404),
+        ("/modules", 200),
+        ("/modules/nothing", 404),
         ("/services/nobody/why", 404),
         ("/states", 200),
         ("/events", 200),

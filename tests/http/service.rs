@@ -24,6 +24,19 @@ pub(crate) const JOBS: &str = r#"[
     {"type": "service", "name": "redis", "podConfig": {"image": "redis:8"}, "actions": {"backup": {"podConfig": {"image": "backup:1"}}}}
 ]"#;
 
+/// Modules: one that is well, one that is not.
+const MODULES: [(&str, &str); 2] = [
+    (
+        "redis/latest/redis.yaml",
+        "# @name The name of the service.\napiVersion: job-chief/v1\nkind: JobConfig\nmetadata:\n  name: $g{name:\"cache\"}\nspec:\n  \
+            type: service\n  podConfig:\n    image: $g{image:\"redis:8\"}\n",
+    ),
+    (
+        "wrong/latest/wrong.yaml",
+        "apiVersion: job-chief/v1\nkind: JobConfig\nmetadata:\n  name: wrong\nspec:\n  queueNam: x\n  podConfig:\n    imag: x\n",
+    ),
+];
+
 const NOBODY: &str = r#"{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
     "users": [{"name": "c", "user": {"token": "canary-kubernetes"}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}]}"#;
 
@@ -58,10 +71,16 @@ impl Service {
         fs::write(folder.path().join("jobs.json"), JOBS).unwrap();
         fs::write(folder.path().join("kubeconfig"), NOBODY).unwrap();
         fs::write(folder.path().join("tokens"), "canary-token-1\ncanary-token-2\n").unwrap();
+        for (file, text) in MODULES {
+            let path = folder.path().join("modules").join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
         command.args(["run", "--context", "c", "--kubeconfig", "kubeconfig"]).current_dir(folder.path()).env_clear();
         command.envs([("DB_HOST", "127.0.0.1"), ("DB_PORT", "1"), ("DB_PASSWORD", "canary-password")]);
         command.envs([("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0"), ("SERVER_TOKEN_FILE", "tokens")]);
+        command.env("MODULES_PATH", "modules");
         let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let serving = lines.find(|line| line.contains("serving")).expect("it serves");

@@ -1,17 +1,13 @@
 //! Deployments: what may be written, which JobConfigs are in force, and what is done next about one.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use crate::admission::{config_map, made, record, service};
 use job_chief::{
-    config::entry::Entry,
     decide::{
         deployment::{
-            admission::{Judge, Refusal},
             application::Application,
-            fleet::{Deployed, Fleet, InForce},
-            record::{
-                Applied, Change, DeployedObject, Deployment, Known, NewDeployment, NewObject, ObjectState, body_hash,
-            },
+            record::{Applied, Change, DeployedObject, Deployment, Known, ObjectState},
             step::{Answer, Facts, Live, Looked, Next, Step},
         },
         live::{owner::Ownership, readiness::Readiness},
@@ -21,172 +17,9 @@ use job_chief::{
             status::ServiceStatus,
         },
     },
-    modules::object::{Object, ObjectId, ObjectKind},
+    modules::object::ObjectKind,
 };
-use serde_json::{Map, Value, json};
-
-fn service(name: &str, needs: &[&str]) -> Object {
-    let spec = json!({"type": "service", "name": name, "podConfig": {"image": "i"}, "dependsOn": needs});
-    made(ObjectKind::JobConfig, name, &json!({"spec": spec}))
-}
-
-fn made(kind: ObjectKind, name: &str, body: &Value) -> Object {
-    let body = body.as_object().unwrap().clone();
-    Object { id: ObjectId { kind, name: name.into() }, body, file: "app.yaml".into(), line: 3 }
-}
-
-fn read(object: &Object) -> Result<Entry, String> {
-    let service = serde_json::from_value(object.body["spec"].clone()).map_err(|error| error.to_string())?;
-    Ok(Entry::Service(Arc::new(service)))
-}
-
-fn of_file(name: &str, needs: &[&str]) -> Entry {
-    read(&service(name, needs)).unwrap()
-}
-
-fn record(name: &str, objects: Vec<Object>) -> Deployment {
-    let kept = |object: Object| DeployedObject {
-        dependency: object.id.name.starts_with("dep"),
-        hash: body_hash(&object.body),
-        object,
-        revision: 1,
-        wanted: true,
-        known: Known::default(),
-        changed_at: String::new(),
-    };
-    Deployment {
-        name: name.into(),
-        module: "m".into(),
-        version: "v".into(),
-        config: Map::new(),
-        rendered_hash: String::new(),
-        force: false,
-        reconcile: false,
-        revision: 1,
-        gone: false,
-        volumes: vec![],
-        who: String::new(),
-        why: String::new(),
-        written_at: String::new(),
-        objects: objects.into_iter().map(kept).collect(),
-    }
-}
-
-fn new(name: &str, objects: Vec<Object>) -> NewDeployment {
-    NewDeployment {
-        name: name.into(),
-        module: "m".into(),
-        version: "v".into(),
-        config: Map::new(),
-        force: false,
-        reconcile: false,
-        objects: objects.into_iter().map(|object| NewObject { dependency: false, object }).collect(),
-        who: String::new(),
-        why: String::new(),
-    }
-}
-
-#[test]
-fn what_does_not_go_with_the_rest_is_refused_with_the_reason() {
-    let claim = made(ObjectKind::PersistentVolumeClaim, "data", &json!({}));
-    let deployments =
-        [record("cache", vec![service("redis", &[]), claim]), record("api", vec![service("api", &["redis"])])];
-    let file = [of_file("mail", &[])];
-    let judge = Judge { deployments: &deployments, file: &file, read };
-    let refused = |objects: Vec<Object>| judge.deploy(&new("web", objects)).unwrap_err().text().to_owned();
-    assert_eq!(judge.deploy(&new("web", vec![service("web", &["redis", "mail"])])), Ok(()));
-    assert_eq!(refused(vec![service("redis", &[])]), "app.yaml:3: JobConfig/redis is owned by deployment cache");
-    assert_eq!(refused(vec![service("mail", &[])]), "app.yaml:3: jobs.json has an entry \"mail\"");
-    let missing = refused(vec![service("web", &["rediss"])]);
-    assert!(missing.contains("there is no service \"rediss\" (did you mean \"redis\"?)"), "{missing}");
-    assert!(refused(vec![service("web", &[]), service("web", &[])]).contains("stands in the module twice"));
-    assert!(matches!(
-        judge.deploy(&new("web", vec![made(ObjectKind::JobConfig, "x", &json!({"spec": 3}))])),
-        Err(Refusal::Wrong(_))
-    ));
-    let circle = judge.deploy(&new("cache", vec![service("redis", &["api"])])).unwrap_err();
-    assert!(circle.text().contains("api → redis → api"), "{circle:?}");
-    let dropped = judge.deploy(&new("cache", vec![])).unwrap_err();
-    assert!(
-        matches!(&dropped, Refusal::Conflict(text) if text.starts_with("\"api\" of deployment api would not work"))
-    );
-    let many: Vec<Deployment> = (0..200).map(|at| record(&format!("d{at}"), vec![])).collect();
-    let full = Judge { deployments: &many, file: &file, read };
-    assert!(full.deploy(&new("web", vec![])).is_err() && full.deploy(&new("d7", vec![])).is_ok());
-    let mut going = deployments.clone();
-    (going[0].gone, going[0].objects[0].wanted) = (true, false);
-    let judge = Judge { deployments: &going[..1], file: &file, read };
-    let told = judge.deploy(&new("web", vec![service("web", &["redis"])])).unwrap_err();
-    assert!(told.text().contains("there is no service \"redis\""), "it is about to go: {told:?}");
-    assert_eq!(judge.deploy(&new("web", vec![service("web", &[])])), Ok(()));
-}
-
-#[test]
-fn what_is_deployed_is_bounded_by_its_size_and_in_its_names() {
-    let large = |name: &str| made(ObjectKind::ConfigMap, name, &json!({"data": {"a": "x".repeat(1_000_000)}}));
-    let many: Vec<Deployment> = (0..33).map(|at| record(&format!("d{at}"), vec![large(&format!("c{at}"))])).collect();
-    let judge = Judge { deployments: &many, file: &[], read };
-    let told = judge.deploy(&new("web", vec![large("web")])).unwrap_err();
-    assert!(told.text().contains("all deployments would have 34000"), "{told:?}");
-    assert_eq!(judge.deploy(&new("web", vec![config_map("web")])), Ok(()));
-    assert_eq!(judge.deploy(&new("d7", vec![large("c7")])), Ok(()), "it takes its own place");
-    let empty = Judge { deployments: &[], file: &[], read };
-    let longest = "a".repeat(40);
-    for name in ["", "-a", "a-", "A", "a.b", "a/b", &format!("{longest}a")] {
-        let told = empty.deploy(&new(name, vec![])).unwrap_err();
-        assert!(matches!(&told, Refusal::Wrong(text) if text.contains("at most 40")), "{told:?}");
-    }
-    for name in ["a", "0", "a-b", &longest] {
-        assert_eq!(empty.deploy(&new(name, vec![])), Ok(()));
-    }
-}
-
-#[test]
-fn what_others_need_stays_and_volumes_go_by_name_only() {
-    let claim = made(ObjectKind::PersistentVolumeClaim, "data", &json!({}));
-    let mut deployments =
-        vec![record("cache", vec![service("redis", &[]), claim]), record("api", vec![service("api", &["redis"])])];
-    let text = |all: &[Deployment], file: &[Entry], name: &str, volumes: &[String]| {
-        let judge = Judge { deployments: all, file, read };
-        judge.undeploy(name, volumes).map_err(|refusal| refusal.text().to_owned())
-    };
-    assert!(text(&deployments, &[], "cache", &[]).unwrap_err().contains("\"api\" of deployment api"));
-    assert_eq!(text(&deployments, &[], "api", &[]), Ok(()));
-    assert_eq!(
-        text(&deployments, &[], "cach", &[]).unwrap_err(),
-        "there is no deployment \"cach\" (did you mean \"cache\"?)"
-    );
-    deployments.pop();
-    assert_eq!(text(&deployments, &[], "cache", &["data".to_owned()]), Ok(()));
-    assert!(text(&deployments, &[], "cache", &["date".to_owned()]).unwrap_err().contains("did you mean \"data\"?"));
-    assert!(text(&deployments, &[of_file("web", &["redis"])], "cache", &[]).unwrap_err().contains("of jobs.json"));
-    deployments[0].gone = true;
-    let judge = Judge { deployments: &deployments, file: &[], read };
-    assert!(judge.deploy(&new("cache", vec![])).unwrap_err().text().contains("is being removed"));
-}
-
-#[test]
-fn a_name_that_jobs_json_has_counts_there_and_what_cannot_be_read_is_named() {
-    let in_force = |deployment: &str, object| InForce { deployment: deployment.into(), object };
-    let deployed = Deployed {
-        in_force: vec![
-            in_force("web", service("web", &[])),
-            in_force("cache", service("redis", &[])),
-            in_force("old", made(ObjectKind::JobConfig, "broken", &json!({"spec": 1}))),
-            in_force("other", service("mail", &[])),
-        ],
-        ..Deployed::default()
-    };
-    let fleet = Fleet::join(&[of_file("mail", &[])], &deployed, read);
-    assert_eq!(fleet.entries.iter().map(Entry::name).collect::<Vec<_>>(), ["mail", "redis", "web"]);
-    assert_eq!(fleet.deployments.get("redis").map(|name| &**name), Some("cache"));
-    let left: Vec<_> =
-        fleet.left_out.iter().map(|(name, deployment, _)| (name.as_str(), deployment.as_str())).collect();
-    assert_eq!(left, [("broken", "old"), ("mail", "other")]);
-    assert!(!fleet.deployments.contains_key("mail"));
-    let alone = ["broken", "mail", "web", "none"].map(|name| fleet.leaves_alone(name));
-    assert_eq!(alone, [true, false, false, false], "what another version has started goes on");
-}
+use serde_json::json;
 
 /// A deployment that is worked on, second by second.
 struct Script {
@@ -236,10 +69,6 @@ fn found(whose: Ownership, ready: Readiness, changed: Option<&str>) -> Answer {
 
 fn absent() -> Answer {
     Answer::Looked(Looked::Absent)
-}
-
-fn config_map(name: &str) -> Object {
-    made(ObjectKind::ConfigMap, name, &json!({"data": {}}))
 }
 
 #[test]

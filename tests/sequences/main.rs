@@ -1,10 +1,12 @@
 //! The table of worked sequences in docs/queues.md, and the waits: scripts of events with what they lead to.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod admission;
 mod bare;
 mod deployments;
 mod edges;
 mod effects;
+mod external;
 mod gauges;
 mod generations;
 mod keys;

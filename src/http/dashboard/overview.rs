@@ -11,6 +11,7 @@ use crate::{
     http::{
         dashboard::{
             Visit,
+            deployments::{self, DeploymentRow},
             frame::{Frame, in_path},
             html,
             rows::{QueueRow, ServiceRow},
@@ -116,6 +117,8 @@ struct Overview {
     left_out: usize,
     services: Vec<ServiceRow>,
     services_known: usize,
+    /// Nothing where they can't be read.
+    deployments: Option<Vec<DeploymentRow>>,
     decisions: Vec<Decided>,
 }
 
@@ -130,6 +133,7 @@ struct Rows {
 /// All of them.
 pub(super) async fn page(visit: Visit) -> Result<Response, Problem> {
     let (state, verbs) = (&visit.call.state, visit.session.is_some());
+    let deployments = deployments::rows(state).await;
     let _turn = state.turn().await;
     let (question, mut queues, mut services) = (Question::of(&visit), queues::all(state), services::all(state));
     let (queues_known, services_known) = (queues.len(), services.len());
@@ -141,7 +145,18 @@ pub(super) async fn page(visit: Visit) -> Result<Response, Problem> {
     let frame = Frame::of(state, visit.session.as_ref(), "/".into());
     let shows = SHOWS.map(|(word, label, _)| (word, label)).to_vec();
     let decisions = decisions(state);
-    Ok(html(&Overview { frame, question, shows, queues, queues_known, left_out, services, services_known, decisions }))
+    Ok(html(&Overview {
+        frame,
+        question,
+        shows,
+        queues,
+        queues_known,
+        left_out,
+        services,
+        services_known,
+        deployments,
+        decisions,
+    }))
 }
 
 /// Those that are named.

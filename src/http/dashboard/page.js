@@ -149,6 +149,9 @@ function follow() {
   source = new EventSource("/events?snapshot=none");
   const named = (event) => note(JSON.parse(event.data).name);
   for (const event of ["job", "service", "ended"]) source.addEventListener(event, named);
+  for (const event of ["deployment", "undeployed"]) {
+    source.addEventListener(event, (event) => (page === "overview" ? note(null) : named(event)));
+  }
   for (const event of ["leader", "readiness"]) source.addEventListener(event, () => note(null));
   source.addEventListener("gone", (event) => {
     strangers.delete(JSON.parse(event.data).name);

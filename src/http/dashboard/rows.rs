@@ -29,6 +29,8 @@ pub(super) struct QueueRow {
     /// Its page, and where its forms are sent.
     pub(super) href: String,
     pub(super) queue: String,
+    /// The deployment that it is of; empty where it stands in jobs.json.
+    pub(super) deployment: String,
     pub(super) ready: String,
     pub(super) line: Option<Line>,
     /// Seconds.
@@ -55,6 +57,8 @@ pub(super) struct ServiceRow {
     pub(super) name: String,
     /// Its page, and where its forms are sent.
     pub(super) href: String,
+    /// The deployment that it is of; empty where it stands in jobs.json.
+    pub(super) deployment: String,
     pub(super) state: String,
     pub(super) mood: &'static str,
     pub(super) ready: String,
@@ -87,6 +91,7 @@ impl QueueRow {
             id: format!("job-{name}"),
             href: format!("/dashboard/jobs/{}", in_path(&name)),
             queue: text(&job["queue"]),
+            deployment: text(&job["deployment"]),
             ready: job["ready"].as_u64().map(|ready| ready.to_string()).unwrap_or_default(),
             line: Line::of(&points),
             oldest,
@@ -118,6 +123,7 @@ impl ServiceRow {
         Self {
             id: format!("service-{name}"),
             href: format!("/dashboard/services/{}", in_path(&name)),
+            deployment: text(&service["deployment"]),
             mood: Mood::of_service(service).class(),
             ready: text(&service["ready"]),
             replicas: text(&service["replicas"]),

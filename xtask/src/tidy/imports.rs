@@ -68,6 +68,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 37] = [
             "harmless",
             "health",
             "metrics",
+            "modules",
             "pgboss",
             "store",
             "tables",
