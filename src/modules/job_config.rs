@@ -48,7 +48,7 @@ pub(super) fn judged(source: &Source, node: &Node, name: &str, judges: &Judges) 
             let own = Node { start: spec.start, kind: json::Kind::Scalar(name.into()) };
             members.push((spec.start, "name".into(), own));
         }
-        Some(given) if given.to_value() != Value::from(name) => {
+        Some(given) if given.to_value() != *name => {
             let what = format!("found {}, but metadata.name is \"{name}\": remove it", given.to_value());
             return Err(vec![source.problem_of(given.start, "spec.name".into(), what)]);
         }
