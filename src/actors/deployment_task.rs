@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{
     actors::{
@@ -71,6 +71,8 @@ pub(super) struct DeploymentTask {
     owner: Owner,
     term: Term,
     world: Arc<World>,
+    /// Places for statements, which all deployments share.
+    statements: Arc<Semaphore>,
     revisions: watch::Receiver<i64>,
     checks: mpsc::Receiver<ObjectId>,
     progress: watch::Sender<BTreeMap<String, Progress>>,
@@ -83,19 +85,20 @@ impl DeploymentTask {
     pub(super) fn new(
         name: &str,
         term: Term,
-        world: Arc<World>,
+        (world, statements): (Arc<World>, Arc<Semaphore>),
         (revisions, checks): (watch::Receiver<i64>, mpsc::Receiver<ObjectId>),
         progress: watch::Sender<BTreeMap<String, Progress>>,
     ) -> Self {
         let (roster, file, peers) = (world.roster.clone(), world.file.clone(), world.shared.peers.subscribe());
         let owner = Owner::new(&world.shared.instance.uid, name);
-        Self { name: name.to_owned(), owner, term, world, revisions, checks, progress, roster, file, peers }
+        let name = name.to_owned();
+        Self { name, owner, term, world, statements, revisions, checks, progress, roster, file, peers }
     }
 
     /// Runs until nothing is left of the deployment. Returns the revision after which that was so.
     pub(super) async fn run(mut self) -> i64 {
         loop {
-            match self.world.shared.stored.deployments.one(&self.name).await {
+            match self.read().await {
                 Ok(Some(record)) => {
                     if self.work_on(&record).await.is_over() {
                         tracing::info!(deployment = self.name, "nothing is left of it");
@@ -109,6 +112,11 @@ impl DeploymentTask {
                 }
             }
         }
+    }
+
+    async fn read(&self) -> Result<Option<Deployment>, StoreError> {
+        let _turn = self.statements.acquire().await.expect("never closed");
+        self.world.shared.stored.deployments.one(&self.name).await
     }
 
     /// Works on one revision until nothing is left of the deployment, or there is another.
@@ -222,6 +230,7 @@ impl DeploymentTask {
     }
 
     async fn record(&self, step: &Step, record: &Deployment) -> Result<(), StoreError> {
+        let _turn = self.statements.acquire().await.expect("never closed");
         let (table, term) = (&self.world.shared.stored.deployments, self.term.number);
         match step {
             Step::Note { id, revision, known, fleet } => {
