@@ -65,6 +65,9 @@ pub struct Progress {
     pub checkable: Vec<ObjectId>,
 }
 
+/// The JobConfigs of a deployment as they are wanted, by name, each with its generation.
+type Wanted = BTreeMap<String, Option<(Entry, String)>>;
+
 /// The task of one deployment in one term.
 pub(super) struct DeploymentTask {
     name: String,
@@ -123,13 +126,13 @@ impl DeploymentTask {
     async fn work_on(&mut self, record: &Deployment) -> Worked {
         let clock = self.world.shared.clock;
         let mut application = Application::new(record, clock.now());
-        let generations = self.generations(record);
+        let wanted = self.wanted(record);
         loop {
             self.publish(&application);
             if application.is_recorded() && *self.revisions.borrow_and_update() > application.revision() {
                 return Worked::Revised;
             }
-            let facts = self.facts(&generations);
+            let facts = self.facts(&wanted);
             match application.next(clock.now(), &facts) {
                 Next::Do(step) => {
                     let answer = self.perform(&step, record).await;
@@ -166,26 +169,31 @@ impl DeploymentTask {
         });
     }
 
-    /// The generation of each JobConfig as it is wanted; none for one that is not, or can't be read.
-    fn generations(&self, record: &Deployment) -> BTreeMap<String, Option<String>> {
+    /// Each JobConfig as it is wanted, with its generation; none for one that can't be read.
+    fn wanted(&self, record: &Deployment) -> Wanted {
         let configs = record.objects.iter().filter(|it| it.object.id.kind == ObjectKind::JobConfig);
-        let generation = |entry: Entry| Template::of(&entry, &self.world.shared.instance).config_hash;
-        let of = |object: &Object| (self.world.read_entry)(object).ok().map(generation);
+        let of = |object: &Object| {
+            let entry = (self.world.read_entry)(object).ok()?;
+            let generation = Template::of(&entry, &self.world.shared.instance).config_hash;
+            Some((entry, generation))
+        };
         configs.map(|it| (it.object.id.name.clone(), of(&it.object))).collect()
     }
 
     /// How the JobConfigs stand. A service is up when it is so as it is wanted, and not as it was before.
-    fn facts(&mut self, generations: &BTreeMap<String, Option<String>>) -> Facts {
+    fn facts(&mut self, wanted: &Wanted) -> Facts {
         let (roster, file) = (self.roster.borrow_and_update().clone(), self.file.borrow_and_update().clone());
         self.peers.mark_unchanged();
         let mut facts = Facts::default();
-        for (name, generation) in generations {
+        for (name, wanted) in wanted {
             facts.in_file.extend(file.iter().any(|entry| entry.name() == name).then(|| name.clone()));
             let Some(handle) = roster.get(name) else { continue };
             facts.present.insert(name.clone());
-            let StatusChannel::Service(status) = &handle.status else { continue };
-            let is_up = |generation: &String| status.borrow().is_up_as(generation);
-            facts.running.extend(generation.as_ref().is_some_and(is_up).then(|| name.clone()));
+            let (Some((entry, generation)), StatusChannel::Service(status)) = (wanted, &handle.status) else {
+                continue;
+            };
+            let is_up = handle.entry() == *entry && status.borrow().is_up_as(generation);
+            facts.running.extend(is_up.then(|| name.clone()));
         }
         facts
     }

@@ -259,6 +259,7 @@ fn a_service_is_up_as_it_is_wanted_whatever_its_files_hold_and_not_as_it_was_bef
     assert!(!running("v1-b.files", false).is_up_as("v1-a"));
     assert!(!running("v1-a", true).is_up_as("v1-a"));
     assert!(!ServiceStatus { state: ServiceState::Started, ..running("v1-a", false) }.is_up_as("v1-a"));
+    assert!(ServiceStatus { state: ServiceState::Disabled, ..running("v1-a", false) }.is_up_as("v1-a"));
 }
 
 #[test]
