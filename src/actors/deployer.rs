@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::FutureExt;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,9 @@ const RESTART_WAIT: Duration = Duration::from_secs(10);
 /// Objects that wait to be compared by the task of their deployment: the next ones come a minute later.
 const CHECKS_MAX: usize = 1;
 
+/// Statements of all tasks under way: a process has two connections, and its lease needs one.
+const STATEMENTS_MAX: usize = 1;
+
 /// A task of a deployment that has ended.
 struct Ended {
     name: String,
@@ -46,6 +49,7 @@ struct Working {
 /// Starts the tasks of deployments and sees to it that each has its turn at being compared.
 pub struct Deployer {
     world: Arc<World>,
+    statements: Arc<Semaphore>,
     standing: watch::Receiver<Standing>,
     shutdown: CancellationToken,
     term: Option<u64>,
@@ -61,6 +65,7 @@ impl Deployer {
     pub fn new(world: World, standing: watch::Receiver<Standing>, shutdown: CancellationToken) -> Self {
         Self {
             world: Arc::new(world),
+            statements: Arc::new(Semaphore::new(STATEMENTS_MAX)),
             standing,
             shutdown,
             term: None,
@@ -125,7 +130,8 @@ impl Deployer {
         let Some(term) = self.standing.borrow().term.clone() else { return };
         let (revision, revisions) = watch::channel(revision);
         let (checks, checked) = mpsc::channel(CHECKS_MAX);
-        let task = DeploymentTask::new(name, term, self.world.clone(), (revisions, checked), self.progress.clone());
+        let shared = (self.world.clone(), self.statements.clone());
+        let task = DeploymentTask::new(name, term, shared, (revisions, checked), self.progress.clone());
         let name = name.to_owned();
         self.working.insert(name.clone(), Working { revision, checks });
         self.tasks.spawn(async move {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{
     actors::{
@@ -65,12 +65,17 @@ pub struct Progress {
     pub checkable: Vec<ObjectId>,
 }
 
+/// The JobConfigs of a deployment as they are wanted, by name, each with its generation.
+type Wanted = BTreeMap<String, Option<(Entry, String)>>;
+
 /// The task of one deployment in one term.
 pub(super) struct DeploymentTask {
     name: String,
     owner: Owner,
     term: Term,
     world: Arc<World>,
+    /// Places for statements, which all deployments share.
+    statements: Arc<Semaphore>,
     revisions: watch::Receiver<i64>,
     checks: mpsc::Receiver<ObjectId>,
     progress: watch::Sender<BTreeMap<String, Progress>>,
@@ -83,19 +88,20 @@ impl DeploymentTask {
     pub(super) fn new(
         name: &str,
         term: Term,
-        world: Arc<World>,
+        (world, statements): (Arc<World>, Arc<Semaphore>),
         (revisions, checks): (watch::Receiver<i64>, mpsc::Receiver<ObjectId>),
         progress: watch::Sender<BTreeMap<String, Progress>>,
     ) -> Self {
         let (roster, file, peers) = (world.roster.clone(), world.file.clone(), world.shared.peers.subscribe());
         let owner = Owner::new(&world.shared.instance.uid, name);
-        Self { name: name.to_owned(), owner, term, world, revisions, checks, progress, roster, file, peers }
+        let name = name.to_owned();
+        Self { name, owner, term, world, statements, revisions, checks, progress, roster, file, peers }
     }
 
     /// Runs until nothing is left of the deployment. Returns the revision after which that was so.
     pub(super) async fn run(mut self) -> i64 {
         loop {
-            match self.world.shared.stored.deployments.one(&self.name).await {
+            match self.read().await {
                 Ok(Some(record)) => {
                     if self.work_on(&record).await.is_over() {
                         tracing::info!(deployment = self.name, "nothing is left of it");
@@ -111,17 +117,22 @@ impl DeploymentTask {
         }
     }
 
+    async fn read(&self) -> Result<Option<Deployment>, StoreError> {
+        let _turn = self.statements.acquire().await.expect("never closed");
+        self.world.shared.stored.deployments.one(&self.name).await
+    }
+
     /// Works on one revision until nothing is left of the deployment, or there is another.
     async fn work_on(&mut self, record: &Deployment) -> Worked {
         let clock = self.world.shared.clock;
         let mut application = Application::new(record, clock.now());
-        let generations = self.generations(record);
+        let wanted = self.wanted(record);
         loop {
             self.publish(&application);
             if application.is_recorded() && *self.revisions.borrow_and_update() > application.revision() {
                 return Worked::Revised;
             }
-            let facts = self.facts(&generations);
+            let facts = self.facts(&wanted);
             match application.next(clock.now(), &facts) {
                 Next::Do(step) => {
                     let answer = self.perform(&step, record).await;
@@ -158,26 +169,31 @@ impl DeploymentTask {
         });
     }
 
-    /// The generation of each JobConfig as it is wanted; none for one that is not, or can't be read.
-    fn generations(&self, record: &Deployment) -> BTreeMap<String, Option<String>> {
+    /// Each JobConfig as it is wanted, with its generation; none for one that can't be read.
+    fn wanted(&self, record: &Deployment) -> Wanted {
         let configs = record.objects.iter().filter(|it| it.object.id.kind == ObjectKind::JobConfig);
-        let generation = |entry: Entry| Template::of(&entry, &self.world.shared.instance).config_hash;
-        let of = |object: &Object| (self.world.read_entry)(object).ok().map(generation);
+        let of = |object: &Object| {
+            let entry = (self.world.read_entry)(object).ok()?;
+            let generation = Template::of(&entry, &self.world.shared.instance).config_hash;
+            Some((entry, generation))
+        };
         configs.map(|it| (it.object.id.name.clone(), of(&it.object))).collect()
     }
 
     /// How the JobConfigs stand. A service is up when it is so as it is wanted, and not as it was before.
-    fn facts(&mut self, generations: &BTreeMap<String, Option<String>>) -> Facts {
+    fn facts(&mut self, wanted: &Wanted) -> Facts {
         let (roster, file) = (self.roster.borrow_and_update().clone(), self.file.borrow_and_update().clone());
         self.peers.mark_unchanged();
         let mut facts = Facts::default();
-        for (name, generation) in generations {
+        for (name, wanted) in wanted {
             facts.in_file.extend(file.iter().any(|entry| entry.name() == name).then(|| name.clone()));
             let Some(handle) = roster.get(name) else { continue };
             facts.present.insert(name.clone());
-            let StatusChannel::Service(status) = &handle.status else { continue };
-            let is_up = |generation: &String| status.borrow().is_up_as(generation);
-            facts.running.extend(generation.as_ref().is_some_and(is_up).then(|| name.clone()));
+            let (Some((entry, generation)), StatusChannel::Service(status)) = (wanted, &handle.status) else {
+                continue;
+            };
+            let is_up = handle.entry() == *entry && status.borrow().is_up_as(generation);
+            facts.running.extend(is_up.then(|| name.clone()));
         }
         facts
     }
@@ -222,6 +238,7 @@ impl DeploymentTask {
     }
 
     async fn record(&self, step: &Step, record: &Deployment) -> Result<(), StoreError> {
+        let _turn = self.statements.acquire().await.expect("never closed");
         let (table, term) = (&self.world.shared.stored.deployments, self.term.number);
         match step {
             Step::Note { id, revision, known, fleet } => {

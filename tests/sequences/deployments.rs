@@ -259,6 +259,7 @@ fn a_service_is_up_as_it_is_wanted_whatever_its_files_hold_and_not_as_it_was_bef
     assert!(!running("v1-b.files", false).is_up_as("v1-a"));
     assert!(!running("v1-a", true).is_up_as("v1-a"));
     assert!(!ServiceStatus { state: ServiceState::Started, ..running("v1-a", false) }.is_up_as("v1-a"));
+    assert!(ServiceStatus { state: ServiceState::Disabled, ..running("v1-a", false) }.is_up_as("v1-a"));
 }
 
 #[test]
@@ -289,4 +290,24 @@ fn an_api_server_that_is_back_is_asked_soon() {
         script.now = until;
     }
     assert_eq!(waits, [5, 10, 15, 15]);
+}
+
+#[test]
+fn what_was_never_made_goes_without_a_look_and_what_may_have_been_made_with_one() {
+    let mut record = record("cache", vec![config_map("a")]);
+    (record.gone, record.objects[0].wanted) = (true, false);
+    let mut script = Script::of(&record);
+    assert_eq!(script.step(absent()), "gone a", "for a look we may have no right");
+    assert_eq!(script.step(absent()), "gone");
+    record.objects[0].known.asked = true;
+    let mut script = Script::of(&record);
+    assert_eq!(script.step(absent()), "waits");
+    script.later(15);
+    assert_eq!(script.step(Answer::Refused("forbidden".into())), "look a");
+    assert_eq!(script.step(absent()), "ConfigMap/a error");
+    assert!(script.application.objects().next().unwrap().known().asked, "it may be there");
+    script.later(5);
+    assert_eq!(script.step(found(Ownership::Ours, Readiness::Ready, None)), "look a");
+    assert_eq!(script.step(absent()), "ConfigMap/a removing");
+    assert_eq!(script.step(Answer::Deleted), "delete a u");
 }

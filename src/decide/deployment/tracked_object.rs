@@ -332,6 +332,8 @@ impl TrackedObject {
         match self.id.kind {
             ObjectKind::JobConfig => return self.out_of_force_turn(context, gone),
             ObjectKind::PersistentVolumeClaim if !context.volumes.contains(&self.id.name) => return gone,
+            // It was never made, perhaps for want of rights, which a look needs, too.
+            _ if self.known.applied.is_none() && !self.known.asked => return gone,
             _ => {}
         }
         let uid = match &self.looked {
@@ -376,7 +378,7 @@ impl TrackedObject {
             (Step::Look(_), Answer::Looked(looked)) => self.see(now, looked),
             (Step::Note { known, .. }, Answer::Noted) => self.noted(now, known.clone()),
             // What was learnt is recorded again; what was only intended is decided anew.
-            (Step::Note { known, .. }, _) if !known.asked => self.unrecorded = Some(known.clone()),
+            (Step::Note { known, .. }, _) if !is_intended(known) => self.unrecorded = Some(known.clone()),
             (Step::Apply(_), Answer::Applied(change, uid)) => {
                 let applied = Some(Applied { hash: self.hash.clone(), uid, completed: false });
                 self.unrecorded = Some(Known { result: Some(change), applied, ..self.as_known(ObjectState::Applied) });
@@ -386,7 +388,8 @@ impl TrackedObject {
                 self.unrecorded = Some(self.as_known(ObjectState::Removing));
                 self.worked();
             }
-            (Step::Look(_) | Step::Apply(_) | Step::Delete(..), Answer::Refused(message)) => self.refused(now, message),
+            (Step::Look(_), Answer::Refused(message)) => self.refused(now, message, self.known.asked),
+            (Step::Apply(_) | Step::Delete(..), Answer::Refused(message)) => self.refused(now, message, false),
             (Step::Apply(_) | Step::Delete(..), answer) => {
                 (self.may_ask, self.looked) = (false, None);
                 let wait = doubled(RETRY_MIN, TROUBLE_MAX, self.tries).max(REQUEST_TIMEOUT);
@@ -413,10 +416,10 @@ impl TrackedObject {
         self.looks = self.looks.saturating_add(1);
     }
 
-    /// The answer is final: nothing is on its way any more.
-    fn refused(&mut self, now: Duration, message: String) {
+    /// The answer is final: nothing is on its way any more, but for what was `asked` for before a look.
+    fn refused(&mut self, now: Duration, message: String, asked: bool) {
         self.may_ask = false;
-        let known = Known { message: Some(message), ..self.as_known(ObjectState::Error) };
+        let known = Known { message: Some(message), asked, ..self.as_known(ObjectState::Error) };
         if known != self.known {
             self.unrecorded = Some(known);
         }
@@ -427,7 +430,7 @@ impl TrackedObject {
 
     fn noted(&mut self, now: Duration, known: Known) {
         self.unrecorded = None;
-        self.may_ask = known.asked;
+        self.may_ask = is_intended(&known);
         if !known.asked {
             self.doubt_until = None;
         }
@@ -442,6 +445,11 @@ impl TrackedObject {
         }
         self.known = known;
     }
+}
+
+/// A request is to be sent when this is on record.
+fn is_intended(known: &Known) -> bool {
+    known.asked && matches!(known.state, ObjectState::Applying | ObjectState::Removing)
 }
 
 /// Why an object that is there can't be taken, if it can't.

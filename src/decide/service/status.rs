@@ -70,9 +70,9 @@ impl ServiceStatus {
     }
 
     /// Every replica is up as an entry of this generation wants it, and none as it was wanted before; whatever the files
-    /// of `restartOn` hold.
+    /// of `restartOn` hold. One that is disabled is as it is wanted, too.
     pub fn is_up_as(&self, generation: &str) -> bool {
-        self.state == ServiceState::Running
+        matches!(self.state, ServiceState::Running | ServiceState::Disabled)
             && self.rollout.is_none()
             && is_same(&self.generation, generation)
             && self.replicas.iter().all(|replica| !replica.outdated)
