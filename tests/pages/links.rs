@@ -105,5 +105,5 @@ fn the_readme_is_short() {
     let size = page::read("README.md").len();
     assert!(size <= 8 << 10, "the README has {size} bytes, and should have 8 kB at the most");
     let lines = page::read("ARCHITECTURE.md").lines().count();
-    assert!(lines <= 195, "ARCHITECTURE.md has {lines} lines, and should have 195 at the most");
+    assert!(lines <= 200, "ARCHITECTURE.md has {lines} lines, and should have 200 at the most");
 }
