@@ -165,7 +165,7 @@ async fn what_a_role_lacks_is_named_and_mended_by_what_grants_prints() {
     let poor = with_user(&url, "doctor_poor");
     let report = doctor(&poor, &["mail"], &[]).await;
     let lacks =
-        ["SELECT on pgboss.queue", "INSERT, DELETE on chief.runs", "INSERT, UPDATE, DELETE on chief.decisions, chief."];
+        ["SELECT on pgboss.queue", "INSERT, DELETE on chief.runs", "INSERT, UPDATE, DELETE on chief.actions, chief."];
     told(&report, Name::Grants, Verdict::Failed, &[&lacks[..], &["job-chief grants doctor_poor"]].concat());
     told(&report, Name::Queues, Verdict::Skipped, &["may not read"]);
     told(&report, Name::Schema, Verdict::Ok, &[]);
