@@ -372,6 +372,45 @@ fn an_action_that_began_while_others_were_read_is_not_begun_again() {
     assert!(again.is_empty(), "{again:?}");
 }
 
+/// What the Job finds wrong is the fault of the replica that is new, and the others stay.
+#[test]
+fn a_check_that_fails_while_replicas_are_rolled_takes_no_good_one() {
+    let keys = json!({
+        "checkInterval": "10s", "check": {"job": {"podConfig": {"image": "c"}}}, "replicas": 2, "unhealthyThreshold": 2,
+        "updateStrategy": {"type": "RollingReplace"},
+    });
+    let replicas_run = |it: &mut Service| {
+        for slot in [0, 1] {
+            it.become_in(slot, &Phase::Running { age: Duration::ZERO }, Some("10.0.0.1"));
+        }
+    };
+    let mut it = Service::begin(&keys);
+    replicas_run(&mut it);
+    // The first was about one of them alone.
+    it.ends_in(OneOff::Check.slot(), Outcome::Succeeded, Reason::Completed);
+    it.pass(10 * SECOND);
+    it.ends_in(OneOff::Check.slot(), Outcome::Succeeded, Reason::Completed);
+    assert_eq!(it.state(), (ServiceState::Running, 2));
+    it.generation = "g2".into();
+    it.feed(ServiceEvent::Configured(Box::new(policy(&keys, "g2"))));
+    it.gone();
+    replicas_run(&mut it);
+    for _ in 0..60 {
+        it.pass(10 * SECOND);
+        replicas_run(&mut it);
+        let of = |it: &Service, slot| it.in_slot(slot).pop().map(|name| it.jobs[&name].config_hash.to_string());
+        if it.in_slot(OneOff::Check.slot()).len() == 1 {
+            let well = of(&it, 0).is_none_or(|generation| generation == "g1");
+            let (outcome, reason) =
+                if well { (Outcome::Succeeded, Reason::Completed) } else { (Outcome::Failed, Reason::ExitCode) };
+            it.ends_in(OneOff::Check.slot(), outcome, reason);
+        }
+        it.gone();
+        assert_eq!(of(&it, 1).as_deref(), Some("g1"), "{}", it.transcript.join("\n"));
+    }
+    assert!(it.error().starts_with("the rollout has stopped"), "{}", it.error());
+}
+
 // --- jobs.json changes
 
 #[test]

@@ -51,8 +51,11 @@ impl KeepAlive {
                 self.one_offs.external.note_repaired(end, &self.policy, now, jitter);
             }
             OneOff::Check => {
-                let (about, answer) = self.one_offs.checks.note_ended(end, &self.policy, now);
+                let (mut about, answer) = self.one_offs.checks.note_ended(end, &self.policy, now);
                 let Some(answer) = answer else { return };
+                if answer.is_err() {
+                    self.spare_outdated(&mut about);
+                }
                 for name in &about {
                     if let (Some(it), Some(run)) = (self.health.get_mut(name), self.runs.by_name.get(name)) {
                         it.note_checked(answer.clone(), run, &self.policy, now);
@@ -63,6 +66,15 @@ impl KeepAlive {
                     self.one_offs.external.note_answer(answer, wanted, &self.policy, now);
                 }
             }
+        }
+    }
+
+    /// A check that fails while replicas are rolled tells against the new ones; else a bad generation would take the good
+    /// ones with it.
+    fn spare_outdated(&self, about: &mut BTreeSet<JobName>) {
+        let is_new = |name: &JobName| self.runs.by_name.get(name).is_some_and(|run| !self.is_outdated(run));
+        if about.iter().any(is_new) {
+            about.retain(is_new);
         }
     }
 
