@@ -162,7 +162,7 @@ fn what_runs_beside_a_service_is_told_where_it_is_wrong_and_what_to_do() {
   "defaults": {"replicas": 2, "jobTemplate": {"spec": {"suspend": false}}, "podConfig": {"pullPolicy": "Never"}},
   "jobs": [
     {"type": "service", "name": "a", "ports": [80]},
-    {"type": "service", "name": "b", "replicas": 2, "prepare": {"command": ["x"]}, "check": {"tcp": 80}},
+    {"type": "service", "name": "b", "replicas": 2, "prepare": {"command": ["x"]}, "check": {"tcp": 80}, "updateStrategy": {"type": "RollingReplace"}, "restartOn": ["/x"]},
     {"type": "service", "name": "c", "check": {"tcp": {"host": "http://db", "port": 0}}},
     {"type": "service", "name": "d", "check": {"http": {"port": 80, "path": "/x"}}},
     {"type": "service", "name": "e", "check": {"http": {"url": "https://db"}}, "repair": {"podConfig": {"image": "r", "parallelism": 2}, "timeout": "2days"}},
