@@ -12,6 +12,7 @@ mod generations;
 mod keys;
 mod objects;
 mod one_offs;
+mod one_offs_changed;
 mod rollouts;
 mod runs;
 mod script;
