@@ -16,6 +16,8 @@ mod template;
 
 mod fill;
 
+mod secrets;
+
 mod print;
 
 mod kinds;

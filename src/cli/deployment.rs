@@ -164,6 +164,14 @@ impl Stage {
 }
 
 impl Waiting {
+    /// What is not done yet after all that time, and where it is told why.
+    fn unfinished(&self, last: &Value) -> String {
+        let objects = last["objects"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let waits = objects.iter().filter(|it| it["state"] != "ready").map(tables::deployments::unfinished);
+        let waits = waits.map(|told| format!("\n  {told}")).collect::<String>();
+        format!("it is not done after {}{waits}", humantime::format_duration(self.timeout))
+    }
+
     /// Asks again and again until it is done, also another process when the one that was asked has gone.
     async fn follow(
         &self,
@@ -200,7 +208,7 @@ impl Waiting {
         };
         let stage = match tokio::time::timeout(self.timeout, following).await {
             Ok(stage) => stage?,
-            Err(_) => Stage::Failed(format!("it is not done after {}", humantime::format_duration(self.timeout))),
+            Err(_) => Stage::Failed(self.unfinished(&last)),
         };
         if let Some(format) = output.format() {
             format.print(&last)?;
@@ -245,4 +253,26 @@ fn progress(output: Output, text: &str) -> anyhow::Result<()> {
     }
     eprintln!("{text}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_waited_too_long_is_told_for_what() {
+        let object = |id: &str, kind: &str, name: &str, state: &str, message: Value| json!({"object": id, "kind": kind, "name": name, "state": state, "message": message});
+        let last = json!({"objects": [
+            object("Secret/a", "Secret", "a", "ready", Value::Null),
+            object("JobConfig/x", "JobConfig", "x", "applied", Value::Null),
+            object("Job/b", "Job", "b", "waiting", json!("no quota")),
+        ]});
+        let told = Waiting { wait: true, timeout: Duration::from_secs(90) }.unfinished(&last);
+        assert_eq!(
+            told,
+            "it is not done after 1m 30s\n  JobConfig/x applied; `why x` tells why\n  Job/b waiting: no quota"
+        );
+        let nothing = Waiting { wait: true, timeout: Duration::from_secs(1) }.unfinished(&Value::Null);
+        assert_eq!(nothing, "it is not done after 1s");
+    }
 }

@@ -51,11 +51,17 @@ impl Given {
             let Some((key, value)) = pair.split_once('=') else {
                 bail!("--set {pair}: allowed is KEY=VALUE");
             };
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-            all.insert(key.to_owned(), value);
+            all.insert(key.to_owned(), said(value));
         }
         Ok(all)
     }
+}
+
+/// JSON, else a text. A number that would be written in another way is a text, too: 7.10 is a version.
+fn said(text: &str) -> Value {
+    let read = serde_json::from_str(text).ok();
+    let is_said = |value: &Value| !value.is_number() || value.to_string() == text;
+    read.filter(is_said).unwrap_or_else(|| Value::from(text))
 }
 
 fn of_file(path: &Path) -> anyhow::Result<Map<String, Value>> {

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::{
     http::{
-        deployments::desk::in_library,
         problem::{Problem, ProblemType},
         route::{Call, Page, Route},
         token::Access,
@@ -67,7 +66,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn modules(call: Call) -> Result<Vec<ModuleView>, Problem> {
-    let listed = in_library(&call.state.desk.library, |library| library.list()).await?;
+    let listed = call.state.desk.in_library(|library| library.list()).await?;
     Ok(listed.into_iter().map(|ListedModule { name, versions }| ModuleView { name, versions }).collect())
 }
 
@@ -78,7 +77,7 @@ async fn module(call: Call) -> Result<ModuleDetails, Problem> {
         let listed = library.list()?.into_iter().find(|listed| listed.name == name);
         Ok((module, listed.map(|listed| listed.versions).unwrap_or_default()))
     };
-    let (module, versions) = in_library(&call.state.desk.library, read).await?;
+    let (module, versions) = call.state.desk.in_library(read).await?;
     let view = |it: &Placeholder| PlaceholderView {
         name: it.name.clone(),
         kind: word(it.kind),

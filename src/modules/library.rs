@@ -28,6 +28,9 @@ const EXTRAS: &str = "extras";
 /// Entries of a folder that are looked at: with more something else is the matter.
 const ENTRIES_MAX: usize = 1000;
 
+/// Bytes of all templates of a version: its objects may have half of that, and as trees they take much more.
+const MODULE_BYTES_MAX: usize = 2 << 20;
+
 /// The longest name of a module or of a version.
 const NAME_MAX: usize = 100;
 
@@ -137,7 +140,10 @@ impl Library {
     /// The folder is missing or can't be read.
     pub fn list(&self) -> Result<Vec<ListedModule>, LibraryError> {
         let folder = self.folder()?;
-        let names = folders(&folder)?;
+        let shelf = Shelf { root: &folder };
+        let mut names = folders(&folder)?;
+        // What a link has elsewhere is nobody's business.
+        names.retain(|name| shelf.inside(&folder.join(name)).is_ok());
         names.into_iter().map(|name| Ok(ListedModule { versions: folders(&folder.join(&name))?, name })).collect()
     }
 
@@ -155,6 +161,8 @@ impl Library {
             let hint = nearest(module, known.iter().map(String::as_str));
             return Err(LibraryError::NoModule { name: module.to_owned(), hint, known });
         }
+        let shelf = Shelf { root: &root };
+        shelf.inside(&root.join(module))?;
         let known = folders(&root.join(module))?;
         if !known.iter().any(|name| name == version) {
             let hint = nearest(version, known.iter().map(String::as_str));
@@ -165,7 +173,7 @@ impl Library {
                 known,
             });
         }
-        let files = Shelf { root: &root }.files(&root.join(module).join(version))?;
+        let files = shelf.files(&root.join(module).join(version))?;
         Module::read(module, version, files).map_err(|problems| {
             let reference = Reference { module: module.to_owned(), version: Some(version.to_owned()) };
             LibraryError::Wrong(reference, problems)
@@ -226,12 +234,11 @@ impl Shelf<'_> {
         for name in entries(folder)? {
             let path = folder.join(&name);
             match name.as_str() {
-                _ if !path.is_dir() => files.extend(self.template(&path, name)?),
+                _ if !path.is_dir() => self.take(&mut files, (folder, &path), name)?,
                 DEPENDENCIES => {
                     self.inside(&path)?;
                     for name in entries(&path)? {
-                        let file = path.join(&name);
-                        files.extend(self.template(&file, format!("{DEPENDENCIES}/{name}"))?);
+                        self.take(&mut files, (folder, &path.join(&name)), format!("{DEPENDENCIES}/{name}"))?;
                     }
                 }
                 EXTRAS => {}
@@ -240,11 +247,27 @@ impl Shelf<'_> {
                     return Err(LibraryError::Refused(path, what));
                 }
             }
-            if files.len() > FILES_MAX {
-                return Err(LibraryError::Refused(folder.to_owned(), format!("more than {FILES_MAX} templates in it")));
-            }
         }
         Ok(files)
+    }
+
+    /// One file more, if it is a template.
+    fn take(
+        &self,
+        files: &mut Vec<(String, String)>,
+        (folder, path): (&Path, &Path),
+        name: String,
+    ) -> Result<(), LibraryError> {
+        files.extend(self.template(path, name)?);
+        if files.len() > FILES_MAX {
+            return Err(LibraryError::Refused(folder.to_owned(), format!("more than {FILES_MAX} templates in it")));
+        }
+        let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
+        if bytes > MODULE_BYTES_MAX {
+            let what = format!("its templates have more than {MODULE_BYTES_MAX} bytes: make two modules of it");
+            return Err(LibraryError::Refused(folder.to_owned(), what));
+        }
+        Ok(())
     }
 
     /// A link may lead anywhere below the root, as those of a mounted ConfigMap do.

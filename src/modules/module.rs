@@ -16,6 +16,7 @@ use crate::{
         placeholder::{Placeholder, Use},
         print::Printer,
         rendered::{Rendered, RenderedFile},
+        secrets::{self, hidden},
         source::{PROBLEMS_MAX, Source, sorted},
         template::Template,
     },
@@ -121,26 +122,18 @@ impl Module {
             .iter()
             .map(|known| (known.name.as_str(), given.get(&known.name).unwrap_or(&known.default)))
             .collect();
-        let (mut rendered, mut left, mut known) = (Rendered::default(), VALUES_BYTES_MAX, BTreeMap::new());
+        let (mut filled, mut left, mut known) = (vec![], VALUES_BYTES_MAX, BTreeMap::new());
         let judges = Judges::default();
         for template in &self.templates {
             let slots = Slots::of(template, &values);
             let mut filling = Filling { template, slots: &slots, namespace, judges: &judges, problems: vec![] };
-            left = filling.objects(left, &mut known).map_or(0, |(objects, left)| {
-                let file = filling.file(objects);
-                if is_dependency(&template.source.file) {
-                    rendered.dependencies.push(file)
-                } else {
-                    rendered.modules.push(file)
-                }
-                left
-            });
+            let objects = filling.objects(left, &mut known);
             problems.append(&mut filling.problems);
-            if left == 0 {
-                break;
-            }
+            let Some((objects, still)) = objects else { break };
+            left = still;
+            filled.push((template, objects));
         }
-        if problems.is_empty() { Ok(rendered) } else { Err(Problems(sorted(problems))) }
+        if problems.is_empty() { Ok(printed(filled, &values)) } else { Err(Problems(sorted(problems))) }
     }
 
     fn wrong_values(&self, given: &Map<String, Value>) -> Vec<Problem> {
@@ -216,16 +209,42 @@ impl Filling<'_> {
         self.problems.append(&mut filler.problems);
         Some((objects, filler.left()))
     }
+}
 
-    fn file(&self, objects: Vec<Object>) -> RenderedFile {
-        let (mut whole, mut harmless) =
-            (Printer::new(self.template, self.slots), Printer::new(self.template, self.slots));
-        for (tree, object) in self.template.documents.iter().zip(&objects) {
-            whole.document(tree);
-            if object.id.kind == ObjectKind::Secret { harmless.secret(tree) } else { harmless.document(tree) }
+/// Each file as a text, and what of it may be shown.
+fn printed(filled: Vec<(&Template, Vec<Object>)>, values: &Values<'_>) -> Rendered {
+    let (mut secret, mut open) = (BTreeSet::new(), BTreeSet::new());
+    for (template, objects) in &filled {
+        let slots = Slots::of(template, values);
+        for (tree, object) in template.documents.iter().zip(objects) {
+            open.append(&mut secrets::in_name(template, tree, &slots));
+            if object.id.kind == ObjectKind::Secret {
+                secret.append(&mut secrets::in_secret(template, tree, &slots));
+            }
         }
-        RenderedFile { file: self.template.source.file.clone(), text: whole.text(), shown: harmless.text(), objects }
     }
+    let is_hidden = |name: &str| secret.contains(name) && !open.contains(name);
+    let of_secret = |name: &str, value: &Value| if is_hidden(name) { hidden(value) } else { value.clone() };
+    let shown: Map<String, Value> =
+        values.iter().map(|(name, value)| ((*name).to_owned(), of_secret(name, value))).collect();
+    let shown: Values<'_> = shown.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let mut rendered = Rendered::default();
+    for (template, objects) in filled {
+        let (whole, harmless) = (Slots::of(template, values), Slots::of(template, &shown));
+        let file = file(template, objects, (&whole, &harmless));
+        let is_first = is_dependency(&file.file);
+        if is_first { rendered.dependencies.push(file) } else { rendered.modules.push(file) }
+    }
+    rendered
+}
+
+fn file(template: &Template, objects: Vec<Object>, (whole, harmless): (&Slots<'_>, &Slots<'_>)) -> RenderedFile {
+    let (mut whole, mut harmless) = (Printer::new(template, whole), Printer::new(template, harmless));
+    for (tree, object) in template.documents.iter().zip(&objects) {
+        whole.document(tree);
+        if object.id.kind == ObjectKind::Secret { harmless.secret(tree) } else { harmless.document(tree) }
+    }
+    RenderedFile { file: template.source.file.clone(), text: whole.text(), shown: harmless.text(), objects }
 }
 
 /// The placeholders of all files by name, and what is wrong between the places where they stand.

@@ -8,15 +8,10 @@ use crate::modules::{
     fill::Slots,
     placeholder::Piece,
     scalar::{flow, key, pair, quoted},
+    secrets::{HIDDEN, hidden, is_secret},
     template::Template,
     tree::{Form, Item, Member, Tree},
 };
-
-/// What stands in place of a value of a Secret where it is only shown.
-const HIDDEN: &str = "(hidden)";
-
-/// The keys of a Secret whose values are hidden.
-const SECRET_KEYS: [&str; 2] = ["data", "stringData"];
 
 /// A place and what is to stand there.
 type Edit = (Range<usize>, String);
@@ -46,7 +41,7 @@ impl<'a> Printer<'a> {
             match member {
                 Member::One(span, pieces, value) => {
                     self.key(span, pieces);
-                    self.tree(value, SECRET_KEYS.contains(&self.slots.text(pieces).as_str()));
+                    self.tree(value, is_secret(&self.slots.text(pieces)));
                 }
                 Member::Each(..) => self.member(member, false, true),
             }
@@ -151,12 +146,4 @@ impl<'a> Printer<'a> {
 /// A value, or what is shown of it.
 fn shown(value: &Value, hide: bool) -> Value {
     if hide { hidden(value) } else { value.clone() }
-}
-
-fn hidden(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(hidden).collect(),
-        Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), hidden(value))).collect(),
-        _ => HIDDEN.into(),
-    }
 }

@@ -25,7 +25,7 @@ pub struct RenderedFile {
     pub file: String,
     /// The whole text, comments included: what a user could apply by hand. It holds the values of Secrets.
     pub text: String,
-    /// The same with `(hidden)` in place of each value of a Secret: what may be shown.
+    /// The same with `(hidden)` in place of each value of a Secret, wherever its placeholder stands: what may be shown.
     pub shown: String,
     /// Its objects, in the order of the file.
     pub objects: Vec<Object>,

@@ -52,14 +52,15 @@ pub fn details(deployment: &Value, width: usize) -> String {
     told.push_str(&format!("\n{}\n", wrapped(&said(deployment), 2, width)));
     let rows: Vec<Vec<Cell>> = deployment["objects"].as_array().into_iter().flatten().map(object).collect();
     if !rows.is_empty() {
-        let header = [
-            ("OBJECT", Column::Name),
-            ("STATE", Column::Short),
-            ("RESULT", Column::Short),
-            ("SINCE", Column::Short),
-            ("", Column::Text),
-        ];
+        let header =
+            [("OBJECT", Column::Name), ("STATE", Column::Short), ("RESULT", Column::Short), ("SINCE", Column::Short)];
         told.push_str(&format!("\n{}", grid(&header, &rows, width)));
+    }
+    for object in deployment["objects"].as_array().into_iter().flatten() {
+        if let Some(message) = message(object) {
+            let line = harmless(&format!("{}: {message}", text(&object["object"])));
+            told.push_str(&format!("\n{}\n", wrapped(&line, 2, width)));
+        }
     }
     told
 }
@@ -78,8 +79,14 @@ fn object(object: &Value) -> Vec<Cell> {
         Cell::styled(&text(&object["state"]), Mood::of_object(object).style()),
         text(&object["result"]).into(),
         text(&object["since"]).into(),
-        text(&object["message"]).into(),
     ]
+}
+
+/// Why an object is in error, or what it waits for: whole, for a table would cut it.
+fn message(object: &Value) -> Option<String> {
+    let waits = object["kind"] == "JobConfig" && object["state"] == "applied";
+    let waits = waits.then(|| format!("it is not RUNNING yet; `why {}` tells why", text(&object["name"])));
+    object["message"].as_str().map(str::to_owned).or(waits)
 }
 
 /// What deploying would do to each object, and what stands against it.
@@ -109,6 +116,14 @@ pub fn progress(object: &Value) -> (String, String) {
     (id, line)
 }
 
+/// An object that is not as it is wanted, and where it is told why.
+pub fn unfinished(object: &Value) -> String {
+    let (_, line) = progress(object);
+    let name = harmless(&text(&object["name"]));
+    let remedy = if object["kind"] == "JobConfig" { format!("; `why {name}` tells why") } else { String::new() };
+    format!("{line}{remedy}")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -124,6 +139,8 @@ mod tests {
                 {"object": "Secret/a", "wanted": true, "state": "error", "result": null, "message": "no", "since": "t"},
                 {"object": "JobConfig/b", "wanted": true, "state": "ready", "result": "created", "message": null, "since": "t"},
                 {"object": "Job/c", "wanted": false, "state": "ready", "result": null, "message": null, "since": "t"},
+                {"object": "JobConfig/d", "kind": "JobConfig", "name": "d", "wanted": true, "state": "applied", "message": null},
+                {"object": "Job/e", "wanted": true, "state": "error", "message": "a long reason ".repeat(9) + "of which the end counts"},
             ],
         });
         let told = anstream::adapter::strip_str(&details(&one, 100)).to_string();
@@ -131,11 +148,13 @@ mod tests {
             "cache",
             "redis",
             "failed",
-            "1/2",
+            "1/4",
             "Secret/a is in error, no",
             "revision 3 by ann",
             ": a try",
             "JobConfig/b",
+            "JobConfig/d: it is not RUNNING yet; `why d` tells why",
+            "counts",
         ] {
             assert!(told.contains(part), "{part}: {told}");
         }

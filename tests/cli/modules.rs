@@ -57,6 +57,18 @@ fn modules_are_shown_and_rendered() {
 }
 
 #[test]
+fn a_value_of_the_command_line_is_what_was_typed() {
+    let args = |value: &str| {
+        let told = told(&["render", "redis", "--set", &format!("name={value}"), "-o", "json"]);
+        serde_json::from_str::<Value>(&told.out).map(|list| list["items"][0]["metadata"]["name"].clone())
+    };
+    for typed in ["7.10", "1e3", "12345678901234567890123", "08"] {
+        assert_eq!(args(typed).unwrap(), json!(typed), "a version, not a number");
+    }
+    assert!(args("7").is_err(), "a number stays one, and no name is a number");
+}
+
+#[test]
 fn for_programs_it_is_data() {
     let all: Value = serde_json::from_str(&told(&["modules", "-o", "json"]).out).unwrap();
     assert_eq!(all[1], json!({"name": "redis", "versions": ["1.0", "latest"]}));

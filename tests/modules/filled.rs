@@ -119,6 +119,25 @@ fn values_of_secrets_are_not_shown() {
 }
 
 #[test]
+fn what_stands_in_a_secret_is_not_shown_elsewhere() {
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData:\n  u: $g{name}:$g{password}\n  $d{more}\n";
+    let other = format!(
+        "{}data:\n  u: redis://$g{{password}}@$g{{host:\"cache\"}}\n  more: $d{{more}}\n  b: |\n    $d{{more}}\n",
+        CONFIG_MAP.replace("name: a", "name: $g{name:\"app\"}")
+    );
+    // The file of the Secret comes after that which shows the same value.
+    let files = [("a.yaml", other.as_str()), ("b.yaml", secret)];
+    let values = map(json!({"password": "hunter1", "more": {"k": "hunter2"}}));
+    let files = read(&files).unwrap().fill(&values, "media").unwrap().modules;
+    let shown = &files[0].shown;
+    assert!(!shown.contains("hunter") && shown.contains("redis://(hidden)@cache"), "{shown}");
+    assert!(shown.contains("name: \"app\""), "what names an object is no secret: {shown}");
+    assert!(files[0].text.contains("redis://hunter1@cache"), "what is applied has it: {}", files[0].text);
+    assert_eq!(documents(shown).len(), 1, "it is still YAML: {shown}");
+}
+
+#[test]
 fn placeholders_are_told_with_their_help() {
     let module = read(&[
         ("b.yaml", "# @size How much.\n# @size In GiB.\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: b, labels: { a: $g{size} } }\n"),

@@ -101,6 +101,12 @@ fn links_inside_the_folder_work_and_others_do_not() {
     );
     symlink(elsewhere.path(), folder.path().join("worker/latest")).unwrap();
     assert!(refused(&folder, "worker", None).contains("leads out"));
+    symlink(elsewhere.path().parent().unwrap(), folder.path().join("all")).unwrap();
+    assert_eq!(
+        refused(&folder, "all", None),
+        "FOLDER/all leads out of the folder of modules: put the file itself there"
+    );
+    assert!(library(&folder).list().unwrap().iter().all(|it| it.name != "all"), "nobody is told what is elsewhere");
     symlink("nowhere", folder.path().join("redis/1.0/gone.yaml")).unwrap();
     assert!(refused(&folder, "redis", Some("1.0")).contains("gone.yaml can't be read"));
 }
@@ -118,6 +124,15 @@ fn what_does_not_belong_there_is_refused() {
         put(folder.path(), &format!("many/latest/{number}.yaml"), TEMPLATE);
     }
     assert!(refused(&folder, "many", None).contains("more than 64 templates"));
+    for number in 10..75 {
+        put(folder.path(), &format!("deep/latest/dependencies/{number}.yaml"), TEMPLATE);
+    }
+    put(folder.path(), "deep/latest/dependencies/big.yaml", &" ".repeat((256 << 10) + 1));
+    assert!(refused(&folder, "deep", None).contains("more than 64 templates"), "nor is more of them read");
+    for number in 0..9 {
+        put(folder.path(), &format!("long/latest/{number}.yaml"), &" ".repeat(256 << 10));
+    }
+    assert!(refused(&folder, "long", None).contains("more than 2097152 bytes"));
     put(folder.path(), "none/latest/README.md", "");
     assert!(refused(&folder, "none", None).contains("it has no files"));
     put(folder.path(), "bad/latest/a.yaml", "a: $g{");

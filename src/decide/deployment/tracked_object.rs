@@ -297,7 +297,11 @@ impl TrackedObject {
     }
 
     fn late_service(&self) -> Turn {
-        let text = format!("the service is not RUNNING after {} minutes", READY_WITHIN.as_secs() / 60);
+        let text = format!(
+            "the service is not RUNNING after {} minutes: `why {}` tells why",
+            READY_WITHIN.as_secs() / 60,
+            self.id.name
+        );
         let known = Known { message: Some(text), ..self.as_known(ObjectState::Error) };
         if known == self.known { Turn::Blocked(None) } else { self.note(known) }
     }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{sync::Semaphore, sync::watch, task::spawn_blocking};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::{JoinError, spawn_blocking},
+};
 
 use crate::{
     actors::{
@@ -41,10 +44,12 @@ use crate::{
 /// Requests that wait for a deployment at once; the others are told at once where to look.
 const FOLLOWERS_MAX: usize = 16;
 
+/// Modules that are read at once, on behalf of requests: each may take some ten megabytes, and a while of a core.
+const READERS_MAX: usize = 2;
+
 /// With what deployments are taken.
 pub struct Desk {
-    /// The modules.
-    pub library: Library,
+    library: Library,
     /// Who asks what we may, and what applying would do.
     pub applier: Applier,
     /// Who writes.
@@ -54,6 +59,7 @@ pub struct Desk {
     /// How JobConfigs are read.
     pub read_entry: ReadEntry,
     followers: Semaphore,
+    readers: Arc<Semaphore>,
 }
 
 /// A module with the values of a deployment in it.
@@ -63,15 +69,17 @@ pub(super) struct Prepared {
     pub(super) new: NewDeployment,
 }
 
-/// Does something with the modules, beside the tasks: a disk may be slow.
-pub(in crate::http) async fn in_library<T: Send + 'static>(
-    library: &Library,
-    read: impl FnOnce(&Library) -> Result<T, LibraryError> + Send + 'static,
-) -> Result<T, Problem> {
-    let library = library.clone();
-    let read = spawn_blocking(move || read(&library)).await;
-    let read = read.map_err(|_| Problem::new(ProblemType::Internal, "reading the module has panicked"))?;
-    read.map_err(|error| unreadable(&error))
+/// Does something that blocks, once it has its turn; the turn lasts as long as that, also when nobody waits any longer.
+async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let turn = turns.clone().acquire_owned().await.expect("never closed");
+    spawn_blocking(move || {
+        let _turn = turn;
+        read()
+    })
+    .await
 }
 
 fn unreadable(error: &LibraryError) -> Problem {
@@ -95,7 +103,19 @@ impl Desk {
         read_entry: ReadEntry,
     ) -> Arc<Self> {
         let followers = Semaphore::new(FOLLOWERS_MAX);
-        Arc::new(Self { library, applier, deploying, file, read_entry, followers })
+        let readers = Arc::new(Semaphore::new(READERS_MAX));
+        Arc::new(Self { library, applier, deploying, file, read_entry, followers, readers })
+    }
+
+    /// Does something with the modules, beside the tasks: a disk may be slow.
+    pub(in crate::http) async fn in_library<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Library) -> Result<T, LibraryError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let library = self.library.clone();
+        let read = in_turn(&self.readers, move || read(&library)).await;
+        let read = read.map_err(|_| Problem::new(ProblemType::Internal, "reading the module has panicked"))?;
+        read.map_err(|error| unreadable(&error))
     }
 
     /// Places for those who wait for a deployment.
@@ -113,7 +133,7 @@ impl Desk {
             let rendered = module.fill(&given, &namespace);
             Ok((module, rendered))
         };
-        let (module, rendered) = in_library(&self.library, fill).await?;
+        let (module, rendered) = self.in_library(fill).await?;
         let rendered = rendered.map_err(|problems| Problem::new(ProblemType::BadModule, problems.to_string()))?;
         let new = NewDeployment {
             name,
@@ -238,4 +258,33 @@ fn told(refusal: &Refusal) -> Problem {
 pub(super) fn unread(error: &StoreError) -> Problem {
     let detail = format!("what is deployed can't be read from Postgres; try again: {}", with_causes(error));
     Problem::new(ProblemType::Unavailable, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_turn_lasts_as_long_as_what_is_read_also_when_nobody_waits_for_it() {
+        let turns = Arc::new(Semaphore::new(1));
+        let ((begun, has_begun), (end, ends)) = (tokio::sync::oneshot::channel(), mpsc::channel::<()>());
+        let slow = {
+            let turns = turns.clone();
+            tokio::spawn(async move {
+                in_turn(&turns, move || {
+                    begun.send(()).expect("the test waits");
+                    ends.recv()
+                })
+                .await
+            })
+        };
+        has_begun.await.expect("it begins");
+        slow.abort();
+        assert!(slow.await.is_err_and(|error| error.is_cancelled()), "whoever asked has gone");
+        assert_eq!(turns.available_permits(), 0, "it is read nevertheless");
+        end.send(()).expect("it is read");
+        assert_eq!(in_turn(&turns, || 7).await.expect("no panic"), 7);
+    }
 }

@@ -18,21 +18,23 @@ impl Hidden {
     pub(super) fn of<'a>(objects: impl Iterator<Item = &'a Object>) -> Self {
         let secrets = objects.filter(|object| object.id.kind == ObjectKind::Secret);
         let values = secrets.flat_map(|object| {
-            let of_key = |key: &str| object.body.get(key).and_then(Value::as_object).into_iter().flatten();
-            let plain = of_key("stringData").filter_map(|(_, value)| Some(value.as_str()?.to_owned()));
-            let coded = of_key("data").flat_map(|(_, value)| {
-                let decoded = serde_json::from_value::<ByteString>(value.clone()).ok();
-                let decoded = decoded.and_then(|bytes| String::from_utf8(bytes.0).ok());
-                decoded.into_iter().chain(value.as_str().map(str::to_owned))
+            let of_key = |key: &str| object.body.get(key).map(scalars).unwrap_or_default();
+            let decoded = of_key("data").into_iter().filter_map(|text| {
+                let decoded = serde_json::from_value::<ByteString>(text.into()).ok()?;
+                String::from_utf8(decoded.0).ok()
             });
-            plain.chain(coded).collect::<Vec<_>>()
+            decoded.chain(of_key("data")).chain(of_key("stringData")).collect::<Vec<_>>()
         });
         Self { values: values.collect() }
     }
 
     /// A value, in which what a Secret contains is not shown.
     pub(super) fn shown(&self, value: &Value) -> Value {
-        let is_secret = |text: &str| !text.is_empty() && self.values.iter().any(|secret| secret.contains(text));
+        let is_secret = |text: &str| {
+            let (written, is_in) = (Value::from(text).to_string(), |part: &str| self.has(part));
+            // Part of a list or an object, it stands there as JSON has it.
+            !text.is_empty() && (is_in(text) || is_in(&written[1..written.len() - 1]))
+        };
         match value {
             Value::String(text) if is_secret(text) => HIDDEN.into(),
             Value::Number(number) if is_secret(&number.to_string()) => HIDDEN.into(),
@@ -42,9 +44,23 @@ impl Hidden {
         }
     }
 
+    fn has(&self, part: &str) -> bool {
+        self.values.iter().any(|secret| secret.contains(part))
+    }
+
     /// The same of a map.
     pub(super) fn shown_map(&self, map: &Map<String, Value>) -> Map<String, Value> {
         map.iter().map(|(key, value)| (key.clone(), self.shown(value))).collect()
+    }
+}
+
+/// The texts of a value, also of what is not allowed there and has not been refused yet.
+fn scalars(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(scalars).collect(),
+        Value::Object(members) => members.values().flat_map(scalars).collect(),
+        other => vec![other.to_string()],
     }
 }
 
@@ -74,6 +90,18 @@ mod tests {
         assert_eq!(
             shown,
             json!({"password": "(hidden)", "open": ["(hidden)", "8Gi"], "deep": {"pin": "(hidden)", "n": 77}, "empty": "", "on": true})
+        );
+    }
+
+    #[test]
+    fn what_a_secret_has_as_json_or_in_a_wrong_place_is_hidden_too() {
+        let body = json!({"stringData": {"file": r#"{"a":"say \"x\"","b":"c\\d"}"#, "pin": 4711, "list": ["deep"]}});
+        let objects = [object(ObjectKind::Secret, body)];
+        let config = json!({"file": {"a": "say \"x\"", "b": "c\\d"}, "pin": 4711, "list": "deep", "other": "say"});
+        let hidden = json!({"a": "(hidden)", "b": "(hidden)"});
+        assert_eq!(
+            Hidden::of(objects.iter()).shown(&config),
+            json!({"file": hidden, "pin": "(hidden)", "list": "(hidden)", "other": "(hidden)"})
         );
     }
 }

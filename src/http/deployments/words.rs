@@ -40,7 +40,7 @@ pub(super) struct DeploymentWords {
     pub(super) reconcile: bool,
     /// How long the answer may wait until everything is done; at most 20, which is the default.
     #[schemars(range(max = 20))]
-    pub(super) wait_seconds: Option<u8>,
+    pub(super) wait_seconds: Option<u64>,
     #[schemars(length(max = 500))]
     pub(super) who: String,
     #[schemars(length(max = 500))]
@@ -54,7 +54,7 @@ pub(super) struct DeploymentWords {
 pub(super) struct RemovalWords {
     /// How long the answer may wait until nothing is left; at most 20, which is the default.
     #[schemars(range(max = 20))]
-    pub(super) wait_seconds: Option<u8>,
+    pub(super) wait_seconds: Option<u64>,
     #[schemars(length(max = 500))]
     pub(super) who: String,
     #[schemars(length(max = 500))]
@@ -92,8 +92,8 @@ fn is_name(name: &str) -> bool {
 }
 
 /// As long as is asked for, within the limit.
-pub(super) fn wait(seconds: Option<u8>) -> Duration {
-    seconds.map_or(WAIT_MAX, |seconds| Duration::from_secs(seconds.into()).min(WAIT_MAX))
+pub(super) fn wait(seconds: Option<u64>) -> Duration {
+    seconds.map_or(WAIT_MAX, |seconds| Duration::from_secs(seconds).min(WAIT_MAX))
 }
 
 #[cfg(test)]
@@ -122,6 +122,6 @@ mod tests {
     #[test]
     fn nobody_waits_for_longer_than_is_allowed() {
         assert_eq!(wait(None), WAIT_MAX);
-        assert_eq!((wait(Some(0)), wait(Some(255))), (Duration::ZERO, WAIT_MAX));
+        assert_eq!((wait(Some(0)), wait(Some(u64::MAX))), (Duration::ZERO, WAIT_MAX));
     }
 }
