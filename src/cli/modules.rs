@@ -60,7 +60,7 @@ impl Given {
 /// JSON, else a text. A number that would be written in another way is a text, too: 7.10 is a version.
 fn said(text: &str) -> Value {
     let read = serde_json::from_str(text).ok();
-    let is_said = |value: &Value| !value.is_number() || value.to_string() == text;
+    let is_said = |value: &Value| value.as_number().is_none_or(|number| number.to_string() == text);
     read.filter(is_said).unwrap_or_else(|| Value::from(text))
 }
 

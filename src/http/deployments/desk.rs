@@ -272,7 +272,7 @@ mod tests {
         let ((begun, has_begun), (end, ends)) = (tokio::sync::oneshot::channel(), mpsc::channel::<()>());
         let slow = {
             let turns = turns.clone();
-            tokio::spawn(async move {
+            tokio_util::task::TaskTracker::new().spawn(async move {
                 in_turn(&turns, move || {
                     begun.send(()).expect("the test waits");
                     ends.recv()
