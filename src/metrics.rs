@@ -58,6 +58,7 @@ pub struct Metrics {
 pub struct ServiceMetrics {
     pub state: IntGaugeVec,
     pub ready: IntGaugeVec,
+    pub outdated: IntGaugeVec,
     pub restarts: IntCounterVec,
     pub check_duration: HistogramVec,
     pub one_offs: IntCounterVec,
@@ -73,6 +74,11 @@ impl ServiceMetrics {
                 &["service_name", "state"],
             )?,
             ready: page.gauges("service_ready_replicas", "Replicas that are up.", by_service)?,
+            outdated: page.gauges(
+                "service_outdated_replicas",
+                "Replicas of another generation that are yet to be replaced one after another.",
+                by_service,
+            )?,
             restarts: page.counters("service_restarts_total", "Replicas that were started anew.", by_service)?,
             check_duration: page.histograms(
                 "service_check_duration_seconds",
@@ -97,6 +103,8 @@ impl ServiceMetrics {
             }
         }
         self.ready.with_label_values(&[name]).set(status.ready.into());
+        let outdated = status.rollout.as_ref().map_or(0, |rollout| rollout.outdated);
+        self.outdated.with_label_values(&[name]).set(outdated.into());
         // What other processes counted is not counted again.
         if !before.since.is_zero() {
             let more = status.restarts.saturating_sub(before.restarts);
@@ -115,6 +123,7 @@ impl ServiceMetrics {
             absent(self.state.remove_label_values(&[name, state.as_str()]));
         }
         absent(self.ready.remove_label_values(&[name]));
+        absent(self.outdated.remove_label_values(&[name]));
     }
 }
 
@@ -331,10 +340,11 @@ impl Metrics {
 }
 
 fn deployment_gauges(page: &Page<'_>) -> prometheus::Result<DeploymentGauges> {
-    let of_objects = &["deployment", "state"];
+    let of_one = &["deployment", "state"];
     Ok(DeploymentGauges {
         deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
-        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", of_objects)?,
+        state: page.gauges("deployment_state", "1 for the state of the deployment, 0 for the others.", of_one)?,
+        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", of_one)?,
         list_errors: page.int_gauge(
             "deployment_list_errors",
             "Entries of the list of modules to deploy that could not be deployed.",

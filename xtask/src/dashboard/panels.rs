@@ -52,6 +52,7 @@ pub(super) const ROWS: &[(&str, &[Panel])] = &[
     ("Jobs", JOBS),
     ("How long it takes", LATENCY),
     ("Services", SERVICES),
+    ("Deployments", DEPLOYMENTS),
     ("Processes", PROCESSES),
 ];
 
@@ -319,6 +320,54 @@ const SERVICES: &[Panel] = &[
             "{{service_name}}",
         )],
         "How long 99 of 100 checks took; each is given up after two seconds.",
+    ),
+    panel(
+        "Yet to be replaced",
+        COUNT,
+        &[("max by (namespace, service_name) (job_chief_service_outdated_replicas{$PROCESS})", "{{service_name}}")],
+        "Replicas of another generation while a rollout goes on. It stays where it is: the rollout has stopped.",
+    ),
+    panel(
+        "Jobs that ran once",
+        A_MINUTE,
+        &[(
+            "60 * sum by (service_name, purpose, outcome) (rate(job_chief_service_one_offs_total{$PROCESS}[$__rate_interval]))",
+            "{{service_name}} {{purpose}}: {{outcome}}",
+        )],
+        "Checks, repairs and actions a minute by how they ended.",
+    ),
+];
+
+const DEPLOYMENTS: &[Panel] = &[
+    panel(
+        "Settled",
+        (Kind::YesNo, "short"),
+        &[(
+            "max by (namespace, deployment) (job_chief_deployment_state{$PROCESS,state=\"settled\"})",
+            "{{deployment}}",
+        )],
+        "Whether everything of the deployment is as it is wanted.",
+    ),
+    panel(
+        "Deployments by state",
+        (Kind::Stack, "short"),
+        &[("sum by (state) (max by (namespace, job, state) (job_chief_deployments{$PROCESS}))", "{{state}}")],
+        "Failed: an object is in error. Drifted: somebody has changed or deleted one.",
+    ),
+    panel(
+        "Objects",
+        (Kind::Stack, "short"),
+        &[(
+            "sum by (deployment, state) (max by (namespace, job, deployment, state) (job_chief_deployment_objects{$PROCESS}))",
+            "{{deployment}} {{state}}",
+        )],
+        "Objects of each deployment by state; those after one that is not ready wait.",
+    ),
+    panel(
+        "Entries of the list in error",
+        COUNT,
+        &[("max by (namespace, job) (job_chief_deployment_list_errors{$PROCESS})", "{{namespace}} {{job}}")],
+        "Entries of the list of modules that could not be deployed; the log and /readiness name them.",
     ),
 ];
 
