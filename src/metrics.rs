@@ -4,6 +4,7 @@
 pub mod deployment_gauges;
 pub mod last_hour;
 pub mod queue_gauges;
+mod series;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::decide::{
     run::milestone::Milestone,
     service::{state::SERVICE_STATES as STATES_OF_SERVICES, status::ServiceStatus},
 };
-use crate::metrics::{deployment_gauges::DeploymentGauges, queue_gauges::QueueGauges};
+use crate::metrics::{deployment_gauges::DeploymentGauges, queue_gauges::QueueGauges, series::absent};
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
@@ -359,9 +360,6 @@ fn counts(status: &Status) -> [u64; 4] {
 
 /// The label `phase` of the gauge of Jobs.
 const PHASES: [&str; 4] = ["queued", "starting", "running", "terminating"];
-
-/// A series that was never there is as good as one that was removed.
-fn absent(_: prometheus::Result<()>) {}
 
 /// Registers metrics under the prefix of the service.
 struct Page<'a>(&'a Registry);

@@ -4,7 +4,7 @@ use prometheus::{IntGauge, IntGaugeVec};
 
 use crate::{
     decide::deployment::record::{DEPLOYMENT_STATES, DeploymentState, OBJECT_STATES, ObjectState},
-    metrics::absent,
+    metrics::series::absent,
 };
 
 /// How the deployments do.
