@@ -4,6 +4,7 @@
 pub mod deployment_gauges;
 pub mod last_hour;
 pub mod queue_gauges;
+mod series;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::decide::{
     run::milestone::Milestone,
     service::{state::SERVICE_STATES as STATES_OF_SERVICES, status::ServiceStatus},
 };
-use crate::metrics::{deployment_gauges::DeploymentGauges, queue_gauges::QueueGauges};
+use crate::metrics::{deployment_gauges::DeploymentGauges, queue_gauges::QueueGauges, series::absent};
 
 /// Buckets of durations that people wait for, in seconds.
 const WAIT_BUCKETS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
@@ -58,6 +59,7 @@ pub struct Metrics {
 pub struct ServiceMetrics {
     pub state: IntGaugeVec,
     pub ready: IntGaugeVec,
+    pub outdated: IntGaugeVec,
     pub restarts: IntCounterVec,
     pub check_duration: HistogramVec,
     pub one_offs: IntCounterVec,
@@ -73,6 +75,11 @@ impl ServiceMetrics {
                 &["service_name", "state"],
             )?,
             ready: page.gauges("service_ready_replicas", "Replicas that are up.", by_service)?,
+            outdated: page.gauges(
+                "service_outdated_replicas",
+                "Replicas of another generation that are yet to be replaced one after another.",
+                by_service,
+            )?,
             restarts: page.counters("service_restarts_total", "Replicas that were started anew.", by_service)?,
             check_duration: page.histograms(
                 "service_check_duration_seconds",
@@ -97,6 +104,8 @@ impl ServiceMetrics {
             }
         }
         self.ready.with_label_values(&[name]).set(status.ready.into());
+        let outdated = status.rollout.as_ref().map_or(0, |rollout| rollout.outdated);
+        self.outdated.with_label_values(&[name]).set(outdated.into());
         // What other processes counted is not counted again.
         if !before.since.is_zero() {
             let more = status.restarts.saturating_sub(before.restarts);
@@ -115,6 +124,7 @@ impl ServiceMetrics {
             absent(self.state.remove_label_values(&[name, state.as_str()]));
         }
         absent(self.ready.remove_label_values(&[name]));
+        absent(self.outdated.remove_label_values(&[name]));
     }
 }
 
@@ -331,10 +341,11 @@ impl Metrics {
 }
 
 fn deployment_gauges(page: &Page<'_>) -> prometheus::Result<DeploymentGauges> {
-    let of_objects = &["deployment", "state"];
+    let of_one = &["deployment", "state"];
     Ok(DeploymentGauges {
         deployments: page.gauges("deployments", "Deployments by state.", &["state"])?,
-        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", of_objects)?,
+        state: page.gauges("deployment_state", "1 for the state of the deployment, 0 for the others.", of_one)?,
+        objects: page.gauges("deployment_objects", "Objects of each deployment by state.", of_one)?,
         list_errors: page.int_gauge(
             "deployment_list_errors",
             "Entries of the list of modules to deploy that could not be deployed.",
@@ -349,9 +360,6 @@ fn counts(status: &Status) -> [u64; 4] {
 
 /// The label `phase` of the gauge of Jobs.
 const PHASES: [&str; 4] = ["queued", "starting", "running", "terminating"];
-
-/// A series that was never there is as good as one that was removed.
-fn absent(_: prometheus::Result<()>) {}
 
 /// Registers metrics under the prefix of the service.
 struct Page<'a>(&'a Registry);

@@ -1,7 +1,12 @@
 //! Keeps one task per deployment while this process leads, and none while it does not; says now and then which object
 //! is compared with what was applied.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use tokio::{
@@ -16,7 +21,7 @@ use crate::{
         leader::Standing,
     },
     clock::{sleep, sleep_until},
-    decide::deployment::record::{DEPLOYMENT_STATES, OBJECT_STATES},
+    decide::deployment::record::DEPLOYMENT_STATES,
     modules::object::ObjectId,
 };
 
@@ -56,6 +61,8 @@ pub struct Deployer {
     tasks: JoinSet<Ended>,
     working: BTreeMap<String, Working>,
     progress: watch::Sender<BTreeMap<String, Progress>>,
+    /// The deployments that have gauges.
+    shown: BTreeSet<String>,
     /// The object that was compared last.
     compared: Option<(String, ObjectId)>,
 }
@@ -72,6 +79,7 @@ impl Deployer {
             tasks: JoinSet::new(),
             working: BTreeMap::new(),
             progress: watch::Sender::default(),
+            shown: BTreeSet::new(),
             compared: None,
         }
     }
@@ -175,16 +183,13 @@ impl Deployer {
         self.compared = next;
     }
 
-    fn show(&self, progress: &BTreeMap<String, Progress>) {
+    fn show(&mut self, progress: &BTreeMap<String, Progress>) {
         let gauges = &self.world.shared.metrics.deployments;
         for state in DEPLOYMENT_STATES {
             gauges.note_deployments(state, progress.values().filter(|it| it.state == state).count());
         }
-        gauges.begin_objects();
-        for (name, it) in progress {
-            for state in OBJECT_STATES {
-                gauges.note_objects(name, state, it.states.iter().filter(|other| **other == state).count());
-            }
-        }
+        self.shown.iter().filter(|name| !progress.contains_key(*name)).for_each(|name| gauges.forget(name));
+        progress.iter().for_each(|(name, it)| gauges.note(name, it.state, &it.states));
+        self.shown = progress.keys().cloned().collect();
     }
 }

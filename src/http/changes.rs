@@ -266,10 +266,7 @@ impl Publisher {
 
     fn take_deployments(&mut self, news: &mut Vec<(&'static str, String)>) {
         let seen = self.state.deployments.borrow().clone();
-        let changed = seen.iter().filter(|(name, view)| self.deployments.get(*name) != Some(view));
-        news.extend(changed.map(|(_, view)| ("deployment", json(view))));
-        let gone = self.deployments.keys().filter(|name| !seen.contains_key(*name));
-        news.extend(gone.map(|name| ("undeployed", json(&Gone { name }))));
+        news.extend(news_of_deployments(&self.deployments, &seen));
         self.deployments = seen;
     }
 
@@ -286,6 +283,14 @@ impl Publisher {
         news.extend(before.keys().map(|name| ("gone", json(&Gone { name }))));
         self.roster = roster;
     }
+}
+
+/// Those that are there or otherwise than before, and those that are gone.
+fn news_of_deployments(before: &SeenDeployments, seen: &SeenDeployments) -> Vec<(&'static str, String)> {
+    let changed = seen.iter().filter(|(name, view)| before.get(*name) != Some(view));
+    let gone = before.keys().filter(|name| !seen.contains_key(*name));
+    let changed = changed.map(|(_, view)| ("deployment", json(view)));
+    changed.chain(gone.map(|name| ("undeployed", json(&Gone { name })))).collect()
 }
 
 impl Tracked {
@@ -357,5 +362,52 @@ impl<'a> EndedRun<'a> {
             exit_code: end.exit_code,
             message: end.message.as_deref(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::decide::deployment::record::Deployment;
+
+    fn deployment(name: &str, revision: i64) -> (String, DeploymentView) {
+        let record = Deployment {
+            name: name.into(),
+            module: "redis".into(),
+            version: "latest".into(),
+            config: Map::new(),
+            rendered_hash: "h".into(),
+            force: false,
+            reconcile: false,
+            revision,
+            gone: false,
+            volumes: vec![],
+            who: "ann".into(),
+            why: String::new(),
+            written_at: "2026-01-02T03:04:05Z".into(),
+            objects: vec![],
+        };
+        (name.to_owned(), DeploymentView::of(&record))
+    }
+
+    #[test]
+    fn of_deployments_only_what_is_new_changed_or_gone_is_told() {
+        let before = Arc::new(BTreeMap::from([deployment("same", 1), deployment("changed", 1), deployment("gone", 1)]));
+        let seen = Arc::new(BTreeMap::from([deployment("same", 1), deployment("changed", 2), deployment("new", 1)]));
+        let told: Vec<(&str, Value)> = news_of_deployments(&before, &seen)
+            .into_iter()
+            .map(|(event, data)| (event, serde_json::from_str(&data).expect("JSON")))
+            .collect();
+        let short: Vec<_> =
+            told.iter().map(|(event, it)| (*event, it["name"].as_str(), it["revision"].as_i64())).collect();
+        let expected = [
+            ("deployment", Some("changed"), Some(2)),
+            ("deployment", Some("new"), Some(1)),
+            ("undeployed", Some("gone"), None),
+        ];
+        assert_eq!(short, expected);
+        assert!(news_of_deployments(&seen, &seen).is_empty());
     }
 }

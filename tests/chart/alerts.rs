@@ -103,7 +103,9 @@ fn each_alert_has_a_severity_a_summary_a_threshold_and_a_page_and_no_page_is_lef
 /// Every alert is held to when it fires by a case, and at least one case wants it to.
 #[test]
 fn each_alert_has_a_case_in_which_it_fires() {
-    let cases = ["processes", "queues", "services"].map(|group| read(&format!("tests/rules/{group}.yaml"))).concat();
+    let cases = ["processes", "queues", "services", "deployments"]
+        .map(|group| read(&format!("tests/rules/{group}.yaml")))
+        .concat();
     for rule in shipped() {
         assert!(cases.contains(&format!("alertname=\"{}\"", name(&rule))), "{}", name(&rule));
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::release::refusal;
 
 /// What is laid over the minimal values.
-const WRONG: [&str; 39] = [
+const WRONG: [&str; 40] = [
     // The shape.
     r#"replicas=3"#,
     r#"replicaCount="2""#,
@@ -28,7 +28,8 @@ const WRONG: [&str; 39] = [
     r#"prometheusRule.runbookBase="docs""#,
     r#"prometheusRule.alerts={"JobChiefTwoLeaders":{"for":"long"}}"#,
     r#"rbac.apply="yes""#,
-    r#"modules.configMaps=[{"name":"Redis","configMap":"m","items":[{"key":"a.yaml","path":"../a.yaml"}]}]"#,
+    r#"modules.configMaps=[{"name":"Redis","configMap":"m","items":[{"key":"a.yaml"}]}]"#,
+    r#"modules.configMaps=[{"name":"redis","configMap":"m","items":[{"key":"a.yaml","path":"../a.yaml"}]}]"#,
     r#"modules.configMaps=[{"name":"redis","configMap":"m"}]"#,
     // What fits together.
     r#"modules={"volume":{"emptyDir":{}},"configMaps":[{"name":"a","configMap":"b","items":[{"key":"c"}]}]}"#,

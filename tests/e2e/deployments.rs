@@ -34,7 +34,7 @@ fn other() -> Value {
 
 impl Stage {
     /// Modules of its own, each file by its path.
-    fn with_modules(self, files: &[(&str, Value)]) -> Self {
+    pub(crate) fn with_modules(self, files: &[(&str, Value)]) -> Self {
         let folder = self.folder.path().join("modules");
         for (file, object) in files {
             let path = folder.join(file);

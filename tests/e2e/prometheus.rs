@@ -138,15 +138,27 @@ fn jobs() -> Value {
     let soon = json!({"waitTimeAfterSuccessfulRun": "100ms", "waitTimeAfterFailedRun": "100ms"});
     let waits = json!({"startErrorGrace": "1s", "waitTimeAfterError": "1s", "backoff": {"max": "3s"}});
     let slow = json!({"jobTemplate": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 300}}}}});
+    // Once, as soon as its service is up.
+    let fails = json!({"podConfig": script("backup", "exit 1")["podConfig"], "every": "1h"});
     json!([
         with(script("stuck", "true"), soon.clone()),
         with(script("bad", "exit 7"), soon),
         with(with(script("missing", "true"), waits), json!({"podConfig": {"image": "job-chief.test/missing:dev"}})),
         with(script("held", "true"), json!({"paused": true})),
         with(script("hangs", "trap '' TERM; while :; do sleep 0.2; done"), slow),
-        service("web", "httpd -f -p 8080 -h /tmp", json!({"ports": [8080]})),
+        service("web", "httpd -f -p 8080 -h /tmp", json!({"ports": [8080], "actions": {"backup": fails}})),
         service("weak", "exit 3", json!({})),
     ])
+}
+
+impl Stage {
+    /// A list of modules, of which one entry can't be deployed.
+    fn with_list(self) -> Self {
+        let listed = json!({"apiVersion": "job-chief/v1", "kind": "JobConfig", "metadata": {"name": "listed"},
+            "spec": script("listed", "true")});
+        let list = json!({ &self.name: {"listed": {"listed": {}}, "missing": {"missing": {}}} }).to_string();
+        self.with_modules(&[("listed/latest/listed.yaml", listed)]).with("MODULES", &list)
+    }
 }
 
 /// A Job whose pod does not end when it is told to.
@@ -161,7 +173,7 @@ async fn hangs(stage: &Stage) {
 
 #[tokio::test]
 async fn every_query_of_alerts_and_dashboard_gives_data() {
-    let mut first = Stage::set("prometheus").await;
+    let mut first = Stage::set("prometheus").await.with_list();
     first.run(jobs()).await;
     first.leads().await;
     let mut second = first.beside().await;

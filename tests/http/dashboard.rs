@@ -38,6 +38,9 @@ fn every_page_lets_nothing_run_that_is_not_ours_and_shows_what_others_wrote_as_t
         ("/dashboard/jobs/%3Cscript%3Ealert(1)", 404),
         ("/dashboard/jobs/redis", 404),
         ("/dashboard/jobs/%FF", 400),
+        // They stand in Postgres, which is away.
+        ("/dashboard/deployments/%3Cscript%3Ealert(1)", 503),
+        ("/dashboard/deployments/%FF", 400),
     ] {
         let told = service.get(path, "");
         assert_eq!(told.code, code, "{path}");
@@ -53,6 +56,7 @@ fn every_page_lets_nothing_run_that_is_not_ours_and_shows_what_others_wrote_as_t
         assert!(!told.body.contains("canary"), "{path}\n{}", told.body);
     }
     let whole = service.get("/", "").body;
+    assert!(whole.contains("What is deployed can't be read now."), "{whole}");
     assert!(whole.contains("&#60;script&#62;alert(1)&#60;/script&#62;"), "{whole}");
     assert!(whole.len() < 50_000, "{}", whole.len());
     let address = whole.split_once("href=\"/dashboard/page.css").unwrap().1.split_once('"').unwrap().0;

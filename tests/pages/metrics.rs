@@ -8,7 +8,7 @@ use std::{
 use job_chief::{
     decide::{
         decision::Decision,
-        deployment::record::{DEPLOYMENT_STATES, OBJECT_STATES},
+        deployment::record::{DEPLOYMENT_STATES, DeploymentState, OBJECT_STATES},
         outcome::{Outcome, Reason},
         queue::{scale::Look, status::Status},
         run::{live_job::Phases, milestone::Milestone},
@@ -77,9 +77,7 @@ fn exported() -> String {
     for state in DEPLOYMENT_STATES {
         metrics.deployments.note_deployments(state, 1);
     }
-    for state in OBJECT_STATES {
-        metrics.deployments.note_objects("cache", state, 1);
-    }
+    metrics.deployments.note("cache", DeploymentState::Settled, &OBJECT_STATES);
     metrics.deployments.note_list_errors(1);
     metrics.page(NOW).unwrap()
 }

@@ -1,10 +1,15 @@
 //! Grafana's dashboard, put together from the table in `dashboard/panels.rs`.
 
+mod panel;
 mod panels;
+mod service_panels;
 
 use serde_json::{Value, json};
 
-use crate::dashboard::panels::{Kind, Panel, ROWS};
+use crate::dashboard::{
+    panel::{Kind, Panel},
+    panels::ROWS,
+};
 
 /// Grafana's newest form of a dashboard; older Grafanas take it as well.
 const SCHEMA: u32 = 41;

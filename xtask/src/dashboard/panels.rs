@@ -3,47 +3,10 @@
 //! `$PROCESS` and `$CONFIG` are the matchers of what is chosen above the panels. After a hand-over the gauges of a JobConfig are
 //! another replica's, so they are aggregated over `instance`.
 
-/// One panel.
-pub(super) struct Panel {
-    pub(super) title: &'static str,
-    /// What it shows, for whoever has never seen it.
-    pub(super) text: &'static str,
-    pub(super) kind: Kind,
-    /// Grafana's word for the unit.
-    pub(super) unit: &'static str,
-    /// Each with its legend.
-    pub(super) queries: &'static [(&'static str, &'static str)],
-}
-
-/// How a panel looks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// One number.
-    Number,
-    /// The names of the series.
-    Names,
-    /// A line for each series.
-    Lines,
-    /// The same, one upon the other.
-    Stack,
-    /// A bar for each series: yes or no.
-    YesNo,
-    /// The buckets of a histogram.
-    Heat,
-}
-
-const fn panel(
-    title: &'static str,
-    (kind, unit): (Kind, &'static str),
-    queries: &'static [(&'static str, &'static str)],
-    text: &'static str,
-) -> Panel {
-    Panel { title, text, kind, unit, queries }
-}
-
-const COUNT: (Kind, &str) = (Kind::Lines, "short");
-const SECONDS: (Kind, &str) = (Kind::Lines, "s");
-const A_MINUTE: (Kind, &str) = (Kind::Stack, "opm");
+use crate::dashboard::{
+    panel::{A_MINUTE, COUNT, Kind, Panel, SECONDS, panel},
+    service_panels::{DEPLOYMENTS, SERVICES},
+};
 
 /// All rows with their titles.
 pub(super) const ROWS: &[(&str, &[Panel])] = &[
@@ -52,6 +15,7 @@ pub(super) const ROWS: &[(&str, &[Panel])] = &[
     ("Jobs", JOBS),
     ("How long it takes", LATENCY),
     ("Services", SERVICES),
+    ("Deployments", DEPLOYMENTS),
     ("Processes", PROCESSES),
 ];
 
@@ -274,51 +238,6 @@ const LATENCY: &[Panel] = &[
             "{{verb}}",
         )],
         "How long the API server took to answer 99 of 100 requests.",
-    ),
-];
-
-const SERVICES: &[Panel] = &[
-    panel(
-        "Up",
-        (Kind::YesNo, "short"),
-        &[(
-            "max by (namespace, service_name) (job_chief_service_state{$PROCESS,state=\"RUNNING\"})",
-            "{{service_name}}",
-        )],
-        "Whether every replica of the service is up. No is also: stopped, disabled.",
-    ),
-    panel(
-        "States",
-        (Kind::YesNo, "short"),
-        &[(
-            "max by (service_name, state) (job_chief_service_state{$PROCESS,state!=\"RUNNING\"}) == 1",
-            "{{service_name}} {{state}}",
-        )],
-        "The state of each service that is not RUNNING.",
-    ),
-    panel(
-        "Replicas that are up",
-        COUNT,
-        &[("max by (namespace, service_name) (job_chief_service_ready_replicas{$PROCESS})", "{{service_name}}")],
-        "Replicas that run, are ready, and pass their check.",
-    ),
-    panel(
-        "Started anew",
-        A_MINUTE,
-        &[(
-            "60 * sum by (service_name) (rate(job_chief_service_restarts_total{$PROCESS}[$__rate_interval]))",
-            "{{service_name}}",
-        )],
-        "Replicas a minute that were started anew, for whatever reason.",
-    ),
-    panel(
-        "Checks",
-        SECONDS,
-        &[(
-            "histogram_quantile(0.99, sum by (service_name, le) (rate(job_chief_service_check_duration_seconds_bucket{$PROCESS}[$__rate_interval])))",
-            "{{service_name}}",
-        )],
-        "How long 99 of 100 checks took; each is given up after two seconds.",
     ),
 ];
 
