@@ -150,7 +150,8 @@ async fn shipped_modules_are_deployed_used_and_removed_by_commands() {
     // The rights are in force by and by.
     let plan = stage.prints(&[&cache[..], &["--dry-run"]].concat(), &["JobConfig/cache"]).await;
     assert!(plan.contains("create"), "{plan}");
-    assert_eq!(stage.json("/deployment").await, Some(json!({})), "nothing has changed");
+    let all = async || eventually("an answer", || stage.json("/deployment")).await;
+    assert_eq!(all().await, json!({}), "nothing has changed");
     let told = stage.command(&[&cache[..], &["--wait"]].concat()).await;
     assert!(told.contains("JobConfig/cache ready (created)") && told.contains("cache: settled"), "{told}");
     stage.serves(6379, "in use").await;
@@ -174,7 +175,7 @@ async fn shipped_modules_are_deployed_used_and_removed_by_commands() {
     assert!(!refused.status.success() && why.contains("mails"), "another depends on it: {why}");
     assert!(stage.command(&["undeploy", "mails", "--wait"]).await.contains("mails: removed"));
     assert!(stage.command(&["undeploy", "cache", "--wait"]).await.contains("cache: removed"));
-    assert_eq!(stage.json("/deployment").await, Some(json!({})));
+    assert_eq!(all().await, json!({}));
     eventually("the service to be gone", || async {
         let told = stage.get("/services/cache").await?;
         let runs = |pod: &Pod| pod.status.as_ref().is_some_and(|it| it.phase.as_deref() == Some("Running"));
@@ -187,7 +188,7 @@ async fn shipped_modules_are_deployed_used_and_removed_by_commands() {
 async fn a_volume_outlives_its_deployment(stage: &Stage, image: &[&str]) {
     let volume = Volume::make(stage, "shop-data").await;
     stage.create::<Secret>(json!({"metadata": {"name": "keys"}, "stringData": {"shop": "canary-secret"}})).await;
-    let class = format!("storageClass={}", json!({"storageClassName": volume.name}));
+    let class = format!("storageClass={}", json!({"storageClassName": volume.name, "volumeName": volume.name}));
     let keys = ["--set", "passwordSecret=keys", "--set", "passwordKey=shop", "--set", "user=ann"];
     let shop = ["deploy", "postgres", "--set", "name=shop", "--set", "claim=shop-data", "--set", "size=1Gi"];
     let shop = [&shop[..], &keys, &["--set", &class, "--wait"], image].concat();
