@@ -46,7 +46,12 @@ impl Deployer {
     }
 
     async fn apply(&self, object: &Object, force: bool) -> Result<Change, ApplyError> {
-        let applied = self.applier.apply(object, &owner(), force, &self.gate.fence()).await;
+        self.apply_as(&owner(), object, force).await
+    }
+
+    async fn apply_as(&self, owner: &Owner, object: &Object, force: bool) -> Result<Change, ApplyError> {
+        let fence = self.gate.fence();
+        let applied = answered(&object.id, || self.applier.apply(object, owner, force, &fence)).await;
         applied.map(|applied| applied.change)
     }
 
@@ -59,19 +64,32 @@ impl Deployer {
         changes
     }
 
+    async fn dry_run(&self, objects: &[Object]) -> Vec<Result<Change, ApplyError>> {
+        eventually("each to be judged", || async {
+            let judged = self.applier.dry_run(objects, &owner(), false).await;
+            judged.iter().all(is_answer).then_some(judged)
+        })
+        .await
+    }
+
     async fn judge(&self, objects: &[Object]) -> Vec<Change> {
-        let judged = self.applier.dry_run(objects, &owner(), false).await;
-        judged.into_iter().map(Result::unwrap).collect()
+        self.dry_run(objects).await.into_iter().map(Result::unwrap).collect()
     }
 
     async fn look(&self, object: &Object) -> Option<Live> {
-        self.applier.look(&object.id).await.unwrap()
+        answered(&object.id, || self.applier.look(&object.id)).await.unwrap()
+    }
+
+    /// Asks for the end of the object with this uid.
+    async fn delete_uid(&self, object: &Object, uid: &str) {
+        let fence = self.gate.fence();
+        answered(&object.id, || self.applier.delete(&object.id, uid, &fence)).await.unwrap();
     }
 
     /// Deletes an object, and waits until it is gone.
     async fn delete(&self, object: &Object) {
         let uid = self.look(object).await.unwrap().uid().to_owned();
-        self.applier.delete(&object.id, &uid, &self.gate.fence()).await.unwrap();
+        self.delete_uid(object, &uid).await;
         eventually(&format!("the end of {}", object.id), || async { self.look(object).await.is_none().then_some(()) })
             .await;
     }
@@ -83,6 +101,23 @@ impl Deployer {
         })
         .await;
     }
+}
+
+/// An API server that is too busy to answer has not decided anything.
+fn is_answer<T>(told: &Result<T, ApplyError>) -> bool {
+    told.as_ref().err().is_none_or(|error| !error.is_transient())
+}
+
+/// What the API server answers, once it does.
+async fn answered<T, F>(id: &ObjectId, mut ask: impl FnMut() -> F) -> Result<T, ApplyError>
+where
+    F: Future<Output = Result<T, ApplyError>>,
+{
+    eventually(&format!("an answer about {id}"), || {
+        let asking = ask();
+        async { Some(asking.await).filter(is_answer) }
+    })
+    .await
 }
 
 fn owner() -> Owner {
@@ -155,7 +190,8 @@ fn shop() -> Vec<Object> {
 /// Somebody changes a field by hand.
 async fn edit(stage: &Stage, name: &str, data: Value) {
     let by_hand = PatchParams { field_manager: Some("by-hand".into()), ..PatchParams::default() };
-    stage.api::<ConfigMap>().patch(name, &by_hand, &Patch::Merge(json!({"data": data}))).await.unwrap();
+    let (maps, change) = (stage.api::<ConfigMap>(), Patch::Merge(json!({"data": data})));
+    eventually("a change by hand", || async { maps.patch(name, &by_hand, &change).await.ok() }).await;
 }
 
 #[tokio::test]
@@ -192,7 +228,7 @@ async fn objects_are_judged_applied_changed_and_deleted() {
     what_is_refused(&deployer).await;
 
     let uid = deployer.look(&web("2")).await.unwrap().uid().to_owned();
-    deployer.applier.delete(&web("2").id, &import_before, &deployer.gate.fence()).await.unwrap();
+    deployer.delete_uid(&web("2"), &import_before).await;
     assert_eq!(deployer.look(&web("2")).await.unwrap().uid(), uid, "it is deleted by its uid alone");
     for object in [settings("green"), web("2"), import("2")] {
         deployer.delete(&object).await;
@@ -207,14 +243,15 @@ async fn what_others_do(stage: &Stage, deployer: &Deployer) {
     assert_eq!((drift.len(), drift[0].field.as_str(), drift[0].by.as_deref()), (1, "data.color", Some("by-hand")));
     // Something new is not laid over what somebody has changed, unless it is said so.
     let told = deployer.apply(&settings("yellow"), false).await;
-    let judged = deployer.applier.dry_run(&[settings("yellow")], &owner(), false).await;
+    let judged = deployer.dry_run(&[settings("yellow")]).await;
     assert_eq!(judged, std::slice::from_ref(&told));
     let Err(ApplyError::Conflict { fields, .. }) = told else { panic!("{told:?}") };
     assert_eq!((fields.len(), fields[0].to_string().as_str()), (1, "data.color (by-hand)"));
     // The same as before puts it back.
     assert_eq!(deployer.judge(&[settings("green")]).await, [Change::Configure]);
     assert_eq!(deployer.apply(&settings("green"), false).await, Ok(Change::Configure));
-    let data = stage.api::<ConfigMap>().get("settings").await.unwrap().data.unwrap();
+    let maps = stage.api::<ConfigMap>();
+    let data = eventually("the settings", || async { maps.get("settings").await.ok() }).await.data.unwrap();
     assert_eq!(data["color"], "green");
     edit(stage, "settings", json!({"color": "blue"})).await;
     assert_eq!(deployer.apply(&settings("yellow"), true).await, Ok(Change::Configure));
@@ -223,10 +260,10 @@ async fn what_others_do(stage: &Stage, deployer: &Deployer) {
     let theirs = object(ObjectKind::ConfigMap, "theirs", json!({"data": {"a": "c"}}));
     let told = deployer.apply(&theirs, false).await;
     assert!(matches!(told, Err(ApplyError::NameTaken { forcible: true, .. })), "{told:?}");
-    assert_eq!(deployer.applier.dry_run(std::slice::from_ref(&theirs), &owner(), false).await, [told]);
+    assert_eq!(deployer.dry_run(std::slice::from_ref(&theirs)).await, [told]);
     assert_eq!(deployer.apply(&theirs, true).await, Ok(Change::Configure));
     let other = Owner::new("e2e", "mail");
-    let told = deployer.applier.apply(&theirs, &other, true, &deployer.gate.fence()).await;
+    let told = deployer.apply_as(&other, &theirs, true).await;
     assert!(matches!(told, Err(ApplyError::NameTaken { forcible: false, .. })), "{told:?}");
 }
 
@@ -273,7 +310,7 @@ async fn each_right_that_is_missing_is_named() {
         let deployer = Deployer::of(&stage, &kubeconfig).await;
         // The API server learns of Roles by and by.
         eventually(&format!("these rights to be missing: {missing:?}"), || async {
-            (deployer.applier.missing_rights(&all).await.unwrap() == missing).then_some(())
+            (deployer.applier.missing_rights(&all).await.ok()? == missing).then_some(())
         })
         .await;
         for object in shop() {
@@ -286,7 +323,7 @@ async fn each_right_that_is_missing_is_named() {
                 Err(error) => panic!("{error}"),
             }
         }
-        let dry = deployer.applier.dry_run(&shop(), &owner(), false).await;
+        let dry = deployer.dry_run(&shop()).await;
         assert_eq!(dry.iter().any(Result::is_err), !missing.is_empty(), "{dry:?}");
         if !missing.is_empty() {
             continue;

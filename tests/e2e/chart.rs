@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// The chart.
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/job-chief");
+pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/job-chief");
 
 /// A worker that works on.
 const LONG: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 /// Helm as the administrator of the cluster, in the namespace of the case.
-async fn helm(stage: &Stage, words: &[&str]) -> String {
+pub(crate) async fn helm(stage: &Stage, words: &[&str]) -> String {
     let program = std::env::var("JOB_CHIEF_TEST_HELM").expect("xtask says where Helm is");
     let mut helm = Command::new(program);
     helm.args(words).args(["--namespace", &stage.name]).args(["--kube-context", "job-chief-test"]);
@@ -41,7 +41,7 @@ fn told(output: Output) -> String {
 }
 
 /// The values of the case, with others laid over, in a file.
-fn values(stage: &Stage, more: Value) -> String {
+pub(crate) fn values(stage: &Stage, more: Value) -> String {
     let web = service("web", "httpd -f -p 8080 -h /tmp", json!({"ports": [8080]}));
     let own = json!({
         "image": {"repository": "job-chief.test/job-chief", "tag": "dev"},

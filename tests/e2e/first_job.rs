@@ -157,13 +157,13 @@ fn files(page: &str) -> Vec<(String, String)> {
 }
 
 /// A command of a page with what is shown to come of it, or lines that are none.
-enum Part {
+pub(crate) enum Part {
     Text(String),
     Command { typed: String, shown: String },
 }
 
 /// A page in its parts: a command goes on in the next line after a backslash.
-fn parts(page: &str) -> Vec<Part> {
+pub(crate) fn parts(page: &str) -> Vec<Part> {
     let mut parts = vec![Part::Text(String::new())];
     let mut is_console = false;
     for line in page.split_inclusive('\n') {
@@ -189,7 +189,7 @@ fn parts(page: &str) -> Vec<Part> {
 }
 
 /// A text without what is of one run alone: times, ages, drawn names, and the widths of columns that follow from them.
-fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> String {
     let line = |line: &str| match line.split_once("LAST DEPLOYED:") {
         Some((before, _)) => before.to_owned() + "LAST DEPLOYED:",
         None => line.split_whitespace().map(normal_word).collect::<Vec<_>>().join(" "),

@@ -21,6 +21,7 @@ mod first_job;
 mod gauges;
 mod in_cluster;
 mod laptop;
+mod modules_page;
 mod nodes;
 mod one_offs;
 mod outages;

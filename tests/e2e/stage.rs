@@ -475,7 +475,7 @@ impl Stage {
 }
 
 /// It is there, also where an answer was lost before; `None` where the API server was too busy.
-fn made<K>(answer: kube::Result<K>) -> Option<()> {
+pub(crate) fn made<K>(answer: kube::Result<K>) -> Option<()> {
     match answer {
         Ok(_) => Some(()),
         Err(kube::Error::Api(status)) if status.code == 409 => Some(()),
