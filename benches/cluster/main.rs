@@ -20,6 +20,7 @@ mod handover;
 mod idle;
 mod latency;
 mod memory;
+mod modules;
 mod pages;
 mod process;
 #[path = "../../tests/e2e/recording.rs"]
@@ -33,8 +34,8 @@ mod witness;
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 10] =
-    ["footprint", "latency", "burst", "idle", "pages", "restart", "memory", "handover", "depth", "services"];
+const PARTS: [&str; 11] =
+    ["footprint", "latency", "burst", "idle", "pages", "restart", "memory", "handover", "depth", "services", "modules"];
 
 #[tokio::main]
 async fn main() {
@@ -57,6 +58,7 @@ async fn main() {
             "depth" => depth::measure(&mut figures, runs).await,
             "handover" => handover::measure(&mut figures, runs).await,
             "services" => services::measure(&mut figures, runs).await,
+            "modules" => modules::measure(&mut figures, runs).await,
             "memory" => memory::measure(&mut figures, runs).await,
             _ => unreachable!("every part has an arm"),
         }

@@ -8,10 +8,10 @@ use tokio::{
 
 use crate::{
     contract::Contract,
-    stage::{PATIENCE, Stage, eventually, script},
+    stage::{PATIENCE, Stage, eventually, script, with},
 };
 
-const TOKEN: &str = "Authorization: Bearer canary-token\r\n";
+const TOKEN: &str = "Authorization: Bearer canary-token\r\nContent-Type: application/json\r\n";
 
 /// Follows `/events`.
 struct Events {
@@ -48,21 +48,28 @@ impl Events {
 }
 
 fn jobs() -> Value {
-    let redis = json!({"type": "service", "name": "redis", "podConfig": script("redis", "sleep 36000")["podConfig"]});
+    let pod = |words: &str| script("redis", words)["podConfig"].clone();
+    let redis = json!({"type": "service", "name": "redis", "podConfig": pod("sleep 36000"), "actions": {"backup": {"podConfig": pod("true")}}});
     json!([script("work", "sleep 3; echo '<b>canary-free</b>' > /dev/termination-log; exit 3"), redis])
 }
 
 #[tokio::test]
 async fn every_route_answers_as_the_document_says_while_everything_works() {
-    let mut stage = Stage::set("api").await.with_token();
+    let note = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}});
+    let mut stage = Stage::set("api").await.with_token().with_modules(&[("note/latest/note.yaml", note)]);
     stage.run(jobs()).await;
     stage.leads().await;
     stage.send("work", 1).await;
     stage.ended("work", 1).await;
+    assert_eq!(stage.post("/deployment", TOKEN, "{\"module\": \"note\"}").await.0 / 100, 2);
     let contract = Contract { document: stage.json("/openapi.json").await.unwrap() };
     for (route, operations) in contract.document["paths"].as_object().unwrap() {
-        let name = if route.starts_with("/services") { "redis" } else { "work" };
-        let path = route.replace("{name}", name);
+        let (name, body) = match route.split('/').nth(1).unwrap() {
+            "services" => ("redis", json!({})),
+            "deployment" | "deployments" | "modules" => ("note", json!({"module": "note"})),
+            _ => ("work", json!({})),
+        };
+        let path = route.replace("{name}", name).replace("{action}", "backup");
         if operations["get"].is_object() && route != "/events" {
             let answers = || async { stage.get(&path).await.filter(|(code, _)| *code == 200) };
             let (code, body) = eventually(&format!("{path} to answer"), answers).await;
@@ -71,7 +78,8 @@ async fn every_route_answers_as_the_document_says_while_everything_works() {
             assert!(!body.contains("canary-token"), "{body}");
         }
         if operations["post"].is_object() {
-            let (code, told) = stage.post(&path, TOKEN, "{\"who\": \"ann\", \"why\": \"a look\"}").await;
+            let body = with(body, json!({"who": "ann", "why": "a look"}));
+            let (code, told) = stage.post(&path, TOKEN, &body.to_string()).await;
             assert!((200..300).contains(&code), "{route} {code} {told}");
             contract.check(("post", route), (code, "application/json", &told.to_string()));
         }
@@ -91,6 +99,7 @@ async fn whoever_follows_is_told_what_happens_also_after_a_restart() {
     if !runs(&snapshot["services"][0]) {
         events.until("service", runs).await.unwrap();
     }
+    assert_eq!(stage.post("/deployment", TOKEN, "{\"module\": \"note\"}").await.0 / 100, 2);
     let contract = Contract { document: stage.json("/openapi.json").await.unwrap() };
     stage.send("work", 1).await;
     let lives = |job: &Value| job["phase"]["running"] == 1 || job["phase"]["starting"] == 1;

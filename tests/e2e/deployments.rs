@@ -34,7 +34,7 @@ pub(crate) fn serves(first: &str, folder: &str, port: u16) -> String {
 }
 
 /// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; while :; do sleep 0.2; done";
+const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 /// A queue that nothing is sent to.
 pub(crate) fn other() -> Value {
