@@ -169,9 +169,11 @@ impl Line {
     }
 }
 
-/// What keeps live Jobs from starting or ending.
+/// What keeps live Jobs from starting or ending, but for what is said of the whole already.
 fn problems(view: &Value) -> Vec<String> {
-    let problem = |it: &Value| tables::problem(it).map(|problem| format!("{}: {problem}", text(&it["phase"])));
+    let said = view["error"].as_str().unwrap_or_default();
+    let new = |problem: &String| !said.contains(problem.as_str());
+    let problem = |it: &Value| tables::problem(it).filter(new).map(|problem| format!("{}: {problem}", text(&it["phase"])));
     view["live"].as_array().into_iter().flatten().filter_map(problem).take(PROBLEMS_SHOWN).collect()
 }
 
