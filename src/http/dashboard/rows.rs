@@ -173,7 +173,8 @@ impl Line {
 fn problems(view: &Value) -> Vec<String> {
     let said = view["error"].as_str().unwrap_or_default();
     let new = |problem: &String| !said.contains(problem.as_str());
-    let problem = |it: &Value| tables::problem(it).filter(new).map(|problem| format!("{}: {problem}", text(&it["phase"])));
+    let problem =
+        |it: &Value| tables::problem(it).filter(new).map(|problem| format!("{}: {problem}", text(&it["phase"])));
     view["live"].as_array().into_iter().flatten().filter_map(problem).take(PROBLEMS_SHOWN).collect()
 }
 
