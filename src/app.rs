@@ -142,12 +142,11 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let supervisor = Supervisor::new(shared.clone(), followed, shutdown.clone());
     let roster = supervisor.roster();
     let spawners = tasks.spawn(supervisor.run());
-    deploy((&client, &settings, listed), &shared, (&roster, &reloader, &leader), (&shutdown, &tasks));
+    let desk = deploy((&client, &settings, listed), &shared, (&roster, &reloader, &leader), (&shutdown, &tasks));
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let totals = watch::Sender::new(Totals::new());
     let followed = (leader.standing(), roster.clone(), totals.subscribe());
-    let desk = desk((&client, &settings), &shared, &reloader);
     let state = AppState::new(me.clone(), followed, &settings.server, (shared.clone(), desk));
     serve(&settings, state, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
@@ -173,38 +172,33 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     migrated.map_err(anyhow::Error::from)
 }
 
-/// Begins to work on deployments, and on the list of modules.
+/// Begins to work on deployments, and on the list of modules. Returns where whoever asks for one is served.
 fn deploy(
     (client, settings, environment): (&Client, &Settings, ModuleList),
     shared: &Arc<Shared>,
     (roster, reloader, leader): (&watch::Receiver<Arc<Roster>>, &Reloader, &Leader),
     (shutdown, tasks): (&CancellationToken, &TaskTracker),
-) {
+) -> Arc<Desk> {
+    let applier = Applier::new(client, shared.cluster.clone());
+    let deploying = Deploying::new(shared.stored.deployments.clone(), reloader.jobs(), read_entry);
+    let library = Library::new(settings.app.modules_path.clone());
     let world = World {
         shared: shared.clone(),
-        applier: Applier::new(client, shared.cluster.clone()),
+        applier: applier.clone(),
         roster: roster.clone(),
         file: reloader.jobs(),
         read_entry,
     };
     tasks.spawn(Deployer::new(world, leader.standing(), shutdown.clone()).run());
-    let deploying = Deploying::new(shared.stored.deployments.clone(), reloader.jobs(), read_entry);
     let listing = Listing {
         environment,
         file: reloader.modules(),
         namespace: shared.instance.namespace.clone(),
-        library: Library::new(settings.app.modules_path.clone()),
+        library: library.clone(),
     };
     let told_to = (shared.health.clone(), shared.metrics.clone());
-    tasks.spawn(Lister::new(listing, deploying, leader.standing(), told_to).run(shutdown.clone()));
-}
-
-/// Where whoever asks for a deployment is served.
-fn desk((client, settings): (&Client, &Settings), shared: &Arc<Shared>, reloader: &Reloader) -> Arc<Desk> {
-    let applier = Applier::new(client, shared.cluster.clone());
-    let deploying = Deploying::new(shared.stored.deployments.clone(), reloader.jobs(), read_entry);
-    let library = Library::new(settings.app.modules_path.clone());
-    Desk::new(library, (applier, deploying), reloader.jobs(), read_entry)
+    tasks.spawn(Lister::new(listing, deploying.clone(), leader.standing(), told_to).run(shutdown.clone()));
+    Desk::new(library, applier, deploying)
 }
 
 /// How a JobConfig of a deployment is read.

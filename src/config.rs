@@ -10,6 +10,8 @@ pub mod job_config;
 
 pub mod service_config;
 
+pub mod dns_label;
+
 pub mod update_strategy;
 
 pub mod one_off_config;

@@ -8,10 +8,10 @@ use crate::{
     decide::deployment::{
         admission::{Judge, Refusal},
         fleet::ReadEntry,
-        record::NewDeployment,
+        record::{Deployment, NewDeployment},
     },
     store::{
-        deployments::{DeploymentTable, Snapshot, Written},
+        deployments::{DeploymentTable, Written},
         error::StoreError,
     },
 };
@@ -72,7 +72,7 @@ impl Deploying {
     async fn judged(&self, write: Write<'_>) -> Result<i64, DeployError> {
         for _ in 0..TRIES_MAX {
             let snapshot = self.table.read().await.map_err(DeployError::Unwritten)?;
-            self.judge(&snapshot, write).map_err(DeployError::Refused)?;
+            self.judge(&snapshot.deployments, write).map_err(DeployError::Refused)?;
             let written = match write {
                 Write::Deploy(new) => self.table.deploy(new, snapshot.deployed).await,
                 Write::Undeploy { name, volumes, said } => {
@@ -86,9 +86,17 @@ impl Deploying {
         Err(DeployError::Busy)
     }
 
-    fn judge(&self, snapshot: &Snapshot, write: Write<'_>) -> Result<(), Refusal> {
+    /// Whether a deployment may be written where these are on record.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_deploy(&self, new: &NewDeployment, deployments: &[Deployment]) -> Result<(), Refusal> {
+        self.judge(deployments, Write::Deploy(new))
+    }
+
+    fn judge(&self, deployments: &[Deployment], write: Write<'_>) -> Result<(), Refusal> {
         let file = self.file.borrow().clone();
-        let judge = Judge { deployments: &snapshot.deployments, file: &file, read: self.read_entry };
+        let judge = Judge { deployments, file: &file, read: self.read_entry };
         match write {
             Write::Deploy(new) => judge.deploy(new),
             Write::Undeploy { name, volumes, .. } => judge.undeploy(name, volumes),

@@ -12,7 +12,7 @@ use crate::{
     },
     clock::{sleep, sleep_until},
     cluster::{
-        apply::{self, Applier},
+        apply::{Applied, Applier},
         apply_error::ApplyError,
     },
     config::entry::Entry,
@@ -20,7 +20,7 @@ use crate::{
         deployment::{
             application::Application,
             fleet::ReadEntry,
-            record::{Change, Deployment, DeploymentState, ObjectState},
+            record::{Deployment, DeploymentState, ObjectState},
             step::{Answer, Facts, Live, Looked, Next, Step},
         },
         live::{fields::Drift, live_object, owner::Owner, written::Written},
@@ -213,9 +213,9 @@ impl DeploymentTask {
                 let Some(object) = record.object(id) else { return Answer::Unanswered };
                 match applier.apply(&object.object, &self.owner, record.force, fence).await {
                     Ok(applied) => {
-                        let change = changed(applied.change);
+                        let Applied { change, uid } = applied;
                         tracing::info!(deployment = self.name, object = %id, change = change.as_str(), "applied an object");
-                        Answer::Applied(change, applied.uid)
+                        Answer::Applied(change, uid)
                     }
                     Err(error) => self.refused(id, &error),
                 }
@@ -300,14 +300,5 @@ enum Worked {
 impl Worked {
     fn is_over(&self) -> bool {
         matches!(self, Self::Over)
-    }
-}
-
-fn changed(change: apply::Change) -> Change {
-    match change {
-        apply::Change::Create => Change::Created,
-        apply::Change::Configure => Change::Configured,
-        apply::Change::Replace => Change::Replaced,
-        apply::Change::Unchanged => Change::Unchanged,
     }
 }

@@ -18,11 +18,14 @@ use crate::{
         requests::{Cluster, Unanswered},
         survey::{Action, Survey, SurveyError},
     },
-    decide::live::{
-        live_object::Live,
-        owner::{Owner, Ownership},
-        rights::{Right, Verb},
-        written::Written,
+    decide::{
+        deployment::record::Change,
+        live::{
+            live_object::Live,
+            owner::{Owner, Ownership},
+            rights::{Right, Verb},
+            written::Written,
+        },
     },
     fence::Fence,
     modules::object::{Object, ObjectId, ObjectKind},
@@ -31,41 +34,6 @@ use crate::{
 /// Objects that are judged at once: as many as the process may ask for.
 const AT_ONCE: usize = 16;
 
-/// What became of an object, or would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Change {
-    /// There was none.
-    Create,
-    /// There was one, and it is another now.
-    Configure,
-    /// There was one that can't be changed: it goes, and another comes.
-    Replace,
-    /// There was one, and it is what it was.
-    Unchanged,
-}
-
-impl Change {
-    /// As it is said of what was done.
-    pub fn done(self) -> &'static str {
-        match self {
-            Self::Create => "created",
-            Self::Configure => "configured",
-            Self::Replace => "replaced",
-            Self::Unchanged => "unchanged",
-        }
-    }
-
-    /// As it is said of what would be done.
-    pub fn planned(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Configure => "configure",
-            Self::Replace => "replace",
-            Self::Unchanged => "unchanged",
-        }
-    }
-}
-
 /// An object that was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -73,8 +41,6 @@ pub struct Applied {
     pub change: Change,
     /// The uid that it has now, the precondition of its delete.
     pub uid: String,
-    /// The hash of what was written.
-    pub hash: String,
 }
 
 /// Why it is not known what we may.
@@ -142,7 +108,7 @@ impl Applier {
             ObjectKind::Job => self.apply_job(&written, standing, fence).await?,
             _ => self.apply_fields(&written, standing, force, fence).await?,
         };
-        Ok(Applied { change, uid: live.uid().to_owned(), hash: written.hash().to_owned() })
+        Ok(Applied { change, uid: live.uid().to_owned() })
     }
 
     /// What applying these objects would do, each judged by the API server; the answers are in order. Nothing is
@@ -312,11 +278,11 @@ fn puts_back(before: Option<&Live>, written: &Written) -> bool {
 
 fn change(before: Option<&Live>, after: &Live) -> Change {
     match before {
-        None => Change::Create,
+        None => Change::Created,
         // A dry run of one that goes: by then it is gone.
-        Some(before) if before.is_going() => Change::Create,
+        Some(before) if before.is_going() => Change::Created,
         Some(before) if after.is_unchanged_since(before) => Change::Unchanged,
-        Some(_) => Change::Configure,
+        Some(_) => Change::Configured,
     }
 }
 
@@ -416,10 +382,10 @@ mod tests {
         let (old, new) =
             (object(ObjectKind::ConfigMap, json!({"a": "1"})), object(ObjectKind::ConfigMap, json!({"a": "2"})));
         let made = Scripted::answering(vec![absent(), (201, live(&new, "u"))]);
-        assert_eq!(made.apply(&new, false).await, Ok(Change::Create));
+        assert_eq!(made.apply(&new, false).await, Ok(Change::Created));
         assert_eq!(made.asked(), [GET, PATCH]);
         let changed = Scripted::answering(vec![(200, live(&old, "u")), (200, live(&new, "u"))]);
-        assert_eq!(changed.apply(&new, false).await, Ok(Change::Configure));
+        assert_eq!(changed.apply(&new, false).await, Ok(Change::Configured));
         assert_eq!(changed.asked(), [GET, PATCH]);
         let same = Scripted::answering(vec![(200, live(&new, "u")), (200, live(&new, "u"))]);
         assert_eq!(same.apply(&new, false).await, Ok(Change::Unchanged));
@@ -432,7 +398,7 @@ mod tests {
         let mut edited = live(&object, "u");
         edited["metadata"]["managedFields"][0]["fieldsV1"] = json!({"f:data": {}});
         let server = Scripted::answering(vec![(200, edited), (200, live(&object, "u"))]);
-        assert_eq!(server.apply(&object, false).await, Ok(Change::Configure));
+        assert_eq!(server.apply(&object, false).await, Ok(Change::Configured));
     }
 
     #[tokio::test(start_paused = true)]
@@ -463,7 +429,7 @@ mod tests {
     async fn a_job_is_made_once_and_another_one_takes_its_place_when_it_is_gone() {
         let (old, new) = (job("a:1"), job("a:2"));
         let made = Scripted::answering(vec![absent(), (201, live(&new, "u"))]);
-        assert_eq!(made.apply(&new, false).await, Ok(Change::Create));
+        assert_eq!(made.apply(&new, false).await, Ok(Change::Created));
         assert_eq!(made.asked(), [GET_JOB, POST_JOB]);
         let same = Scripted::answering(vec![(200, live(&new, "u"))]);
         assert_eq!(same.apply(&new, true).await, Ok(Change::Unchanged));
@@ -475,7 +441,7 @@ mod tests {
             absent(),
             (201, live(&new, "v")),
         ]);
-        assert_eq!(replaced.apply(&new, false).await, Ok(Change::Replace));
+        assert_eq!(replaced.apply(&new, false).await, Ok(Change::Replaced));
         let delete = "DELETE namespaces/n/jobs/x";
         assert_eq!(replaced.asked(), [GET_JOB, TRY_JOB, delete, GET_JOB, GET_JOB, POST_JOB]);
     }
@@ -494,13 +460,13 @@ mod tests {
             (object(ObjectKind::ConfigMap, json!({"a": "1"})), object(ObjectKind::ConfigMap, json!({"a": "2"})));
         let server = Scripted::answering(vec![(200, live(&old, "u")), (200, live(&new, "u"))]);
         let planned = server.applier.dry_run(std::slice::from_ref(&new), &owner(), false).await;
-        assert_eq!(planned, [Ok(Change::Configure)]);
+        assert_eq!(planned, [Ok(Change::Configured)]);
         assert_eq!(server.asked(), [GET, DRY]);
         let server = Scripted::answering(vec![(200, live(&old, "u")), conflict()]);
         let planned = server.applier.dry_run(std::slice::from_ref(&new), &owner(), false).await;
         assert!(matches!(&planned[..], [Err(ApplyError::Conflict { .. })]), "{planned:?}");
         let server = Scripted::answering(vec![(200, live(&job("a:1"), "u")), (201, json!({}))]);
-        assert_eq!(server.applier.dry_run(&[job("a:2")], &owner(), false).await, [Ok(Change::Replace)]);
+        assert_eq!(server.applier.dry_run(&[job("a:2")], &owner(), false).await, [Ok(Change::Replaced)]);
         assert_eq!(server.asked(), [GET_JOB, TRY_JOB]);
     }
 

@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 use crate::{
     clock::sleep,
     cluster::{
-        apply::{Applier, Change, Standing},
+        apply::{Applier, Standing},
         apply_error::ApplyError,
         apply_path::{self, Mode},
     },
-    decide::live::{live_object::Live, owner::Owner, rights::Verb, written::Written},
+    decide::{
+        deployment::record::Change,
+        live::{live_object::Live, owner::Owner, rights::Verb, written::Written},
+    },
     fence::Fence,
     modules::object::ObjectId,
 };
@@ -32,7 +35,7 @@ impl Applier {
         fence: &Fence,
     ) -> Result<(Change, Live), ApplyError> {
         match standing {
-            Standing::Absent => Ok((Change::Create, self.create_job(written, fence).await?)),
+            Standing::Absent => Ok((Change::Created, self.create_job(written, fence).await?)),
             Standing::Going(live) => Err(ApplyError::StillThere { id: live.id().clone() }),
             Standing::Open(live) if live.is_of(written) => Ok((Change::Unchanged, live)),
             Standing::Open(live) => {
@@ -40,7 +43,7 @@ impl Applier {
                 self.try_in_place(written).await?;
                 self.delete(live.id(), live.uid(), fence).await?;
                 self.gone(live.id(), live.uid()).await?;
-                Ok((Change::Replace, self.create_job(written, fence).await?))
+                Ok((Change::Replaced, self.create_job(written, fence).await?))
             }
         }
     }
@@ -49,9 +52,9 @@ impl Applier {
     pub(super) async fn judge_job(&self, written: &Written, owner: &Owner) -> Result<Change, ApplyError> {
         let (standing, tried) = tokio::join!(self.standing(written, owner, false), self.try_in_place(written));
         let change = match standing? {
-            Standing::Absent | Standing::Going(_) => Change::Create,
+            Standing::Absent | Standing::Going(_) => Change::Created,
             Standing::Open(live) if live.is_of(written) => return Ok(Change::Unchanged),
-            Standing::Open(_) => Change::Replace,
+            Standing::Open(_) => Change::Replaced,
         };
         tried.map(|()| change)
     }

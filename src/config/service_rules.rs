@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{
+    dns_label::is_label,
     one_off_config::{ACTION_NAME_MAX, ACTIONS_MAX, OneOffParts},
     rules::{Bounded, START_TIMEOUT_MIN, below, pod_rules, within},
     schema::Finding,
@@ -185,10 +186,7 @@ fn actions(service: &ServiceConfig) -> Vec<Finding> {
 
 /// A label's value, and a word on a command line.
 fn is_action_name(name: &str) -> bool {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_short = name.len() <= ACTION_NAME_MAX;
-    is_short && edge(name.chars().next()) && edge(name.chars().last()) && name.chars().all(inside)
+    name.len() <= ACTION_NAME_MAX && is_label(name)
 }
 
 /// What is wrong with a Job that runs once.

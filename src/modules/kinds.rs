@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::{
     config::{
+        dns_label::is_label,
         job_config::TTL_SECONDS_MIN,
         json::{self, Node},
         problems::{Problem, nearest},
@@ -229,10 +230,6 @@ fn name_problem(kind: ObjectKind, name: &str) -> Option<String> {
     if kind == ObjectKind::JobConfig {
         return None;
     }
-    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_label = |label: &str| {
-        label.starts_with(is_end) && label.ends_with(is_end) && label.chars().all(|c| is_end(c) || c == '-')
-    };
     let is_good = match kind {
         ObjectKind::Service => is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()),
         _ => name.split('.').all(is_label),

@@ -6,13 +6,16 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     decide::deployment::{
         fleet::{Deployed, InForce},
-        record::{Applied, Change, DeployedObject, Deployment, Known, NewDeployment, ObjectState, body_hash},
+        record::{
+            Applied, Change, DeployedObject, Deployment, Known, NewDeployment, ObjectState, body_hash, json_text,
+        },
     },
     modules::object::{KINDS, Object, ObjectId, ObjectKind},
     sql::Statement,
     store::{
         error::{StoreError, bounded},
         place::Place,
+        rows::number,
     },
 };
 
@@ -189,7 +192,7 @@ impl DeploymentTable {
             .bind(seen)
             .bind(&new.module)
             .bind(&new.version)
-            .bind(text(&new.config))
+            .bind(json_text(&new.config))
             .bind(new.rendered_hash())
             .bind(new.force)
             .bind(new.reconcile)
@@ -198,7 +201,7 @@ impl DeploymentTable {
             .bind(objects().map(|it| it.id.kind.as_str()).collect::<Vec<_>>())
             .bind(objects().map(|it| it.id.name.as_str()).collect::<Vec<_>>())
             .bind(new.objects.iter().map(|it| it.dependency).collect::<Vec<_>>())
-            .bind(objects().map(|it| text(&it.body)).collect::<Vec<_>>())
+            .bind(objects().map(|it| json_text(&it.body)).collect::<Vec<_>>())
             .bind(objects().map(|it| body_hash(&it.body)).collect::<Vec<_>>())
             .bind(objects().map(|it| it.file.as_str()).collect::<Vec<_>>())
             .bind(objects().map(|it| i64::try_from(it.line).unwrap_or(i64::MAX)).collect::<Vec<_>>())
@@ -325,14 +328,6 @@ impl DeploymentTable {
             None => Err(StoreError::TermOver),
         }
     }
-}
-
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn text(object: &Map<String, Value>) -> String {
-    Value::Object(object.clone()).to_string()
 }
 
 fn parsed(text: &str) -> Map<String, Value> {

@@ -11,6 +11,7 @@ use crate::{
     store::{
         error::{StoreError, bounded},
         place::Place,
+        rows::number,
     },
 };
 
@@ -85,7 +86,6 @@ impl Leadership {
             union all select false, holder, term, renewals, switched, deployed from {{}}.leadership
                 where instance = $1 and not exists (select from done)"
         );
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let query = self.place.sql(&statement).bind(me);
         let query = match ask {
             Ask::Look => query,

@@ -41,3 +41,8 @@ pub struct NoteRow {
     /// The note.
     pub note: LogEntry,
 }
+
+/// Postgres has no unsigned numbers; none of ours comes near the bound.
+pub(super) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

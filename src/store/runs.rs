@@ -17,7 +17,7 @@ use crate::{
     store::{
         error::{StoreError, bounded},
         place::Place,
-        rows::{EndRow, WishRow},
+        rows::{EndRow, WishRow, number},
     },
 };
 
@@ -290,11 +290,6 @@ impl Runs {
         let query = self.place.sql(delete).bind(RUNS_KEPT).bind(DAYS_KEPT).bind(ONE_OFFS_KEPT);
         bounded(query.execute(&self.place.pool)).await.map(|done| done.rows_affected())
     }
-}
-
-/// Postgres has no unsigned numbers; none of ours comes near the bound.
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Seconds with the microseconds that Postgres keeps: what is cut off would make a time later.

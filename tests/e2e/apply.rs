@@ -4,18 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use job_chief::{
     clock::Clock,
-    cluster::{
-        apply::{Applier, Change},
-        apply_error::ApplyError,
-        connect::Access,
-        requests::Cluster,
-    },
-    decide::live::{
-        live_object::Live,
-        owner::Owner,
-        readiness::Readiness,
-        rights::{Right, Verb, needed},
-        written::Written,
+    cluster::{apply::Applier, apply_error::ApplyError, connect::Access, requests::Cluster},
+    decide::{
+        deployment::record::Change,
+        live::{
+            live_object::Live,
+            owner::Owner,
+            readiness::Readiness,
+            rights::{Right, Verb, needed},
+            written::Written,
+        },
     },
     fence::Gate,
     metrics::Metrics,
@@ -201,11 +199,11 @@ async fn objects_are_judged_applied_changed_and_deleted() {
     let all = shop();
     let every = |change: Change| vec![change; all.len()];
 
-    assert_eq!(deployer.judge(&all).await, every(Change::Create));
+    assert_eq!(deployer.judge(&all).await, every(Change::Created));
     for object in &all {
         assert!(deployer.look(object).await.is_none(), "{} was made by a dry run", object.id);
     }
-    assert_eq!(deployer.apply_all(&all).await, every(Change::Create));
+    assert_eq!(deployer.apply_all(&all).await, every(Change::Created));
     // The controllers write into them meanwhile, which changes nothing of ours.
     for object in &all {
         deployer.is_ready(object).await;
@@ -217,7 +215,7 @@ async fn objects_are_judged_applied_changed_and_deleted() {
 
     let import_before = deployer.look(&import("1")).await.unwrap().uid().to_owned();
     let next = [settings("green"), web("2"), import("2")];
-    let expected = [Change::Configure, Change::Configure, Change::Replace];
+    let expected = [Change::Configured, Change::Configured, Change::Replaced];
     assert_eq!(deployer.judge(&next).await, expected);
     assert_eq!(deployer.look(&import("1")).await.unwrap().uid(), import_before);
     assert_eq!(deployer.apply_all(&next).await, expected);
@@ -248,20 +246,20 @@ async fn what_others_do(stage: &Stage, deployer: &Deployer) {
     let Err(ApplyError::Conflict { fields, .. }) = told else { panic!("{told:?}") };
     assert_eq!((fields.len(), fields[0].to_string().as_str()), (1, "data.color (by-hand)"));
     // The same as before puts it back.
-    assert_eq!(deployer.judge(&[settings("green")]).await, [Change::Configure]);
-    assert_eq!(deployer.apply(&settings("green"), false).await, Ok(Change::Configure));
+    assert_eq!(deployer.judge(&[settings("green")]).await, [Change::Configured]);
+    assert_eq!(deployer.apply(&settings("green"), false).await, Ok(Change::Configured));
     let maps = stage.api::<ConfigMap>();
     let data = eventually("the settings", || async { maps.get("settings").await.ok() }).await.data.unwrap();
     assert_eq!(data["color"], "green");
     edit(stage, "settings", json!({"color": "blue"})).await;
-    assert_eq!(deployer.apply(&settings("yellow"), true).await, Ok(Change::Configure));
+    assert_eq!(deployer.apply(&settings("yellow"), true).await, Ok(Change::Configured));
 
     stage.create::<ConfigMap>(json!({"metadata": {"name": "theirs"}, "data": {"a": "b"}})).await;
     let theirs = object(ObjectKind::ConfigMap, "theirs", json!({"data": {"a": "c"}}));
     let told = deployer.apply(&theirs, false).await;
     assert!(matches!(told, Err(ApplyError::NameTaken { forcible: true, .. })), "{told:?}");
     assert_eq!(deployer.dry_run(std::slice::from_ref(&theirs)).await, [told]);
-    assert_eq!(deployer.apply(&theirs, true).await, Ok(Change::Configure));
+    assert_eq!(deployer.apply(&theirs, true).await, Ok(Change::Configured));
     let other = Owner::new("e2e", "mail");
     let told = deployer.apply_as(&other, &theirs, true).await;
     assert!(matches!(told, Err(ApplyError::NameTaken { forcible: false, .. })), "{told:?}");

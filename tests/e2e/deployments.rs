@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     chart::{CHART, helm, values},
     laptop::somebody,
-    services::service,
+    services::{IDLE, service},
     stage::{Stage, eventually, made, script},
 };
 
@@ -32,9 +32,6 @@ const TOKEN: &str = "Authorization: Bearer canary-token\r\nContent-Type: applica
 pub(crate) fn serves(first: &str, folder: &str, port: u16) -> String {
     format!("{first}; httpd -p {port} -h {folder}; {IDLE}")
 }
-
-/// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 /// A queue that nothing is sent to.
 pub(crate) fn other() -> Value {

@@ -3,12 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    services::service,
+    services::{IDLE, service},
     stage::{Stage, eventually, keep_port, script, with},
 };
-
-/// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 /// A Job whose container is a shell script.
 fn once(script: &str) -> Value {

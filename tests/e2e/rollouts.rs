@@ -5,12 +5,9 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::{
-    services::service,
+    services::{IDLE, service},
     stage::{Stage, eventually, with},
 };
-
-/// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 fn rolling() -> Value {
     json!({"replicas": 3, "startErrorGrace": "1s", "updateStrategy": {"type": "RollingReplace", "maxUnavailable": 1}})

@@ -24,7 +24,7 @@ pub(crate) fn service(name: &str, script: &str, keys: Value) -> Value {
 }
 
 /// Runs until it is told to end.
-const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
+pub(crate) const IDLE: &str = "trap 'exit 0' TERM; sleep 36000 & wait";
 
 impl Stage {
     /// Tokens for those who switch.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     bare::Bare,
-    script::{SECOND, Script, ended, problem, running, starting},
+    script::{SECOND, Script, ended, on_record, problem, running, starting},
 };
 
 fn job(slot: u32, phase: Phase) -> SeenJob {
@@ -50,15 +50,7 @@ fn runs_that_could_not_be_loaded_are_loaded_later() {
 
 #[test]
 fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arrive() {
-    let run = LoadedRun {
-        name: JobName("a".into()),
-        slot: 0,
-        uid: Some("u0".into()),
-        age: SECOND,
-        begun_at: None,
-        starts: None,
-        one_off: None,
-    };
+    let run = LoadedRun { uid: Some("u0".into()), ..on_record("a", 0, SECOND) };
     let jobs = names([("a", job(0, ended(Outcome::Succeeded, Reason::Completed)))]);
     let mut script = Script::restart(json!({"maxConcurrentJobs": 1}), vec![run], jobs);
     script.wait(14 * SECOND);
@@ -82,15 +74,7 @@ fn what_has_left_the_file_waits_for_the_first_view_before_it_is_done() {
 fn a_view_that_is_too_old_is_none() {
     let mut bare = Bare::begin();
     bare.feed(QueueEvent::DeadlineReached);
-    let unfinished = vec![LoadedRun {
-        name: JobName("a".into()),
-        slot: 0,
-        uid: None,
-        age: SECOND,
-        begun_at: None,
-        starts: None,
-        one_off: None,
-    }];
+    let unfinished = vec![on_record("a", 0, SECOND)];
     bare.feed(loaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
     assert_eq!(bare.feed(QueueEvent::Run(RunEvent::ViewStale)), [], "nothing is asked for before the first full view");
 

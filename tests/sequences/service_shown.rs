@@ -25,7 +25,7 @@ use job_chief::{
 use serde_json::json;
 
 use crate::{
-    script::{SECOND, ended},
+    script::{SECOND, ended, on_record},
     service::{Service, job, policy},
 };
 
@@ -182,8 +182,7 @@ fn the_job_of_a_queue_that_had_this_name_is_no_replica() {
     let old = JobName("old".into());
     it.jobs = BTreeMap::from([(old.clone(), SeenJob { kind: Kind::Queue, ..job("old", 1, "other") })]);
     it.life.step(now, [ServiceEvent::DeadlineReached]);
-    let unfinished =
-        vec![LoadedRun { name: old, slot: 1, uid: None, age: SECOND, begun_at: None, starts: None, one_off: None }];
+    let unfinished = vec![on_record("old", 1, SECOND)];
     it.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     it.feed(turn(Some("redis"), None));
     it.all_run();
@@ -211,8 +210,7 @@ fn a_restart_that_was_said_while_nobody_led_is_carried_out() {
     let desired = DesiredState { starts: 1, restart_before: 1, ..DesiredState::default() };
     after.life.step(after.now, [ServiceEvent::Desired(desired)]);
     let name = it.jobs.keys().next().unwrap().clone();
-    let unfinished =
-        vec![LoadedRun { name, slot: 0, uid: None, age: 60 * SECOND, begun_at: None, starts: Some(0), one_off: None }];
+    let unfinished = vec![LoadedRun { name, starts: Some(0), ..on_record("", 0, 60 * SECOND) }];
     after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     after.view();
     assert!(after.live().is_empty());

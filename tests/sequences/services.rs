@@ -20,7 +20,7 @@ use job_chief::{
 use serde_json::json;
 
 use crate::{
-    script::SECOND,
+    script::{SECOND, on_record},
     service::{Service, job, policy},
 };
 
@@ -270,15 +270,7 @@ fn what_lives_is_adopted_after_a_restart() {
     after.jobs.values_mut().for_each(|job| job.address = None);
     after.life.step(after.now, [ServiceEvent::DeadlineReached]);
     let name = it.jobs.keys().next().unwrap().clone();
-    let unfinished = vec![LoadedRun {
-        name,
-        slot: 0,
-        uid: None,
-        age: 3600 * SECOND,
-        begun_at: None,
-        starts: Some(0),
-        one_off: None,
-    }];
+    let unfinished = vec![LoadedRun { name, starts: Some(0), ..on_record("", 0, 3600 * SECOND) }];
     after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns {
         unfinished,
         restarts: 4,
@@ -389,15 +381,7 @@ fn the_jobs_of_a_queue_of_the_same_name_run_to_their_end() {
     let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
     it.jobs.insert(JobName("old".into()), SeenJob { kind: Kind::Queue, ..job("old", 0, "other") });
     it.life.step(now, [ServiceEvent::DeadlineReached]);
-    let unfinished = vec![LoadedRun {
-        name: JobName("old".into()),
-        slot: 0,
-        uid: None,
-        age: SECOND,
-        begun_at: None,
-        starts: None,
-        one_off: None,
-    }];
+    let unfinished = vec![on_record("old", 0, SECOND)];
     it.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
     it.all_run();
     it.pass(3600 * SECOND);

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    config::{dependencies, entry::Entry, problems::nearest},
+    config::{dependencies, dns_label::is_label, entry::Entry, problems::nearest},
     decide::deployment::{
         fleet::ReadEntry,
-        record::{Deployment, NewDeployment},
+        record::{Deployment, NewDeployment, json_text},
     },
     modules::{
         module::OBJECTS_MAX,
@@ -24,7 +24,7 @@ pub const BYTES_MAX: usize = 1 << 20;
 pub const BYTES_TOTAL_MAX: usize = 32 << 20;
 
 /// Characters of a deployment's name, which stands in paths and in a label.
-const NAME_MAX: usize = 40;
+pub const NAME_MAX: usize = 40;
 
 /// Why a write is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,11 +155,14 @@ fn problems(all: &[(String, Entry)]) -> Vec<String> {
     dependencies::findings(&entries, &[]).into_iter().map(told).collect()
 }
 
+/// A deployment may be named so.
+pub fn is_name(name: &str) -> bool {
+    name.len() <= NAME_MAX && is_label(name)
+}
+
 /// The list of modules may name a deployment anyhow.
 fn named(name: &str) -> Result<(), Refusal> {
-    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_label = name.starts_with(is_end) && name.ends_with(is_end) && name.chars().all(|c| is_end(c) || c == '-');
-    if is_label && name.len() <= NAME_MAX {
+    if is_name(name) {
         return Ok(());
     }
     let allowed = "small letters, digits and `-`, a letter or digit first and last";
@@ -191,5 +194,5 @@ fn size(new: &NewDeployment, deployments: &[Deployment]) -> Result<(), Refusal> 
 }
 
 fn bytes<'o>(objects: impl Iterator<Item = &'o Object>) -> usize {
-    objects.map(|object| serde_json::to_string(&object.body).map_or(0, |text| text.len())).sum()
+    objects.map(|object| json_text(&object.body).len()).sum()
 }

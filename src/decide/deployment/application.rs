@@ -13,7 +13,7 @@ use crate::{
         step::{Answer, Facts, Next, Step},
         tracked_object::{Context, TrackedObject, Turn},
     },
-    modules::object::{ObjectId, ObjectKind},
+    modules::object::ObjectId,
 };
 
 /// One deployment while a process leads.
@@ -145,12 +145,6 @@ impl Application {
                 }
             }
         }
-    }
-
-    /// What of the world has to be known to decide: the names of its JobConfigs.
-    pub fn job_configs(&self) -> impl Iterator<Item = &str> {
-        let ids = self.objects.iter().map(TrackedObject::id);
-        ids.filter(|id| id.kind == ObjectKind::JobConfig).map(|id| id.name.as_str())
     }
 
     /// How it stands.

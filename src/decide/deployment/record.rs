@@ -64,6 +64,14 @@ pub struct DeployedObject {
     pub changed_at: String,
 }
 
+impl DeployedObject {
+    /// What is wrong with it, if it is in error.
+    pub fn error(&self) -> Option<String> {
+        let why = self.known.message.as_deref().unwrap_or("it is in error");
+        (self.known.state == ObjectState::Error).then(|| format!("{}: {why}", self.object.id))
+    }
+}
+
 /// What is known of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Known {
@@ -165,6 +173,16 @@ impl Change {
             Self::Created => "created",
             Self::Configured => "configured",
             Self::Replaced => "replaced",
+            Self::Unchanged => "unchanged",
+        }
+    }
+
+    /// The word for what an apply would do.
+    pub fn planned(self) -> &'static str {
+        match self {
+            Self::Created => "create",
+            Self::Configured => "configure",
+            Self::Replaced => "replace",
             Self::Unchanged => "unchanged",
         }
     }
@@ -296,9 +314,14 @@ impl NewObject {
 /// Characters of a hash of a body: almost 100 bits.
 const HASH_LEN: usize = 20;
 
-/// The hash of a body, whose keys are in order.
+/// A body as JSON, with its keys in order.
+pub fn json_text(body: &Map<String, Value>) -> String {
+    serde_json::to_string(body).expect("a tree of values is JSON")
+}
+
+/// The hash of a body.
 pub fn body_hash(body: &Map<String, Value>) -> String {
-    short_hash(Value::Object(body.clone()).to_string().as_bytes(), HASH_LEN)
+    short_hash(json_text(body).as_bytes(), HASH_LEN)
 }
 
 impl NewDeployment {

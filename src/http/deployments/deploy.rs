@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     clock::sleep,
-    decide::deployment::record::{DeployedObject, Deployment, DeploymentState, ObjectState},
+    decide::deployment::record::{DeployedObject, Deployment, DeploymentState},
     http::{
         deployments::{
             desk::Prepared,
@@ -93,11 +93,7 @@ pub(super) async fn deploy(call: Call, words: DeploymentWords) -> Result<Deploym
     };
     match follow(state, &name, within, is_done).await {
         Some(Some(found)) if found.revision == revision => Ok(DeploymentAnswer::of(&found)),
-        Some(_) => {
-            let detail =
-                format!("somebody else has written the deployment {name} meanwhile: see GET /deployment/{name}");
-            Err(Problem::new(ProblemType::Conflict, detail))
-        }
+        Some(_) => Err(written_meanwhile(&name)),
         None => {
             let written = Written { name, module, version, revision, state: DeploymentState::Applying.as_str() };
             Ok(DeploymentAnswer::unfinished(written))
@@ -158,6 +154,12 @@ impl DeploymentAnswer {
     }
 }
 
+/// What was written is not what is on record any more.
+pub(super) fn written_meanwhile(name: &str) -> Problem {
+    let detail = format!("somebody else has written the deployment {name} meanwhile: see GET /deployment/{name}");
+    Problem::new(ProblemType::Conflict, detail)
+}
+
 /// Where it is told how far it is.
 pub(super) fn see(name: &str) -> String {
     format!("/deployment/{name}")
@@ -166,13 +168,9 @@ pub(super) fn see(name: &str) -> String {
 impl Applied {
     fn of<'a>(objects: impl Iterator<Item = &'a DeployedObject> + Clone) -> Self {
         let result = |it: &DeployedObject| Some(format!("{} {}", it.object.id, it.known.result?));
-        let is_wrong = |it: &&DeployedObject| it.known.state == ObjectState::Error;
-        let error = |it: &DeployedObject| {
-            format!("{}: {}", it.object.id, it.known.message.as_deref().unwrap_or("it is in error"))
-        };
         Self {
-            results: objects.clone().filter(|it| !is_wrong(it)).filter_map(result).collect(),
-            errors: objects.filter(is_wrong).map(error).collect(),
+            results: objects.clone().filter(|it| it.error().is_none()).filter_map(result).collect(),
+            errors: objects.filter_map(DeployedObject::error).collect(),
         }
     }
 }

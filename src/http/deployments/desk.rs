@@ -3,24 +3,20 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::Semaphore,
     task::{JoinError, spawn_blocking},
 };
 
 use crate::{
-    actors::{
-        deploying::{DeployError, Deploying},
-        supervisor::Entries,
-    },
+    actors::deploying::{DeployError, Deploying},
     cluster::{
-        apply::{Applier, Change, RightsError},
+        apply::{Applier, RightsError},
         apply_error::ApplyError,
     },
     decide::{
         deployment::{
-            admission::{Judge, Refusal},
-            fleet::ReadEntry,
-            record::{Deployment, NewDeployment, NewObject},
+            admission::Refusal,
+            record::{Change, Deployment, NewDeployment, NewObject},
         },
         live::{
             owner::Owner,
@@ -54,10 +50,6 @@ pub struct Desk {
     pub applier: Applier,
     /// Who writes.
     pub deploying: Deploying,
-    /// jobs.json.
-    pub file: watch::Receiver<Entries>,
-    /// How JobConfigs are read.
-    pub read_entry: ReadEntry,
     followers: Semaphore,
     readers: Arc<Semaphore>,
 }
@@ -96,15 +88,10 @@ fn unreadable(error: &LibraryError) -> Problem {
 
 impl Desk {
     /// One at which nobody waits.
-    pub fn new(
-        library: Library,
-        (applier, deploying): (Applier, Deploying),
-        file: watch::Receiver<Entries>,
-        read_entry: ReadEntry,
-    ) -> Arc<Self> {
+    pub fn new(library: Library, applier: Applier, deploying: Deploying) -> Arc<Self> {
         let followers = Semaphore::new(FOLLOWERS_MAX);
         let readers = Arc::new(Semaphore::new(READERS_MAX));
-        Arc::new(Self { library, applier, deploying, file, read_entry, followers, readers })
+        Arc::new(Self { library, applier, deploying, followers, readers })
     }
 
     /// Does something with the modules, beside the tasks: a disk may be slow.
@@ -204,9 +191,7 @@ impl Desk {
             );
             return Err(Problem::new(ProblemType::Conflict, detail));
         }
-        let file = self.file.borrow().clone();
-        let judge = Judge { deployments, file: &file, read: self.read_entry };
-        judge.deploy(new).map_err(|refusal| told(&refusal))
+        self.deploying.may_deploy(new, deployments).map_err(|refusal| told(&refusal))
     }
 
     /// Writes down what is to be deployed, and tells as which revision.

@@ -7,13 +7,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    decide::deployment::record::{Deployment, ObjectState},
+    decide::deployment::record::{DeployedObject, Deployment},
     http::{
         deployments::{
-            deploy::{follow, see},
+            deploy::{follow, see, written_meanwhile},
             words::{self, RemovalWords, wait},
         },
-        problem::{Problem, ProblemType},
+        problem::Problem,
         route::{Call, Page, Sent},
         writes::checked,
     },
@@ -68,18 +68,13 @@ pub(super) async fn undeploy(call: Call, words: RemovalWords) -> Result<RemovalA
     };
     match follow(state, name, wait(wait_seconds), is_done).await {
         Some(None) => Ok(RemovalAnswer::of(name, None)),
-        Some(Some(found)) if found.revision != revision => {
-            let detail =
-                format!("somebody else has written the deployment {name} meanwhile: see GET /deployment/{name}");
-            Err(Problem::new(ProblemType::Conflict, detail))
-        }
+        Some(Some(found)) if found.revision != revision => Err(written_meanwhile(name)),
         seen => Ok(RemovalAnswer { see: Some(see(name)), ..RemovalAnswer::of(name, Some(seen.flatten().as_ref())) }),
     }
 }
 
 fn errors(found: &Deployment) -> Vec<String> {
-    let wrong = found.objects.iter().filter(|it| it.known.state == ObjectState::Error);
-    wrong.map(|it| format!("{}: {}", it.object.id, it.known.message.as_deref().unwrap_or("it is in error"))).collect()
+    found.objects.iter().filter_map(DeployedObject::error).collect()
 }
 
 impl RemovalAnswer {

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::http::problem::{Problem, ProblemType};
+use crate::{
+    decide::deployment::admission::{NAME_MAX, is_name},
+    http::problem::{Problem, ProblemType},
+};
 
 /// Bytes of a request to deploy: as much as a file of values may have.
 pub(super) const BYTES_MAX: usize = 1 << 20;
@@ -16,9 +19,6 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// The longest time until the answer: the wait, and before it questions to Postgres and to the API server.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(90);
-
-/// The longest name of a deployment: it stands in labels and in lines for people.
-const NAME_MAX: usize = 40;
 
 /// What is to be deployed.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -80,15 +80,6 @@ impl DeploymentWords {
 
 fn wrong(text: &str) -> Problem {
     Problem::new(ProblemType::InvalidBody, text)
-}
-
-/// A label as of DNS, and not too long.
-fn is_name(name: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= NAME_MAX
-        && name.starts_with(is_part)
-        && name.ends_with(is_part)
-        && name.chars().all(|c| is_part(c) || c == '-')
 }
 
 /// As long as is asked for, within the limit.
