@@ -131,7 +131,7 @@ impl Module {
             problems.append(&mut filling.problems);
             let Some((objects, still)) = objects else { break };
             left = still;
-            filled.push((template, objects));
+            filled.push((template, slots, objects));
         }
         if problems.is_empty() { Ok(printed(filled, &values)) } else { Err(Problems(sorted(problems))) }
     }
@@ -212,14 +212,13 @@ impl Filling<'_> {
 }
 
 /// Each file as a text, and what of it may be shown.
-fn printed(filled: Vec<(&Template, Vec<Object>)>, values: &Values<'_>) -> Rendered {
+fn printed(filled: Vec<(&Template, Slots<'_>, Vec<Object>)>, values: &Values<'_>) -> Rendered {
     let (mut secret, mut open) = (BTreeSet::new(), BTreeSet::new());
-    for (template, objects) in &filled {
-        let slots = Slots::of(template, values);
+    for (template, slots, objects) in &filled {
         for (tree, object) in template.documents.iter().zip(objects) {
-            open.append(&mut secrets::in_name(template, tree, &slots));
+            open.append(&mut secrets::in_name(template, tree, slots));
             if object.id.kind == ObjectKind::Secret {
-                secret.append(&mut secrets::in_secret(template, tree, &slots));
+                secret.append(&mut secrets::in_secret(template, tree, slots));
             }
         }
     }
@@ -229,9 +228,8 @@ fn printed(filled: Vec<(&Template, Vec<Object>)>, values: &Values<'_>) -> Render
         values.iter().map(|(name, value)| ((*name).to_owned(), of_secret(name, value))).collect();
     let shown: Values<'_> = shown.iter().map(|(name, value)| (name.as_str(), value)).collect();
     let mut rendered = Rendered::default();
-    for (template, objects) in filled {
-        let (whole, harmless) = (Slots::of(template, values), Slots::of(template, &shown));
-        let file = file(template, objects, (&whole, &harmless));
+    for (template, slots, objects) in filled {
+        let file = file(template, objects, (&slots, &Slots::of(template, &shown)));
         let is_first = is_dependency(&file.file);
         if is_first { rendered.dependencies.push(file) } else { rendered.modules.push(file) }
     }

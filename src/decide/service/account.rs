@@ -8,7 +8,12 @@ use serde::Serialize;
 use crate::decide::{
     outcome::{JobName, Slot},
     run::{live_job::live_job, tracked_run::Run},
-    service::{keep_alive::KeepAlive, replica_health::ReplicaHealth, rollout::Rollout, sentence::sentence},
+    service::{
+        keep_alive::KeepAlive,
+        replica_health::ReplicaHealth,
+        rollout::{Rollout, is_leaving},
+        sentence::sentence,
+    },
 };
 
 /// How a replica is, in a word.
@@ -113,7 +118,7 @@ impl KeepAlive {
     }
 
     fn state_of(&self, run: &Run, now: Duration) -> (ReplicaState, Option<String>) {
-        if run.is_ending() || run.last_seen.terminating.is_some() {
+        if is_leaving(run) {
             return (ReplicaState::Ending, None);
         }
         let health = self.health.get(&run.name);

@@ -121,13 +121,7 @@ impl ExternalHealth {
 
     /// A repair has ended: it is checked at once, and the next repair waits as a start does.
     pub fn note_repaired(&mut self, end: &End, policy: &ServicePolicy, now: Duration, jitter: u32) {
-        let wait = match end.outcome {
-            Outcome::Succeeded | Outcome::Vanished | Outcome::Stopped => policy.wait_after_success,
-            Outcome::Failed => policy.wait_after_failure,
-            Outcome::StartTimedOut => policy.wait_after_timeout,
-            Outcome::StartError => policy.wait_after_error,
-        };
-        let wait = jittered(grown_wait(wait, self.repairs, &policy.backoff), jitter);
+        let wait = jittered(grown_wait(policy.wait_after(end.outcome), self.repairs, &policy.backoff), jitter);
         (self.repair_at, self.repairs) = (now.saturating_add(wait), self.repairs.saturating_add(1));
         (self.failures, self.check_at) = (0, now);
         if end.outcome != Outcome::Succeeded {

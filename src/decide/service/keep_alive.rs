@@ -234,11 +234,9 @@ impl KeepAlive {
         }
         let policy = &self.policy;
         let wait = match (end.outcome, end.reason) {
-            (Outcome::Stopped, Reason::Unhealthy) | (Outcome::Failed, _) => policy.wait_after_failure,
+            (Outcome::Stopped, Reason::Unhealthy) => policy.wait_after_failure,
             (Outcome::Stopped, _) => Duration::ZERO,
-            (Outcome::Succeeded | Outcome::Vanished, _) => policy.wait_after_success,
-            (Outcome::StartTimedOut, _) => policy.wait_after_timeout,
-            (Outcome::StartError, _) => policy.wait_after_error,
+            (outcome, _) => policy.wait_after(outcome),
         };
         let jitter = self.runs.jitter();
         let replica = self.replicas.entry(run.slot).or_default();

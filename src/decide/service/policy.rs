@@ -8,7 +8,7 @@ use crate::{
         target_config::TcpCheck,
         update_strategy::UpdateType,
     },
-    decide::{backoff::BackoffPolicy, run::policy::RunPolicy, service::target::Target},
+    decide::{backoff::BackoffPolicy, outcome::Outcome, run::policy::RunPolicy, service::target::Target},
 };
 
 /// Finished Jobs of a service that are kept: the last that ended well, and the last three that did not, as for a queue.
@@ -129,6 +129,16 @@ impl ServicePolicy {
             wait_after_timeout: config.wait_time_after_timeout,
             wait_after_error: config.wait_time_after_error,
             backoff: BackoffPolicy::of(config.backoff.factor, config.backoff.max, 1),
+        }
+    }
+
+    /// The wait that follows an end, before it grows; what was stopped waits as what ended by itself.
+    pub fn wait_after(&self, outcome: Outcome) -> Duration {
+        match outcome {
+            Outcome::Succeeded | Outcome::Vanished | Outcome::Stopped => self.wait_after_success,
+            Outcome::Failed => self.wait_after_failure,
+            Outcome::StartTimedOut => self.wait_after_timeout,
+            Outcome::StartError => self.wait_after_error,
         }
     }
 }

@@ -218,6 +218,6 @@ impl Stands {
 }
 
 /// It ends, or is to end.
-fn is_leaving(run: &Run) -> bool {
+pub(super) fn is_leaving(run: &Run) -> bool {
     run.is_ending() || run.last_seen.terminating.is_some()
 }

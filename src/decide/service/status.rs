@@ -81,7 +81,7 @@ impl ServiceStatus {
 
 impl KeepAlive {
     /// The first thing that is wrong, in the order in which somebody would mend it.
-    fn error(&self, now: Duration) -> Option<String> {
+    fn error(&self, now: Duration, rollout: Option<&RolloutView>) -> Option<String> {
         if let Some(answer) = self.halting.cannot_halt() {
             let why = match answer {
                 ForceDeleteAnswer::Forbidden => "the Role does not allow to delete pods",
@@ -109,7 +109,7 @@ impl KeepAlive {
         };
         let found = starting.or_else(unwell).or_else(|| asked().map(str::to_owned)).or_else(beside);
         let found = found.or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running);
-        let stopped = self.rollout(now).and_then(|rollout| RolloutView::of(&rollout).stopped);
+        let stopped = rollout.and_then(|rollout| rollout.stopped.as_ref());
         let held = one_offs.requirements.problem().filter(|_| self.rolls_once_met);
         let held = || held.map(|problem| format!("the rollout waits: {problem}"));
         stopped.map(|why| format!("the rollout has stopped: {why}")).or_else(held).or(found)
@@ -119,6 +119,7 @@ impl KeepAlive {
     pub fn status(&self, now: Duration) -> ServiceStatus {
         let live: Vec<LiveJob> =
             self.runs.by_name.values().filter(|run| !run.is_finished()).map(|run| live_job(run, now)).collect();
+        let rollout = self.rollout(now).map(|rollout| RolloutView::of(&rollout));
         ServiceStatus {
             state: self.state,
             since: self.since,
@@ -126,12 +127,12 @@ impl KeepAlive {
             ready: if self.policy.external.is_some() { self.is_all_up().into() } else { self.up() },
             restarts: self.restarts,
             generation: self.policy.generation.clone(),
-            error: self.error(now),
+            error: self.error(now, rollout.as_ref()),
             wait_until: self.waits_until(now),
             phases: Phases::of(&live),
             live,
             replicas: self.account(now),
-            rollout: self.rollout(now).map(|rollout| RolloutView::of(&rollout)),
+            rollout,
             unread: None,
             actions: self.one_offs.actions.status(&self.policy, |name| self.runs.is_taken(action_slot(name))),
         }
