@@ -13,8 +13,9 @@ use walkdir::WalkDir;
 use crate::{folders::root, processes::succeed};
 
 /// What the pure floors need of the manifest's dependencies.
-const NEEDED: [&str; 16] = [
+const NEEDED: [&str; 17] = [
     "config",
+    "granit-parser",
     "humantime",
     "humantime-serde",
     "jiff",
@@ -33,7 +34,7 @@ const NEEDED: [&str; 16] = [
 ];
 
 /// The pure floors.
-const LIB: &str = "//! The pure floors.\npub mod config;\npub mod decide;\n";
+const LIB: &str = "//! The pure floors.\npub mod config;\npub mod decide;\npub mod modules;\n";
 
 /// Their tests that need no server. The slow one is the last by its name, and so in the run.
 const TESTS: [&str; 3] = ["documents", "sequences", "simulation"];
@@ -70,9 +71,10 @@ fn is_pure(file: &str) -> bool {
         None => true,
     };
     let shown = TESTS.iter().copied().chain(["snapshots"]).collect::<Vec<_>>();
-    // The manifest is made below, and the lock that Cargo keeps for it is Cargo's.
-    let made = ["Cargo.toml", "src/lib.rs"].contains(&file);
-    !made && kept("src/", &["config", "decide"]) && kept("tests/", &shown) && kept("benches/", &[])
+    // The manifest is made below, and the lock that Cargo keeps for it is Cargo's; the program, which the build script
+    // is for, is not in the copy.
+    let other = ["Cargo.toml", "src/lib.rs", "build.rs"].contains(&file);
+    !other && kept("src/", &["config", "decide", "modules"]) && kept("tests/", &shown) && kept("benches/", &[])
 }
 
 fn put(to: &Path, content: &[u8]) -> anyhow::Result<()> {
@@ -103,7 +105,7 @@ fn manifest(real: &str) -> String {
     };
     let of = |names: &[&str]| names.iter().map(|name| line_of(name)).collect::<Vec<_>>().join("\n");
     format!(
-        "[package]\nname = \"job-chief\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n[workspace]\n\n\
+        "[package]\nname = \"job-chief\"\nversion = \"0.0.0\"\nedition = \"2024\"\nbuild = false\n\n[workspace]\n\n\
          [dependencies]\n{}\n\n[dev-dependencies]\n{}\n\n[profile.dev]\ndebug = false\n",
         of(&NEEDED),
         of(&["insta", "proptest", "tempfile"])
