@@ -22,6 +22,8 @@ pub mod entry;
 
 pub mod pod_config;
 
+pub mod sharing;
+
 pub mod schema;
 
 pub mod jobs_file;

@@ -9,6 +9,9 @@ pub mod outcome;
 /// Jobs that run once beside the replicas of a service.
 pub mod one_off;
 
+/// What a Job takes of what all JobConfigs share.
+pub mod place;
+
 /// A decision with its inputs, and the Job that it wishes for.
 pub mod decision;
 
@@ -35,6 +38,9 @@ pub mod queue;
 
 /// One service: how its replicas are kept up.
 pub mod service;
+
+/// What JobConfigs share, and who gets it.
+pub mod share;
 
 /// Which process leads.
 pub mod lease;

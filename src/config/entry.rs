@@ -8,6 +8,7 @@ use crate::config::{
     job_config::JobConfig,
     pod_config::{InjectPgConfig, PodConfig},
     service_config::ServiceConfig,
+    sharing::Share,
 };
 
 /// An entry of jobs.json.
@@ -90,6 +91,19 @@ impl Entry {
     pub fn any_injects<'a>(entries: impl IntoIterator<Item = &'a Self>) -> bool {
         let mut pods = entries.into_iter().flat_map(Self::pod_configs);
         pods.any(|pod| pod.inject_pg_config != InjectPgConfig::No)
+    }
+
+    /// Its share of what JobConfigs share. A service goes before all queues.
+    pub fn share(&self) -> Share<'_> {
+        match self {
+            Self::Queue(queue) => Share {
+                pools: &queue.pools,
+                weight: queue.weight,
+                priority: queue.priority,
+                target_age: queue.target_age,
+            },
+            Self::Service(service) => Share { pools: &service.pools, weight: 1, priority: i32::MAX, target_age: None },
+        }
     }
 
     /// Services that it needs.

@@ -89,6 +89,21 @@ pub struct JobConfig {
     /// Services that have to be RUNNING: nothing is created before they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
+    /// Pools of jobs.json of which each of its Jobs takes a place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<String>,
+    /// Its part of the places among JobConfigs of the same priority. Default: 1.
+    #[serde(default = "defaults::one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: u32,
+    /// Who has more gets a free place first. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = -1000, max = 1000))]
+    pub priority: i32,
+    /// Its oldest message is to wait no longer than this: beyond it, it goes before all that are within theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "humantime_serde")]
+    #[schemars(with = "Option<HumanDuration>")]
+    pub target_age: Option<Duration>,
 }
 
 /// The shortest `ttlSecondsAfterFinished`: the request timeout plus one minute, so that no late create

@@ -29,6 +29,9 @@ pub struct ServiceConfig {
     /// Unique name; stands in labels, metrics and the API.
     #[schemars(length(min = 1, max = 500))]
     pub name: String,
+    /// Pools of jobs.json of which each replica takes a place, and keeps it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<String>,
     /// The pod of each replica. Without it the service runs elsewhere: it is checked, and perhaps repaired.
     #[serde(default = "PodConfig::none", skip_serializing_if = "PodConfig::is_none")]
     pub pod_config: PodConfig,

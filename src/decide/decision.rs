@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::decide::{
     one_off::OneOff,
     outcome::{JobName, Slot},
+    place::Places,
 };
 
 /// A decision with its inputs.
@@ -108,6 +109,8 @@ pub struct Wish {
     pub starts: Option<u64>,
     /// What a Job is for that runs once beside the replicas of a service.
     pub one_off: Option<OneOff>,
+    /// The places that it takes in pools.
+    pub places: Places,
     /// How it came to it.
     pub origin: Origin,
 }
@@ -155,6 +158,7 @@ impl Wish {
             serves: None,
             starts: None,
             one_off: None,
+            places: Places::default(),
             origin: Origin::default(),
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     decide::{
         one_off::OneOff,
         outcome::{JobName, Reason, Slot},
+        place::Places,
         run::event::{LoadedAction, LoadedRun, LoadedRuns, WishAnswer},
     },
     store::{
@@ -308,6 +309,7 @@ fn loaded_run(row: &PgRow) -> LoadedRun {
             row.get::<Option<&str>, _>("action"),
             row.get::<Option<i64>, _>("action_number").and_then(|number| u64::try_from(number).ok()),
         ),
+        places: Places::default(),
         uid: row.get::<Option<String>, _>("uid").map(Into::into),
         age: Duration::from_secs_f64(row.get::<f64, _>("age").max(0.0)),
         begun_at: begun_at_us.and_then(|us| u64::try_from(us).ok()).map(Duration::from_micros),

@@ -76,6 +76,7 @@ impl Service {
             begun_at: None,
             starts: None,
             one_off: Some(one_off.clone()),
+            places: [].into(),
         }
     }
 }

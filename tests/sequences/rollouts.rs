@@ -224,6 +224,7 @@ fn who_takes_over_looks_live_at_the_others_before_it_takes_one() {
             begun_at: None,
             starts: Some(0),
             one_off: None,
+            places: [].into(),
         })
         .collect();
     life.step(now, [ServiceEvent::DeadlineReached]);

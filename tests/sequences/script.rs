@@ -235,5 +235,5 @@ fn grow_older(phase: &mut Phase, by: Duration) {
 /// An unfinished run of a queue, as the store knows it.
 pub(crate) fn on_record(name: &str, slot: u32, age: Duration) -> LoadedRun {
     let name = JobName(name.into());
-    LoadedRun { name, slot, uid: None, age, begun_at: None, starts: None, one_off: None }
+    LoadedRun { name, slot, uid: None, age, begun_at: None, starts: None, one_off: None, places: [].into() }
 }

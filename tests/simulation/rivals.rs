@@ -390,6 +390,7 @@ impl World {
             begun_at: None,
             starts: None,
             one_off: None,
+            places: [].into(),
         };
         let unfinished = self.rows.iter().filter(|(_, row)| !row.ended).map(run).collect();
         LoadedRuns { unfinished, ..LoadedRuns::default() }

@@ -6,6 +6,7 @@ use job_chief::decide::{
     decision::Wish,
     one_off::OneOff,
     outcome::{End, JobName, Outcome, Reason, Slot},
+    place::Places,
     queue::event::LogEntry,
     run::event::{Ended, LoadedAction, LoadedRun, LoadedRuns, WishAnswer},
 };
@@ -18,6 +19,7 @@ pub(crate) struct Row {
     pub end: Option<(End, Duration)>,
     pub starts: Option<u64>,
     pub one_off: Option<OneOff>,
+    pub places: Places,
 }
 
 impl Row {
@@ -54,7 +56,14 @@ impl Store {
             None => self.served = served.max(number.unwrap_or_default()),
         }
         let one_off = wish.one_off.clone();
-        let row = Row { slot: wish.slot, wished_at: now, end: None, starts: wish.starts, one_off };
+        let row = Row {
+            slot: wish.slot,
+            wished_at: now,
+            end: None,
+            starts: wish.starts,
+            one_off,
+            places: wish.places.clone(),
+        };
         self.rows.insert(wish.name.clone(), row);
         WishAnswer::Written
     }
@@ -89,6 +98,7 @@ impl Store {
                     begun_at: None,
                     starts: row.starts,
                     one_off: row.one_off.clone(),
+                    places: row.places.clone(),
                 })
                 .collect(),
             failed_in_a_row: 0,

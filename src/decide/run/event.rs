@@ -9,6 +9,7 @@ use crate::decide::{
     decision::{Origin, Wish},
     one_off::OneOff,
     outcome::{End, JobName, Slot},
+    place::Places,
     pod::observation::{Observed, SeenJob},
 };
 
@@ -182,6 +183,8 @@ pub struct LoadedRun {
     pub starts: Option<u64>,
     /// See [`Wish::one_off`].
     pub one_off: Option<OneOff>,
+    /// See [`Wish::places`].
+    pub places: Places,
 }
 
 /// What the store knows of an action of a service.

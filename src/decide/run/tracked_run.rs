@@ -13,6 +13,7 @@ use crate::decide::{
     decision::{Decision, Origin, Tally},
     one_off::OneOff,
     outcome::{End, JobName, Outcome, Reason, Slot},
+    place::Places,
     pod::observation::{Phase, SeenJob},
     run::{
         ending::Ending,
@@ -31,6 +32,8 @@ pub struct Run {
     pub(in crate::decide) name: JobName,
     pub(in crate::decide) slot: Slot,
     pub(in crate::decide) purpose: Purpose,
+    /// What it takes in pools, until it is over.
+    pub(in crate::decide) places: Places,
     pub(in crate::decide) origin: Origin,
     record: Record,
     job: JobState,
@@ -141,7 +144,8 @@ impl Run {
         // The process before us may have left a request on its way.
         let requests = Requests { doubt_until: now.saturating_add(REQUEST_TIMEOUT), ..wish.requests };
         let origin = Origin::before(now, known.age, known.begun_at);
-        Self { origin, record: Record::Wish, job, sight, requests, ..wish }
+        let places = known.places.clone();
+        Self { places, origin, record: Record::Wish, job, sight, requests, ..wish }
     }
 
     /// A run that nobody has heard of yet.
@@ -150,6 +154,7 @@ impl Run {
             name,
             slot,
             purpose,
+            places: Places::default(),
             origin: Origin::decided(now),
             record: Record::Nothing,
             job: JobState::NotAsked,

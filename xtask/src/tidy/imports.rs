@@ -11,20 +11,33 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 37] = [
+pub(super) const ROOMS: [(&str, &[&str]); 39] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
     ("import", &["config", "harmless"]),
     ("decide/outcome", &[]),
     ("decide/one_off", &["decide/outcome"]),
-    ("decide/decision", &["decide/one_off", "decide/outcome"]),
+    ("decide/place", &[]),
+    ("decide/decision", &["decide/one_off", "decide/outcome", "decide/place"]),
     ("decide/trace_context", &["decide/outcome"]),
     ("decide/backoff", &[]),
     ("decide/lease", &[]),
     ("decide/pod", &["config", "decide/decision", "decide/one_off", "decide/outcome", "decide/trace_context"]),
     ("decide/live", &["decide/outcome", "decide/pod", "modules"]),
-    ("decide/run", &["config", "decide/backoff", "decide/decision", "decide/one_off", "decide/outcome", "decide/pod"]),
+    ("decide/share", &["config", "decide/place"]),
+    (
+        "decide/run",
+        &[
+            "config",
+            "decide/backoff",
+            "decide/decision",
+            "decide/one_off",
+            "decide/outcome",
+            "decide/place",
+            "decide/pod",
+        ],
+    ),
     ("decide/queue", &["config", "decide/backoff", "decide/decision", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/service", &["config", "decide/backoff", "decide/one_off", "decide/outcome", "decide/pod", "decide/run"]),
     ("decide/switches", &["config", "decide/service"]),

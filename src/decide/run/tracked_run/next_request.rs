@@ -159,6 +159,7 @@ impl Run {
             serves: self.purpose.manual_number(),
             starts: self.purpose.starts(),
             one_off: self.purpose.one_off().cloned(),
+            places: self.places.clone(),
             origin: self.origin,
         }
     }
