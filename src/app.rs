@@ -36,10 +36,12 @@ use crate::{
     },
     config::{
         entry::Entry,
+        in_file::InFile,
         jobs_file,
         module_list::ModuleList,
         problems::Problem,
         settings::Settings,
+        sharing::Sharing,
         traces::{self, TraceSettings},
     },
     decide::{lease::LEASE, pod::inputs::Instance, trace_context::Sampler},
@@ -71,6 +73,8 @@ pub struct Plan {
     pub settings: Settings,
     /// The JobConfigs.
     pub jobs: Vec<Entry>,
+    /// What they share.
+    pub sharing: Sharing,
     /// The modules that jobs.json wants to be deployed.
     pub modules: Value,
     /// Those that the environment wants to be.
@@ -95,8 +99,8 @@ impl Plan {
         let file = jobs_file::read(&loaded.settings.app.jobs_config_path)?;
         let warnings = loaded.warnings.into_iter().chain(file.warnings).collect();
         let listed = ModuleList::of_environment(environment, &loaded.settings.kubernetes.namespace);
-        let (jobs, modules) = (file.jobs, file.modules);
-        Ok(Self { settings: loaded.settings, jobs, modules, listed, mark, warnings, traces })
+        let (jobs, sharing, modules) = (file.jobs, file.sharing, file.modules);
+        Ok(Self { settings: loaded.settings, jobs, sharing, modules, listed, mark, warnings, traces })
     }
 }
 
@@ -105,7 +109,7 @@ impl Plan {
 /// # Errors
 /// If the server can't listen, or trying again would not help.
 pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
-    let Plan { settings, jobs, modules, listed, mark, warnings, traces } = plan;
+    let Plan { settings, jobs, sharing, modules, listed, mark, warnings, traces } = plan;
     tell_warnings(&settings, &jobs, &warnings);
     let client = access.client().await?;
     let (clock, health, metrics) = (Clock::start(), Health::default(), Arc::new(Metrics::new()?));
@@ -117,7 +121,8 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     tasks.spawn(writing.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
     let (looks, hints) = read_queues(&settings, &depth, &place.channel, &tasks);
-    let reloader = Reloader::new(&settings.app.jobs_config_path, mark, (jobs, modules), metrics.clone());
+    let in_file = InFile::new(jobs, sharing);
+    let reloader = Reloader::new(&settings.app.jobs_config_path, mark, (in_file, modules), metrics.clone());
     let me: Arc<str> = member_name().into();
     let (tracer, sending) = Tracing::begin(traces.as_ref(), (&me, &settings), &metrics, &tasks)?;
     let instance = Arc::new(instance(&settings, traces.as_ref()));

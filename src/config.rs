@@ -24,6 +24,10 @@ pub mod pod_config;
 
 pub mod sharing;
 
+pub mod sharing_rules;
+
+pub mod in_file;
+
 pub mod schema;
 
 pub mod jobs_file;

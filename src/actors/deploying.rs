@@ -4,7 +4,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
-    actors::supervisor::Entries,
+    config::in_file::InFile,
     decide::deployment::{
         admission::{Judge, Refusal},
         fleet::ReadEntry,
@@ -37,13 +37,13 @@ pub enum DeployError {
 #[derive(Clone)]
 pub struct Deploying {
     table: DeploymentTable,
-    file: watch::Receiver<Entries>,
+    file: watch::Receiver<InFile>,
     read_entry: ReadEntry,
 }
 
 impl Deploying {
     /// One that writes into this table.
-    pub fn new(table: DeploymentTable, file: watch::Receiver<Entries>, read_entry: ReadEntry) -> Self {
+    pub fn new(table: DeploymentTable, file: watch::Receiver<InFile>, read_entry: ReadEntry) -> Self {
         Self { table, file, read_entry }
     }
 

@@ -8,14 +8,14 @@ use crate::{
     actors::{
         leader::Term,
         performer::Shared,
-        supervisor::{Entries, Roster, StatusChannel},
+        supervisor::{Roster, StatusChannel},
     },
     clock::{sleep, sleep_until},
     cluster::{
         apply::{Applied, Applier},
         apply_error::ApplyError,
     },
-    config::entry::Entry,
+    config::{entry::Entry, in_file::InFile},
     decide::{
         deployment::{
             application::Application,
@@ -49,7 +49,7 @@ pub struct World {
     /// The JobConfigs that have an actor.
     pub roster: watch::Receiver<Arc<Roster>>,
     /// jobs.json.
-    pub file: watch::Receiver<Entries>,
+    pub file: watch::Receiver<InFile>,
     /// How JobConfigs are read.
     pub read_entry: ReadEntry,
 }
@@ -80,7 +80,7 @@ pub(super) struct DeploymentTask {
     checks: mpsc::Receiver<ObjectId>,
     progress: watch::Sender<BTreeMap<String, Progress>>,
     roster: watch::Receiver<Arc<Roster>>,
-    file: watch::Receiver<Entries>,
+    file: watch::Receiver<InFile>,
     peers: watch::Receiver<Arc<crate::decide::service::start_order::Peers>>,
 }
 
@@ -186,7 +186,7 @@ impl DeploymentTask {
         self.peers.mark_unchanged();
         let mut facts = Facts::default();
         for (name, wanted) in wanted {
-            facts.in_file.extend(file.iter().any(|entry| entry.name() == name).then(|| name.clone()));
+            facts.in_file.extend(file.entries.iter().any(|entry| entry.name() == name).then(|| name.clone()));
             let Some(handle) = roster.get(name) else { continue };
             facts.present.insert(name.clone());
             let (Some((entry, generation)), StatusChannel::Service(status)) = (wanted, &handle.status) else {

@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    actors::{file_mark::Mark, supervisor::Entries},
+    actors::file_mark::Mark,
     clock::sleep,
-    config::{changes::Changes, entry::Entry, jobs_file},
+    config::{changes::Changes, in_file::InFile, jobs_file},
     metrics::Metrics,
     telemetry::with_causes,
 };
@@ -29,7 +29,7 @@ const ASKED_EVERY: Duration = Duration::from_secs(2);
 pub struct Reloader {
     path: PathBuf,
     mark: Option<Mark>,
-    jobs: watch::Sender<Entries>,
+    jobs: watch::Sender<InFile>,
     modules: watch::Sender<Arc<Value>>,
     metrics: Arc<Metrics>,
     /// The last problem, logged once.
@@ -37,15 +37,15 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Follows the file that these Entries and modules were read from when it had this mark.
-    pub fn new(path: &Path, mark: Option<Mark>, (jobs, modules): (Vec<Entry>, Value), metrics: Arc<Metrics>) -> Self {
+    /// Follows the file that this and the modules were read from when it had this mark.
+    pub fn new(path: &Path, mark: Option<Mark>, (jobs, modules): (InFile, Value), metrics: Arc<Metrics>) -> Self {
         metrics.process.last_reload_successful.set(1);
-        let (jobs, modules) = (watch::Sender::new(jobs.into()), watch::Sender::new(Arc::new(modules)));
+        let (jobs, modules) = (watch::Sender::new(jobs), watch::Sender::new(Arc::new(modules)));
         Self { path: path.to_owned(), mark, jobs, modules, metrics, problem: None }
     }
 
     /// Follows what is in force.
-    pub fn jobs(&self) -> watch::Receiver<Entries> {
+    pub fn jobs(&self) -> watch::Receiver<InFile> {
         self.jobs.subscribe()
     }
 
@@ -97,9 +97,9 @@ impl Reloader {
         if listed {
             tracing::info!("the modules in jobs.json have changed");
         }
-        let before = self.jobs.borrow().clone();
-        let changes = Changes::between(before.iter(), &file.jobs);
-        if changes.by_name.is_empty() {
+        let after = InFile::new(file.jobs, file.sharing);
+        let changes = Changes::between(&self.jobs.borrow(), &after);
+        if changes.is_empty() {
             if mended || asked {
                 self.count("ok", true);
                 tracing::info!("jobs.json was read again: nothing has changed");
@@ -109,8 +109,11 @@ impl Reloader {
         for warning in &file.warnings {
             tracing::warn!(%warning, "in jobs.json");
         }
-        self.jobs.send_replace(file.jobs.into());
+        self.jobs.send_replace(after);
         self.count("ok", true);
+        for key in &changes.sharing {
+            tracing::info!(key, "limits and pools of jobs.json have changed");
+        }
         let (added, changed, removed) = changes.counts();
         tracing::info!(added, changed, removed, unchanged = changes.unchanged, "jobs.json has changed and is applied");
     }

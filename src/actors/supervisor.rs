@@ -22,7 +22,10 @@ use crate::{
     },
     clock::sleep,
     cluster::index::{Subscribing, View},
-    config::entry::{Entry, Kind},
+    config::{
+        entry::{Entry, Kind},
+        in_file::InFile,
+    },
     decide::{
         deployment::fleet::{Deployed, Fleet, ReadEntry},
         queue::status::Status,
@@ -39,9 +42,6 @@ const RESTART_WAIT: Duration = Duration::from_secs(10);
 
 /// JobConfigs that are remembered as having left the file with Jobs that live, while another process leads.
 const STRANGERS_MAX: usize = 10_000;
-
-/// The entries of jobs.json, as it was last found good.
-pub type Entries = Arc<[Entry]>;
 
 /// Where to find one JobConfig.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ pub struct Followed {
     /// Whether this process leads, and what people have switched and deployed.
     pub standing: watch::Receiver<Standing>,
     /// jobs.json.
-    pub jobs: watch::Receiver<Entries>,
+    pub jobs: watch::Receiver<InFile>,
     /// How the JobConfigs of deployments are read.
     pub read_entry: ReadEntry,
     /// The views.

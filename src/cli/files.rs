@@ -13,6 +13,7 @@ use crate::{
     config::{
         changes::{Change, Changes},
         entry::{Entry, Kind},
+        in_file::InFile,
         jobs_file::{self, ReadError},
         problems::{Problem, nearest},
         schema::jobs_json_schema,
@@ -130,7 +131,8 @@ pub(super) fn plan(globals: &Globals, file: &Path, output: Output) -> anyhow::Re
         other => anyhow::Error::from(other),
     })?;
     after.warnings.iter().for_each(|warning| warn(&warning.to_string()));
-    let changes = Changes::between(&plan.jobs, &after.jobs);
+    let before = InFile::new(plan.jobs, plan.sharing);
+    let changes = Changes::between(&before, &InFile::new(after.jobs, after.sharing));
     output.print(&report(&changes), || changes.to_string())
 }
 
@@ -145,6 +147,7 @@ fn report(changes: &Changes) -> Value {
     };
     let (added, changed, removed) = changes.counts();
     json!({
+        "sharing": changes.sharing,
         "changes": changes.by_name.iter().map(change).collect::<Vec<_>>(),
         "added": added,
         "changed": changed,

@@ -1,10 +1,17 @@
-//! What another jobs.json changes: entry by entry, key by key.
+//! What another jobs.json changes: entry by entry and in what they share, key by key.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde_json::Value;
 
-use crate::config::entry::{Entry, Kind};
+use crate::config::{
+    entry::{Entry, Kind},
+    in_file::InFile,
+    sharing::Sharing,
+};
 
 /// What becomes of one JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,19 +29,18 @@ pub enum Change {
 pub struct Changes {
     /// What becomes of whom.
     pub by_name: BTreeMap<String, (Kind, Change)>,
+    /// What changes in `limits` and `pools`, each as `key: before → after`.
+    pub sharing: Vec<String>,
     /// How many stay as they are.
     pub unchanged: usize,
 }
 
 impl Changes {
-    /// What becomes of each.
-    pub fn between<'a>(
-        before: impl IntoIterator<Item = &'a Entry>,
-        after: impl IntoIterator<Item = &'a Entry>,
-    ) -> Self {
-        let mut old: BTreeMap<&str, &Entry> = before.into_iter().map(|entry| (entry.name(), entry)).collect();
-        let mut changes = Self::default();
-        for entry in after {
+    /// What becomes of each, and of what they share.
+    pub fn between(before: &InFile, after: &InFile) -> Self {
+        let mut old: BTreeMap<&str, &Entry> = before.entries.iter().map(|entry| (entry.name(), entry)).collect();
+        let mut changes = Self { sharing: changed_limits(&before.sharing, &after.sharing), ..Self::default() };
+        for entry in after.entries.iter() {
             let change = match old.remove(entry.name()) {
                 None => Change::Added,
                 Some(known) if known == entry => {
@@ -49,6 +55,11 @@ impl Changes {
         changes
     }
 
+    /// Nothing is another.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty() && self.sharing.is_empty()
+    }
+
     /// How many are added, changed and removed.
     pub fn counts(&self) -> (usize, usize, usize) {
         let count = |kind: fn(&Change) -> bool| self.by_name.values().filter(|(_, change)| kind(change)).count();
@@ -59,6 +70,10 @@ impl Changes {
 
 impl fmt::Display for Changes {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.sharing.is_empty() {
+            writeln!(to, "~ limits and pools: for new Jobs at once, running ones keep their places until they end")?;
+            self.sharing.iter().try_for_each(|key| writeln!(to, "    {key}"))?;
+        }
         for (name, (kind, change)) in &self.by_name {
             let (changed, removed) = match kind {
                 Kind::Queue => (
@@ -81,6 +96,27 @@ impl fmt::Display for Changes {
         let (added, changed, removed) = self.counts();
         write!(to, "{added} added, {changed} changed, {removed} removed, {} unchanged", self.unchanged)
     }
+}
+
+/// Each limit by the path of its key.
+fn limits_of(sharing: &Sharing) -> BTreeMap<String, u32> {
+    let of = |path: String, jobs: Option<u32>, creates: Option<u32>| {
+        let keys = [("jobs", jobs), ("createsPerMinute", creates)];
+        keys.into_iter().filter_map(move |(key, limit)| Some((format!("{path}.{key}"), limit?)))
+    };
+    let limits = sharing.limits.iter().flat_map(|all| of("limits".to_owned(), all.jobs, all.creates_per_minute));
+    let pools = sharing.pools.iter();
+    let pools = pools.flat_map(|(name, pool)| of(format!("pools.{name}"), Some(pool.jobs), pool.creates_per_minute));
+    limits.chain(pools).collect()
+}
+
+/// `key: before → after`, for each limit that differs.
+fn changed_limits(before: &Sharing, after: &Sharing) -> Vec<String> {
+    let (before, after) = (limits_of(before), limits_of(after));
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let told = |limit: Option<&u32>| limit.map_or_else(|| "unset".to_owned(), u32::to_string);
+    let differing = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+    differing.map(|key| format!("{key}: {} → {}", told(before.get(key)), told(after.get(key)))).collect()
 }
 
 /// `key: before → after`, for each leaf that differs.
@@ -135,7 +171,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::job_config::JobConfig;
+    use crate::config::{
+        job_config::JobConfig,
+        sharing::{Limits, Pool},
+    };
 
     fn job(keys: &Value) -> Entry {
         let mut entry = json!({"queueName": "q", "podConfig": {"image": "i:1"}});
@@ -145,6 +184,45 @@ mod tests {
             job.name.clone_from(&job.queue_name);
         }
         Entry::Queue(Arc::new(job))
+    }
+
+    fn in_file(entries: &[Entry]) -> InFile {
+        InFile::new(entries.to_vec(), Sharing::default())
+    }
+
+    fn sharing(limits: Option<Limits>, pools: &[(&str, u32, Option<u32>)]) -> Sharing {
+        let pool = |(name, jobs, creates): &(&str, u32, Option<u32>)| {
+            ((*name).to_owned(), Pool { jobs: *jobs, creates_per_minute: *creates })
+        };
+        Sharing { limits, pools: pools.iter().map(pool).collect() }
+    }
+
+    #[test]
+    fn what_is_shared_changes_limit_by_limit() {
+        let limits = |jobs, creates_per_minute| Some(Limits { jobs, creates_per_minute });
+        let entries = vec![job(&json!({}))];
+        let before = InFile::new(
+            entries.clone(),
+            sharing(limits(Some(40), None), &[("gone", 1, None), ("gpu", 4, None), ("same", 7, None)]),
+        );
+        let after = InFile::new(
+            entries,
+            sharing(limits(None, Some(120)), &[("gpu", 6, None), ("new", 2, Some(10)), ("same", 7, None)]),
+        );
+        let changes = Changes::between(&before, &after);
+        assert_eq!(
+            changes.to_string(),
+            "~ limits and pools: for new Jobs at once, running ones keep their places until they end\n    \
+             limits.createsPerMinute: unset → 120\n    \
+             limits.jobs: 40 → unset\n    \
+             pools.gone.jobs: 1 → unset\n    \
+             pools.gpu.jobs: 4 → 6\n    \
+             pools.new.createsPerMinute: unset → 10\n    \
+             pools.new.jobs: unset → 2\n\
+             0 added, 0 changed, 0 removed, 1 unchanged"
+        );
+        assert!(changes.by_name.is_empty() && !changes.is_empty());
+        assert!(Changes::between(&after, &after).is_empty());
     }
 
     #[test]
@@ -157,7 +235,7 @@ mod tests {
                 &json!({"maxConcurrentJobs": 4, "podConfig": {"image": "i:2", "env": [{"name": "TOKEN", "value": "canary"}]}}),
             ),
         ];
-        let text = Changes::between(&before, &after).to_string();
+        let text = Changes::between(&in_file(&before), &in_file(&after)).to_string();
         assert_eq!(
             text,
             "- gone: nothing is created any more, what lives of it is seen to its end\n\

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
-use crate::config::{defaults, pod_config::PodConfig};
+use crate::config::{defaults, pod_config::PodConfig, sharing::POOLS_OF_ONE_MAX};
 
 /// The most live Jobs of one JobConfig: beyond it a namespace's quota and the Job controller are the limit.
 pub const CONCURRENT_JOBS_MAX: u32 = 10_000;
@@ -91,6 +91,7 @@ pub struct JobConfig {
     pub depends_on: Vec<String>,
     /// Pools of jobs.json of which each of its Jobs takes a place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = POOLS_OF_ONE_MAX))]
     pub pools: Vec<String>,
     /// Its part of the places among JobConfigs of the same priority. Default: 1.
     #[serde(default = "defaults::one")]

@@ -1,5 +1,7 @@
 //! jobs.json: loaded whole, with every problem at once, or not at all.
 
+mod shared;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -18,6 +20,8 @@ use crate::config::{
     rules::{self, NOT_IN_A_SERVICE},
     schema::{Finding, Judges},
     service_rules::{self, NOT_IN_AN_EXTERNAL},
+    sharing::Sharing,
+    sharing_rules,
 };
 
 /// The largest jobs.json: a ConfigMap holds no more.
@@ -28,6 +32,8 @@ pub const BYTES_MAX: u64 = 1 << 20;
 pub struct JobsFile {
     /// The entries in the order of the file; names are unique.
     pub jobs: Vec<Entry>,
+    /// What they share.
+    pub sharing: Sharing,
     /// The modules to deploy, as they stand there: see [`crate::config::module_list`].
     pub modules: Value,
     /// What is allowed but probably not meant.
@@ -91,7 +97,7 @@ fn text_problem(file: &str, text: &str, offset: usize, path: String, what: Strin
 }
 
 /// The keys of the object form.
-const ROOT_KEYS: [&str; 4] = ["$schema", "defaults", "jobs", "modules"];
+const ROOT_KEYS: [&str; 6] = ["$schema", "defaults", "jobs", "limits", "modules", "pools"];
 
 struct Loader<'a> {
     file: &'a str,
@@ -122,6 +128,8 @@ impl Loader<'_> {
         }
         problems.extend(self.duplicates(&jobs));
         problems.extend(self.dependencies(&jobs, &wrong));
+        let (sharing, found) = self.sharing(&jobs);
+        problems.extend(found);
         problems.sort_by_key(|problem| match &problem.place {
             Place::Text { line, column, .. } => (*line, *column),
             Place::Source { .. } => (0, 0),
@@ -130,8 +138,10 @@ impl Loader<'_> {
         if problems.is_empty() {
             let mut warnings = self.shared_queues(&jobs);
             warnings.extend(self.single_warnings(&jobs));
+            warnings.extend(self.sharing_warnings(&jobs, &sharing));
             let modules = self.root.get("modules").map_or(Value::Null, Node::to_value);
-            return Ok(JobsFile { jobs: jobs.into_iter().map(|(.., job)| job).collect(), modules, warnings });
+            let jobs = jobs.into_iter().map(|(.., job)| job).collect();
+            return Ok(JobsFile { jobs, sharing, modules, warnings });
         }
         Err(Problems(problems))
     }
@@ -202,6 +212,7 @@ impl Loader<'_> {
                 Entry::Queue(queue) => rules::findings(queue),
                 Entry::Service(service) => service_rules::findings(service),
             };
+            findings.extend(sharing_rules::alone(&entry));
             if findings.is_empty() {
                 return Ok(entry);
             }
@@ -211,19 +222,26 @@ impl Loader<'_> {
 
     /// Finds the place of a problem: in the entry, else in the defaults, else at the nearest thing above it.
     fn locate(&self, entry: &Node, prefix: &str, finding: Finding) -> Problem {
+        let depth = |top: &Node| top.nearest(finding.path.iter().map(String::as_str)).1;
+        match self.defaults() {
+            Some(defaults) if depth(defaults) > depth(entry) => self.locate_below(defaults, "defaults", finding),
+            _ => self.locate_below(entry, prefix, finding),
+        }
+    }
+
+    fn locate_below(&self, top: &Node, prefix: &str, finding: Finding) -> Problem {
         let segments: Vec<&str> = finding.path.iter().map(String::as_str).collect();
-        let (in_entry, taken) = entry.nearest(segments.iter().copied());
-        let in_defaults = self.defaults().map(|node| node.nearest(segments.iter().copied()));
-        let (top, (node, taken), prefix) = match in_defaults {
-            Some((node, deeper)) if deeper > taken => (self.defaults().unwrap_or(entry), (node, deeper), "defaults"),
-            _ => (entry, (in_entry, taken), prefix),
-        };
+        let (node, taken) = top.nearest(segments.iter().copied());
         let key = segments.split_last().filter(|_| finding.at_key && taken == segments.len());
         let key_start = key.and_then(|(last, above)| top.nearest(above.iter().copied()).0.key_start(last));
-        let path = segments.iter().fold(prefix.to_owned(), |path, segment| match segment.parse::<usize>() {
-            Ok(index) => format!("{path}[{index}]"),
-            Err(_) => format!("{path}.{segment}"),
-        });
+        let mut path = prefix.to_owned();
+        for (at, segment) in segments.iter().enumerate() {
+            let (above, taken) = top.nearest(segments[..at].iter().copied());
+            let dot = if path.is_empty() { "" } else { "." };
+            // A key may be made of digits, too.
+            let is_index = taken == at && matches!(above.kind, json::Kind::Array(_));
+            path += &if is_index { format!("[{segment}]") } else { format!("{dot}{segment}") };
+        }
         self.problem(key_start.unwrap_or(node.start), path, finding.text)
     }
 
@@ -299,6 +317,8 @@ fn keep_what_concerns(judges: &Judges, kind: Kind, defaults: &mut Value) {
     let (own, other) = (judges.of(kind), judges.of(other));
     keys.retain(|key, _| own.keys().any(|known| known == key) || !other.keys().any(|known| known == key));
     if kind == Kind::Service {
+        // A service keeps its places: it takes them only where its own entry says so.
+        remove(defaults, &["pools"]);
         NOT_IN_A_SERVICE.iter().for_each(|(path, _)| remove(defaults, path));
     }
 }

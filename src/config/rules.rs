@@ -48,10 +48,12 @@ pub(super) fn below(path: &[&str], mut findings: Vec<Finding>) -> Vec<Finding> {
 
 /// Keys of a queue that mean nothing in a service, each with what to write instead. `jobs.json`'s `defaults` may have
 /// them: there they are for the queues.
-pub const NOT_IN_A_SERVICE: [(&[&str], &str); 3] = [
+pub const NOT_IN_A_SERVICE: [(&[&str], &str); 5] = [
     (&["podConfig", "parallelism"], "a service has one pod a Job: set \"replicas\" instead"),
     (&["queueName"], "a service has no queue: remove it, or the type \"service\""),
     (&["backoff", "after"], "a service backs off after each end: remove it"),
+    (&["weight"], "a service goes before all queues and keeps its places: remove it"),
+    (&["targetAge"], "a service has no messages that wait: remove it"),
 ];
 
 /// What Kubernetes' schema finds in each `jobTemplate` of an entry's JSON.
@@ -91,6 +93,14 @@ pub(super) fn within(durations: &[Bounded]) -> Vec<Finding> {
             let (found, least) = (humantime::format_duration(*found), humantime::format_duration(*least));
             Finding::new(&[key], format!("found \"{found}\", allowed is from \"{least}\" to \"366days\""))
         })
+        .collect()
+}
+
+/// What stands in a list twice.
+pub(super) fn twice(key: &str, all: &[String]) -> Vec<Finding> {
+    let again = all.iter().enumerate().filter(|(at, it)| all[..*at].contains(it));
+    again
+        .map(|(at, it)| Finding::new(&[key, &at.to_string()], format!("{it:?} stands here twice: remove one")))
         .collect()
 }
 

@@ -12,6 +12,7 @@ use crate::config::{
     job_config::{DURATION_ALLOWED, JobConfig},
     problems::nearest,
     service_config::ServiceConfig,
+    sharing::{LIMITS, POOL_NAME_MAX, Sharing},
 };
 
 /// Kubernetes' grammar of quantities, from `apimachinery/pkg/api/resource`.
@@ -51,6 +52,7 @@ pub struct Judges {
     queue: OnceCell<Judge>,
     service: OnceCell<Judge>,
     template: OnceCell<Judge>,
+    sharing: OnceCell<Judge>,
 }
 
 impl Judges {
@@ -60,6 +62,11 @@ impl Judges {
             Kind::Queue => self.queue.get_or_init(|| Judge::of(schema_of::<JobConfig>())),
             Kind::Service => self.service.get_or_init(|| Judge::of(schema_of::<ServiceConfig>())),
         }
+    }
+
+    /// Of `limits` and `pools`.
+    pub fn sharing(&self) -> &Judge {
+        self.sharing.get_or_init(|| Judge::of(schema_of::<Sharing>()))
     }
 
     /// Of a `jobTemplate`: Kubernetes' own schema, of which nothing is required.
@@ -79,10 +86,13 @@ impl Judges {
 /// The JSON Schema of jobs.json, for editors: the array, or the object with `defaults`.
 pub fn jobs_json_schema() -> Value {
     let (mut queue, mut service) = (schema_of::<JobConfig>(), schema_of::<ServiceConfig>());
+    let mut sharing = schema_of::<Sharing>();
     let mut defs = queue["$defs"].take();
     let mut defaults = queue.clone();
-    if let (Value::Object(all), Value::Object(more)) = (&mut defs, service["$defs"].take()) {
-        all.extend(more);
+    for other in [&mut service, &mut sharing] {
+        if let (Value::Object(all), Value::Object(more)) = (&mut defs, other["$defs"].take()) {
+            all.extend(more);
+        }
     }
     if let (Some(Value::Object(all)), Some(Value::Object(more))) =
         (defaults.get_mut("properties"), service.get("properties").cloned())
@@ -114,6 +124,10 @@ pub fn jobs_json_schema() -> Value {
         "type": "object",
         "additionalProperties": by_module
     });
+    let (limits, mut pools) = (sharing["properties"]["limits"].take(), sharing["properties"]["pools"].take());
+    let label =
+        json!({"pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": POOL_NAME_MAX, "not": {"const": LIMITS}});
+    pools["propertyNames"] = label;
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jobs.json of job-chief",
@@ -123,7 +137,7 @@ pub fn jobs_json_schema() -> Value {
                 "type": "object",
                 "properties": {
                     "$schema": {"type": "string"}, "defaults": {"$ref": "#/$defs/Defaults"}, "jobs": jobs,
-                    "modules": modules
+                    "limits": limits, "modules": modules, "pools": pools
                 },
                 "required": ["jobs"],
                 "additionalProperties": false
@@ -240,6 +254,9 @@ impl Judge {
             ValidationErrorKind::MinLength { .. } => "a text that is not empty".into(),
             ValidationErrorKind::MaxLength { limit } => format!("at most {limit} characters"),
             ValidationErrorKind::MinItems { limit } => format!("at least {limit} entry"),
+            ValidationErrorKind::MaxItems { limit } => format!("at most {limit} entries"),
+            ValidationErrorKind::MinProperties { limit } => format!("at least {limit} key"),
+            ValidationErrorKind::MaxProperties { limit } => format!("at most {limit} keys"),
             ValidationErrorKind::Enum { options } => words(options),
             ValidationErrorKind::Constant { expected_value } => expected_value.to_string(),
             ValidationErrorKind::Pattern { pattern } if pattern == QUANTITY_PATTERN => QUANTITY_ALLOWED.into(),

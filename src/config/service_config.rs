@@ -12,6 +12,7 @@ use crate::config::{
     job_config::{HumanDuration, JobTemplate, TTL_SECONDS_MIN},
     one_off_config::{ActionConfig, OneOffConfig},
     pod_config::PodConfig,
+    sharing::POOLS_OF_ONE_MAX,
     target_config::{TargetConfig, TcpCheck},
     update_strategy::{RESTART_ON_MAX, UpdateStrategy},
 };
@@ -31,6 +32,7 @@ pub struct ServiceConfig {
     pub name: String,
     /// Pools of jobs.json of which each replica takes a place, and keeps it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = POOLS_OF_ONE_MAX))]
     pub pools: Vec<String>,
     /// The pod of each replica. Without it the service runs elsewhere: it is checked, and perhaps repaired.
     #[serde(default = "PodConfig::none", skip_serializing_if = "PodConfig::is_none")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{
     dns_label::is_label,
     one_off_config::{ACTION_NAME_MAX, ACTIONS_MAX, OneOffParts},
-    rules::{Bounded, START_TIMEOUT_MIN, below, pod_rules, within},
+    rules::{Bounded, START_TIMEOUT_MIN, below, pod_rules, twice, within},
     schema::Finding,
     service_config::{CheckConfig, HttpCheck, ServiceConfig},
     target_config::{REQUIREMENTS_MAX, TargetConfig, TcpCheck, url_problem},
@@ -29,7 +29,7 @@ pub const EVERY_MIN: Duration = Duration::from_secs(10);
 
 /// Keys of a service that mean nothing where it runs elsewhere, each with what to do instead. `jobs.json`'s `defaults`
 /// may have them: there they are for the others.
-pub const NOT_IN_AN_EXTERNAL: [(&str, &str); 11] = [
+pub const NOT_IN_AN_EXTERNAL: [(&str, &str); 12] = [
     (
         "jobTemplate",
         "a service without \"podConfig\" has no Jobs of its own: set it in \"repair\", or set \"podConfig\"",
@@ -43,6 +43,7 @@ pub const NOT_IN_AN_EXTERNAL: [(&str, &str); 11] = [
     ("ports", "a service without \"podConfig\" has no pod: name the port in \"check\", or set \"podConfig\""),
     ("updateStrategy", "a service without \"podConfig\" has no replicas to replace: remove it, or set \"podConfig\""),
     ("restartOn", "a service without \"podConfig\" is not restarted: remove it, or set \"podConfig\""),
+    ("pools", "a service without \"podConfig\" has no Jobs that take places: remove it, or set \"podConfig\""),
     ("requirements", "a service without \"podConfig\" is not started: remove it, or set \"podConfig\""),
 ];
 
@@ -257,8 +258,5 @@ fn paths(paths: &[String]) -> Vec<Finding> {
             format!("found {path:?}, allowed is an absolute path of a file, as job-chief's own container has it");
         Finding::new(&["restartOn", &at.to_string()], text)
     });
-    let again = paths.iter().enumerate().filter(|(at, path)| paths[..*at].contains(path)).map(|(at, path)| {
-        Finding::new(&["restartOn", &at.to_string()], format!("{path:?} stands here twice: remove one"))
-    });
-    wrong.chain(again).collect()
+    wrong.chain(twice("restartOn", paths)).collect()
 }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use job_chief::{
-    config::entry::Entry,
+    config::{
+        entry::Entry,
+        in_file::InFile,
+        sharing::{Limits, Pool, Sharing},
+    },
     decide::deployment::{
         admission::{Judge, Refusal},
         fleet::{Deployed, Fleet, InForce},
@@ -30,6 +34,22 @@ pub(crate) fn read(object: &Object) -> Result<Entry, String> {
 
 pub(crate) fn of_file(name: &str, needs: &[&str]) -> Entry {
     read(&service(name, needs)).unwrap()
+}
+
+fn in_file(entries: &[Entry]) -> InFile {
+    InFile::new(entries.to_vec(), Sharing::default())
+}
+
+/// A service of two replicas that takes places in a pool.
+fn pooled(name: &str, pool: &str) -> Object {
+    let spec = json!({"type": "service", "name": name, "podConfig": {"image": "i"}, "replicas": 2, "pools": [pool]});
+    made(ObjectKind::JobConfig, name, &json!({"spec": spec}))
+}
+
+/// Nothing but a pool of so many places.
+fn with_pool(name: &str, jobs: u32) -> InFile {
+    let pools = [(name.to_owned(), Pool { jobs, creates_per_minute: None })].into();
+    InFile::new(vec![], Sharing { limits: None, pools })
 }
 
 pub(crate) fn record(name: &str, objects: Vec<Object>) -> Deployment {
@@ -79,7 +99,7 @@ fn what_does_not_go_with_the_rest_is_refused_with_the_reason() {
     let claim = made(ObjectKind::PersistentVolumeClaim, "data", &json!({}));
     let deployments =
         [record("cache", vec![service("redis", &[]), claim]), record("api", vec![service("api", &["redis"])])];
-    let file = [of_file("mail", &[])];
+    let file = in_file(&[of_file("mail", &[])]);
     let judge = Judge { deployments: &deployments, file: &file, read };
     let refused = |objects: Vec<Object>| judge.deploy(&new("web", objects)).unwrap_err().text().to_owned();
     assert_eq!(judge.deploy(&new("web", vec![service("web", &["redis", "mail"])])), Ok(()));
@@ -113,12 +133,13 @@ fn what_does_not_go_with_the_rest_is_refused_with_the_reason() {
 fn what_is_deployed_is_bounded_by_its_size_and_in_its_names() {
     let large = |name: &str| made(ObjectKind::ConfigMap, name, &json!({"data": {"a": "x".repeat(1_000_000)}}));
     let many: Vec<Deployment> = (0..33).map(|at| record(&format!("d{at}"), vec![large(&format!("c{at}"))])).collect();
-    let judge = Judge { deployments: &many, file: &[], read };
+    let file = in_file(&[]);
+    let judge = Judge { deployments: &many, file: &file, read };
     let told = judge.deploy(&new("web", vec![large("web")])).unwrap_err();
     assert!(told.text().contains("all deployments would have 34000"), "{told:?}");
     assert_eq!(judge.deploy(&new("web", vec![config_map("web")])), Ok(()));
     assert_eq!(judge.deploy(&new("d7", vec![large("c7")])), Ok(()), "it takes its own place");
-    let empty = Judge { deployments: &[], file: &[], read };
+    let empty = Judge { deployments: &[], file: &file, read };
     let longest = "a".repeat(40);
     for name in ["", "-a", "a-", "A", "a.b", "a/b", &format!("{longest}a")] {
         let told = empty.deploy(&new(name, vec![])).unwrap_err();
@@ -135,7 +156,7 @@ fn what_others_need_stays_and_volumes_go_by_name_only() {
     let mut deployments =
         vec![record("cache", vec![service("redis", &[]), claim]), record("api", vec![service("api", &["redis"])])];
     let text = |all: &[Deployment], file: &[Entry], name: &str, volumes: &[String]| {
-        let judge = Judge { deployments: all, file, read };
+        let judge = Judge { deployments: all, file: &in_file(file), read };
         judge.undeploy(name, volumes).map_err(|refusal| refusal.text().to_owned())
     };
     assert!(text(&deployments, &[], "cache", &[]).unwrap_err().contains("\"api\" of deployment api"));
@@ -149,7 +170,7 @@ fn what_others_need_stays_and_volumes_go_by_name_only() {
     assert!(text(&deployments, &[], "cache", &["date".to_owned()]).unwrap_err().contains("did you mean \"data\"?"));
     assert!(text(&deployments, &[of_file("web", &["redis"])], "cache", &[]).unwrap_err().contains("of jobs.json"));
     deployments[0].gone = true;
-    let judge = Judge { deployments: &deployments, file: &[], read };
+    let judge = Judge { deployments: &deployments, file: &in_file(&[]), read };
     assert!(judge.deploy(&new("cache", vec![])).unwrap_err().text().contains("is being removed"));
 }
 
@@ -165,7 +186,7 @@ fn a_name_that_jobs_json_has_counts_there_and_what_cannot_be_read_is_named() {
         ],
         ..Deployed::default()
     };
-    let fleet = Fleet::join(&[of_file("mail", &[])], &deployed, read);
+    let fleet = Fleet::join(&in_file(&[of_file("mail", &[])]), &deployed, read);
     assert_eq!(fleet.entries.iter().map(Entry::name).collect::<Vec<_>>(), ["mail", "redis", "web"]);
     assert_eq!(fleet.deployments.get("redis").map(|name| &**name), Some("cache"));
     let left: Vec<_> =
@@ -174,6 +195,52 @@ fn a_name_that_jobs_json_has_counts_there_and_what_cannot_be_read_is_named() {
     assert!(!fleet.deployments.contains_key("mail"));
     let alone = ["broken", "mail", "web", "none"].map(|name| fleet.leaves_alone(name));
     assert_eq!(alone, [true, false, false, false], "what another version has started goes on");
+}
+
+#[test]
+fn what_names_a_pool_that_jobs_json_lacks_is_not_deployed() {
+    let deploy = |file: &InFile, deployments: &[Deployment]| {
+        let judge = Judge { deployments, file, read };
+        judge.deploy(&new("cache", vec![pooled("redis", "memory")])).map_err(|refusal| refusal.text().to_owned())
+    };
+    assert_eq!(deploy(&with_pool("memory", 2), &[]), Ok(()));
+    let told = deploy(&with_pool("memories", 2), &[]).unwrap_err();
+    assert_eq!(
+        told,
+        "\"redis\" of deployment cache would not work: jobs.json has no pool \"memory\" (did you mean \"memories\"?): \
+         add it to \"pools\" there, or remove it here"
+    );
+    let known = [record("cache", vec![pooled("redis", "memory")])];
+    assert!(deploy(&in_file(&[]), &known).is_err(), "it is so already, and is no better for that");
+    let told = deploy(&with_pool("memory", 1), &[]).unwrap_err();
+    assert!(told.contains("it has 2 replicas, and pools.memory.jobs is 1"), "{told}");
+    let gone = in_file(&[]);
+    let judge = Judge { deployments: &known, file: &gone, read };
+    assert_eq!(judge.undeploy("cache", &[]), Ok(()), "it may go");
+    assert_eq!(judge.deploy(&new("web", vec![service("web", &[])])), Ok(()), "others are not held up by it");
+}
+
+#[test]
+fn a_pool_that_jobs_json_loses_leaves_out_who_names_it_and_comes_back_with_it() {
+    let object = pooled("redis", "memory");
+    let deployed = Deployed { in_force: vec![InForce { deployment: "cache".into(), object }], ..Deployed::default() };
+    let names = |fleet: &Fleet| fleet.entries.iter().map(|entry| entry.name().to_owned()).collect::<Vec<_>>();
+    let fleet = Fleet::join(&with_pool("memory", 2), &deployed, read);
+    assert_eq!((names(&fleet), fleet.sharing.pools["memory"].jobs), (vec!["redis".to_owned()], 2));
+    assert!(fleet.left_out.is_empty() && !fleet.leaves_alone("redis"));
+    for file in [in_file(&[]), with_pool("memory", 1)] {
+        let fleet = Fleet::join(&file, &deployed, read);
+        let [(name, deployment, why)] = &fleet.left_out[..] else { panic!("{fleet:?}") };
+        assert!(
+            fleet.entries.is_empty() && name == "redis" && deployment == "cache" && why.contains("memory"),
+            "{why}"
+        );
+        assert!(fleet.leaves_alone("redis"), "what lives of it goes on");
+    }
+    let limits = Limits { jobs: Some(1), creates_per_minute: None };
+    let limited = Sharing { limits: Some(limits), ..(*with_pool("memory", 2).sharing).clone() };
+    let fleet = Fleet::join(&InFile::new(vec![], limited), &deployed, read);
+    assert!(fleet.left_out[0].2.contains("limits.jobs is 1"), "{fleet:?}");
 }
 
 pub(crate) fn config_map(name: &str) -> Object {

@@ -1,18 +1,19 @@
-//! Every key that is accepted has an effect: a rendered Job, a request or a decision differs.
+//! Every key that is accepted has an effect: a rendered Job, a request, a decision or a share differs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_chief::{
-    config::{job_config::JobConfig, schema::jobs_json_schema},
+    config::{entry::Entry, job_config::JobConfig, jobs_file, schema::jobs_json_schema},
     decide::{
         outcome::{Outcome, Reason},
         queue::event::QueueEvent,
+        share::policy::{Pools, pools},
     },
 };
 use serde_json::{Value, json};
 
 use crate::{
-    keys::{at, entry, paths, rendered, settings},
+    keys::{at, entry, member, paths, rendered, settings},
     script::{Script, ended, problem, running, starting},
 };
 
@@ -55,6 +56,7 @@ fn entry_values() -> Value {
         "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s", "after": 1}, "maxConcurrentJobs": 2, "messagesPerJob": 3,
         "fetchGrace": "5s", "handover": "7s", "successfulJobsHistoryLimit": 2, "failedJobsHistoryLimit": 2,
         "ttlSecondsAfterFinished": 99, "startErrorGrace": "3s", "paused": true, "dependsOn": ["redis"],
+        "pools": ["gpu"], "weight": 3, "priority": 10, "targetAge": "2m",
         "podConfig": {
             "image": "j", "parallelism": 2, "command": ["c"], "args": ["a"], "annotations": {"a": "b"}, "injectPgConfig": true,
             "env": [{"name": "A", "value": "b"}], "configmaps": ["c"], "secrets": ["s"], "resources": {"limits": {"cpu": "1"}},
@@ -68,6 +70,7 @@ fn entry_values() -> Value {
 fn every_key_of_jobs_json_has_an_effect() {
     let plain = settings(&json!({}));
     let base = entry(&json!({}));
+    let share = |config: &JobConfig| member(&Entry::Queue(Arc::new(config.clone())));
     let before: Vec<String> = WORLDS.iter().map(|world| transcript(&base, world)).collect();
     let schema = jobs_json_schema();
     let all = paths(&schema, &schema["$defs"]["JobConfig"], "");
@@ -76,7 +79,30 @@ fn every_key_of_jobs_json_has_an_effect() {
         let keys = at(path, &entry_values()).unwrap_or_else(|| panic!("{path} has no case in which anything differs"));
         let changed = entry(&keys);
         let differs = rendered(&changed, &plain) != rendered(&base, &plain)
+            || share(&changed) != share(&base)
             || WORLDS.iter().zip(&before).any(|(world, before)| transcript(&changed, world) != *before);
         assert!(differs, "{path} is accepted and changes nothing");
+    }
+}
+
+/// The pools of a jobs.json with these keys.
+fn pools_with(keys: &Value) -> Pools {
+    let mut file = json!({"limits": {"jobs": 40}, "pools": {"gpu": {"jobs": 4}}, "jobs": [{"queueName": "q", "podConfig": {"image": "i"}}]});
+    jobs_file::lay_over(&mut file, keys.clone());
+    pools(&jobs_file::load("jobs.json", &file.to_string()).unwrap().sharing)
+}
+
+#[test]
+fn every_key_of_what_is_shared_has_an_effect() {
+    let base = pools_with(&json!({}));
+    assert_eq!(base.keys().map(|name| &**name).collect::<Vec<_>>(), ["gpu", "limits"]);
+    let schema = jobs_json_schema();
+    for (kind, under, count) in [("Limits", "limits.", 2), ("Pool", "pools.gpu.", 2)] {
+        let all = paths(&schema, &schema["$defs"][kind], under);
+        assert_eq!(all.len(), count, "{all:?}");
+        for path in all {
+            let value = path.rsplit('.').fold(json!(7), |inner, key| json!({key: inner}));
+            assert_ne!(pools_with(&value), base, "{path} is accepted and changes nothing");
+        }
     }
 }

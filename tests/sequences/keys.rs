@@ -3,7 +3,14 @@
 use std::collections::BTreeMap;
 
 use job_chief::{
-    config::{job_config::JobConfig, jobs_file, settings::Settings, sources},
+    config::{
+        entry::Entry,
+        job_config::JobConfig,
+        jobs_file,
+        settings::Settings,
+        sharing::{Limits, Sharing},
+        sources,
+    },
     decide::{
         decision::Wish,
         outcome::JobName,
@@ -11,6 +18,7 @@ use job_chief::{
             inputs::{Instance, Parts},
             manifest::Template,
         },
+        share::policy::MemberPolicy,
     },
 };
 use k8s_openapi::api::batch::v1::Job;
@@ -40,7 +48,13 @@ pub(crate) fn entry(keys: &Value) -> JobConfig {
     });
     jobs_file::lay_over(&mut entry, keys.clone());
     let redis = json!({"type": "service", "name": "redis", "podConfig": {"image": "i"}});
-    jobs_file::load("jobs.json", &json!([entry, redis]).to_string()).unwrap().jobs[0].queue().unwrap().as_ref().clone()
+    let text = json!({"pools": {"gpu": {"jobs": 4}}, "jobs": [entry, redis]}).to_string();
+    jobs_file::load("jobs.json", &text).unwrap().jobs[0].queue().unwrap().as_ref().clone()
+}
+
+/// What an entry shares where there are `limits`.
+pub(crate) fn member(entry: &Entry) -> MemberPolicy {
+    MemberPolicy::of(entry, &Sharing { limits: Some(Limits::default()), ..Sharing::default() })
 }
 
 /// The paths of all keys of an object's schema that are ours to keep, such as `podConfig.liveness.port`.

@@ -45,7 +45,7 @@ pub(crate) fn config(keys: &Value) -> ServiceConfig {
         keys.remove("podConfig");
     }
     let other = |name| json!({"type": "service", "name": name, "podConfig": {"image": "i"}});
-    let text = json!([entry, other("redis"), other("db")]).to_string();
+    let text = json!({"pools": {"gpu": {"jobs": 9}}, "jobs": [entry, other("redis"), other("db")]}).to_string();
     let file = jobs_file::load("jobs.json", &text).unwrap_or_else(|problems| panic!("{problems}"));
     file.jobs[0].service().unwrap().as_ref().clone()
 }

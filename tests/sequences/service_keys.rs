@@ -1,9 +1,9 @@
-//! Every key of a service has an effect: a rendered Job, a request or a decision differs.
+//! Every key of a service has an effect: a rendered Job, a request, a decision or a share differs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use job_chief::{
-    config::{jobs_file, schema::jobs_json_schema},
+    config::{entry::Entry, jobs_file, schema::jobs_json_schema},
     decide::{
         decision::Wish,
         one_off::OneOff,
@@ -20,7 +20,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use crate::{
-    keys::{at, job, paths, settings},
+    keys::{at, job, member, paths, settings},
     script::SECOND,
     service::{Service, config, policy},
 };
@@ -82,6 +82,7 @@ pub(crate) fn values() -> Value {
         "unhealthyThreshold": 1, "ports": [80], "waitTimeAfterSuccessfulRun": "40s", "waitTimeAfterFailedRun": "2s",
         "waitTimeAfterTimeout": "50s", "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s"}, "ttlSecondsAfterFinished": 99,
         "updateStrategy": {"type": "RollingReplace", "maxUnavailable": 2}, "restartOn": ["/etc/n.conf"],
+        "pools": ["gpu"],
     });
     let once = json!({"podConfig": pod, "jobTemplate": {"metadata": {"labels": {"a": "b"}}}, "timeout": "7s"});
     values["podConfig"] = pod;
@@ -160,12 +161,14 @@ pub(crate) fn rendered(keys: &Value) -> Job {
 fn every_key_of_a_service_has_an_effect() {
     let schema = jobs_json_schema();
     let all = paths(&schema, &schema["$defs"]["ServiceConfig"], "");
+    let share = |keys| member(&Entry::Service(Arc::new(config(keys))));
     assert!(all.len() > 40, "{all:?}");
     let tried = |path: &&String| !is_left_out(path) && !ELSEWHERE.contains(&path.as_str());
     for path in all.iter().filter(tried) {
         let (before, after) = with(path);
         let differs = rendered(&before) != rendered(&after)
             || rendered_once(&before) != rendered_once(&after)
+            || share(&before) != share(&after)
             || WORLDS.iter().any(|world| transcript(&before, world) != transcript(&after, world));
         assert!(differs, "{path} is accepted and changes nothing");
     }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    config::{dependencies, dns_label::is_label, entry::Entry, problems::nearest},
+    config::{
+        dependencies, dns_label::is_label, entry::Entry, in_file::InFile, problems::nearest, schema::Finding,
+        sharing_rules,
+    },
     decide::deployment::{
         fleet::ReadEntry,
         record::{Deployment, NewDeployment, json_text},
@@ -51,8 +54,8 @@ impl Refusal {
 pub struct Judge<'a> {
     /// Everything that is deployed.
     pub deployments: &'a [Deployment],
-    /// The entries of jobs.json.
-    pub file: &'a [Entry],
+    /// jobs.json.
+    pub file: &'a InFile,
     /// How a JobConfig is read.
     pub read: ReadEntry,
 }
@@ -72,6 +75,7 @@ impl Judge<'_> {
         self.owned_by_nobody_else(new)?;
         let wanted = new.objects.iter().map(|it| &it.object);
         let entries = self.read_all(wanted).map_err(Refusal::Wrong)?;
+        self.finds_its_pools(&new.name, &entries)?;
         self.depends_well(&new.name, entries)
     }
 
@@ -97,7 +101,7 @@ impl Judge<'_> {
 
     /// No other deployment, nor jobs.json, has one of its objects.
     fn owned_by_nobody_else(&self, new: &NewDeployment) -> Result<(), Refusal> {
-        let in_file: BTreeSet<&str> = self.file.iter().map(Entry::name).collect();
+        let in_file: BTreeSet<&str> = self.file.entries.iter().map(Entry::name).collect();
         let others = self.deployments.iter().filter(|it| it.name != new.name);
         let owners: BTreeMap<_, &str> =
             others.flat_map(|it| it.objects.iter().map(|o| (&o.object.id, it.name.as_str()))).collect();
@@ -121,6 +125,16 @@ impl Judge<'_> {
         configs.map(|object| (self.read)(object).map_err(|why| format!("{}: {why}", object.id))).collect()
     }
 
+    /// jobs.json has the pools that these entries take places in.
+    fn finds_its_pools(&self, name: &str, entries: &[Entry]) -> Result<(), Refusal> {
+        for entry in entries {
+            if let Some(finding) = sharing_rules::findings(entry, &self.file.sharing).into_iter().next() {
+                return Err(Refusal::Conflict(would_not_work(entry, &format!("deployment {name}"), &finding)));
+            }
+        }
+        Ok(())
+    }
+
     /// With these entries instead of those it has, nothing is wrong between all entries that was not wrong before.
     fn depends_well(&self, name: &str, entries: Vec<Entry>) -> Result<(), Refusal> {
         let (mut others, mut before) = (self.labelled_file(), self.labelled_file());
@@ -141,18 +155,19 @@ impl Judge<'_> {
     }
 
     fn labelled_file(&self) -> Vec<(String, Entry)> {
-        self.file.iter().map(|entry| ("jobs.json".to_owned(), entry.clone())).collect()
+        self.file.entries.iter().map(|entry| ("jobs.json".to_owned(), entry.clone())).collect()
     }
 }
 
 /// What is wrong between entries, each told with where its entry comes from.
 fn problems(all: &[(String, Entry)]) -> Vec<String> {
     let entries: Vec<&Entry> = all.iter().map(|(_, entry)| entry).collect();
-    let told = |(at, finding): (usize, crate::config::schema::Finding)| {
-        let (from, entry) = &all[at];
-        format!("\"{}\" of {from} would not work: {}", entry.name(), finding.text)
-    };
+    let told = |(at, finding): (usize, Finding)| would_not_work(&all[at].1, &all[at].0, &finding);
     dependencies::findings(&entries, &[]).into_iter().map(told).collect()
+}
+
+fn would_not_work(entry: &Entry, from: &str, finding: &Finding) -> String {
+    format!("\"{}\" of {from} would not work: {}", entry.name(), finding.text)
 }
 
 /// A deployment may be named so.

@@ -1,11 +1,14 @@
-//! The JobConfigs that are in force: those of jobs.json and those of deployments.
+//! The JobConfigs that are in force: those of jobs.json and those of deployments, and what they share.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use crate::{config::entry::Entry, modules::object::Object};
+use crate::{
+    config::{entry::Entry, in_file::InFile, sharing::Sharing, sharing_rules},
+    modules::object::Object,
+};
 
 /// What every process has to know of the deployments.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,26 +37,31 @@ pub struct Fleet {
     pub deployments: BTreeMap<String, Arc<str>>,
     /// JobConfigs that are not in force, each with the deployment and why not.
     pub left_out: Vec<(String, String, String)>,
+    /// What they share, by jobs.json.
+    pub sharing: Arc<Sharing>,
 }
 
 /// How an object that is a JobConfig is read; the error says what is wrong with it.
 pub type ReadEntry = fn(&Object) -> Result<Entry, String>;
 
 impl Fleet {
-    /// Joins both. A name that jobs.json has counts there.
-    pub fn join(file: &[Entry], deployed: &Deployed, read: ReadEntry) -> Self {
-        let in_file: BTreeSet<&str> = file.iter().map(Entry::name).collect();
-        let mut fleet = Self { entries: file.to_vec(), ..Self::default() };
+    /// Joins both. A name that jobs.json has counts there, and nobody takes a place in a pool that it lacks.
+    pub fn join(file: &InFile, deployed: &Deployed, read: ReadEntry) -> Self {
+        let in_file: BTreeSet<&str> = file.entries.iter().map(Entry::name).collect();
+        let mut fleet = Self { entries: file.entries.to_vec(), sharing: file.sharing.clone(), ..Self::default() };
         let mut own = BTreeMap::new();
         for InForce { deployment, object } in &deployed.in_force {
             let name = object.id.name.clone();
             let why = match read(object) {
                 _ if in_file.contains(name.as_str()) => "jobs.json has an entry of this name".to_owned(),
-                Ok(entry) if entry.name() == name => {
-                    own.insert(name, (deployment, entry));
-                    continue;
-                }
-                Ok(entry) => format!("its entry is named {:?}", entry.name()),
+                Ok(entry) if entry.name() != name => format!("its entry is named {:?}", entry.name()),
+                Ok(entry) => match sharing_rules::findings(&entry, &file.sharing).into_iter().next() {
+                    Some(finding) => finding.text,
+                    None => {
+                        own.insert(name, (deployment, entry));
+                        continue;
+                    }
+                },
                 Err(why) => why,
             };
             fleet.left_out.push((name, deployment.clone(), why));
@@ -65,7 +73,7 @@ impl Fleet {
         fleet
     }
 
-    /// It is to be in force, and this version can't read it: what another version has started of it goes on.
+    /// It is to be in force, and this version can't read it, or it names a pool that is not there: what lives of it goes on.
     pub fn leaves_alone(&self, name: &str) -> bool {
         self.left_out.iter().any(|(left_out, ..)| left_out == name) && self.entries.iter().all(|it| it.name() != name)
     }
