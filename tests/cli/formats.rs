@@ -15,6 +15,11 @@ fn told(jobs: &str, words: &[&str]) -> (i32, String, String) {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("jobs.json"), jobs).unwrap();
     std::fs::write(folder.path().join("other.json"), crate::GOOD.replace("mail:1", "mail:2")).unwrap();
+    std::fs::write(
+        folder.path().join("shared.json"),
+        format!(r#"{{"limits": {{"jobs": 40}}, "jobs": {}}}"#, crate::GOOD),
+    )
+    .unwrap();
     let mut command = command(&folder, words);
     command.envs(NOWHERE);
     let told = run(command);
@@ -44,6 +49,9 @@ fn neither_cluster_nor_database_is_needed() {
     let plan = value(crate::GOOD, &["plan", "other.json"], 0);
     assert_eq!((&plan["changed"], &plan["changes"][0]["name"]), (&1.into(), &"mail".into()));
     assert_eq!(plan["changes"][0]["keys"][0], "podConfig.image: \"mail:1\" → \"mail:2\"");
+    assert_eq!(plan["sharing"], serde_json::json!([]));
+    let plan = value(crate::GOOD, &["plan", "shared.json"], 0);
+    assert_eq!((&plan["sharing"], &plan["unchanged"]), (&serde_json::json!(["limits.jobs: unset → 40"]), &1.into()));
     assert!(value(crate::GOOD, &["schema"], 0)["$defs"].is_object());
     assert_eq!(value(crate::GOOD, &["grants", "chief"], 0)["statements"].as_array().unwrap().len(), 6);
 }

@@ -80,6 +80,8 @@ fn table(object: &Value, prefix: &str, root: &Value) -> String {
 fn the_page_on_jobs_json_is_made_from_the_types() {
     let root = jobs_json_schema();
     for (heading, name, prefix) in [
+        ("## `limits`", "Limits", "limits."),
+        ("## `pools`", "Pool", "pools.NAME."),
         ("## A queue", "JobConfig", ""),
         ("## A service", "ServiceConfig", ""),
         ("### `backoff` of a service", "ServiceBackoff", "backoff."),
@@ -105,6 +107,8 @@ fn the_page_on_jobs_json_is_made_from_the_types() {
 fn no_object_of_jobs_json_is_left_out() {
     let root = jobs_json_schema();
     let shown = [
+        "Limits",
+        "Pool",
         "JobConfig",
         "ServiceConfig",
         "ServiceBackoff",
