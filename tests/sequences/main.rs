@@ -21,6 +21,7 @@ mod service_health;
 mod service_keys;
 mod service_shown;
 mod services;
+mod shared;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
