@@ -15,6 +15,12 @@ pub mod rows;
 /// Each Job from wish to end.
 pub mod runs;
 
+/// How wishes become runs.
+mod wishes;
+
+/// The places that runs hold.
+mod places;
+
 /// What was decided, and why.
 pub mod decisions;
 

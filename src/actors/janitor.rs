@@ -26,7 +26,7 @@ const WAIT_MAX: Duration = Duration::from_secs(15);
 /// How long one try may take.
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often old runs and decisions are pruned.
+/// How often old runs and decisions are pruned, and places that no run holds.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Tries until the schema is there.
@@ -58,11 +58,14 @@ async fn try_migrate(pool: &PgPool, schema: &str) -> Result<(), SchemaError> {
 
 /// Prunes for ever.
 pub async fn prune(Stored { runs, decisions, .. }: Stored) {
-    let all = async || Ok::<_, StoreError>((runs.prune().await?, decisions.prune(DAYS_KEPT).await?));
+    let all = async || {
+        let old = (runs.prune().await?, decisions.prune(DAYS_KEPT).await?);
+        Ok::<_, StoreError>((old, runs.release_orphaned().await?))
+    };
     loop {
         match all().await {
-            Ok((0, 0)) => {}
-            Ok((runs, decisions)) => tracing::info!(runs, decisions, "pruned what is old"),
+            Ok(((0, 0), 0)) => {}
+            Ok(((runs, decisions), places)) => tracing::info!(runs, decisions, places, "pruned what is old"),
             Err(error) => tracing::debug!(error = with_causes(&error), "could not prune; trying again later"),
         }
         sleep(PRUNE_EVERY).await;

@@ -34,7 +34,7 @@ pub(super) fn grants(globals: &Globals, role: &str, output: Output) -> anyhow::R
         format!("GRANT USAGE ON SCHEMA {own} TO {role};"),
         format!("GRANT SELECT ON ALL TABLES IN SCHEMA {own} TO {role};"),
         format!(
-            "GRANT INSERT, UPDATE, DELETE ON {own}.runs, {own}.decisions, {own}.leadership, {own}.members, {own}.switches, {own}.actions, {own}.deployments, {own}.deployment_objects TO {role};"
+            "GRANT INSERT, UPDATE, DELETE ON {own}.runs, {own}.places, {own}.decisions, {own}.leadership, {own}.members, {own}.switches, {own}.actions, {own}.deployments, {own}.deployment_objects TO {role};"
         ),
     ];
     output.print(&json!({ "statements": statements }), || statements.join("\n"))

@@ -1,6 +1,6 @@
-//! The table of runs: all SQL over it, one function a statement.
+//! The table of runs: the SQL over it, one function a statement; how wishes are written is in `wishes.rs`.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,12 +13,12 @@ use crate::{
         one_off::OneOff,
         outcome::{JobName, Reason, Slot},
         place::Places,
-        run::event::{LoadedAction, LoadedRun, LoadedRuns, WishAnswer},
+        run::event::{LoadedAction, LoadedRun, LoadedRuns},
     },
     store::{
         error::{StoreError, bounded},
         place::Place,
-        rows::{EndRow, WishRow, number},
+        rows::{EndRow, number},
     },
 };
 
@@ -37,8 +37,8 @@ const FAILED_MAX: i64 = 1000;
 /// The runs of one Instance.
 #[derive(Clone, Debug)]
 pub struct Runs {
-    place: Place,
-    /// Places for loading: a start loads the runs of every JobConfig, and each takes kilobytes while it is under way.
+    pub(super) place: Place,
+    /// Permits for loading: a start loads the runs of every JobConfig, and each takes kilobytes while it is under way.
     loads: Arc<Semaphore>,
 }
 
@@ -133,8 +133,8 @@ impl Runs {
     }
 
     async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
-        let unfinished = "select job, slot, uid, starts, purpose, action, action_number, extract(epoch from now() - wished_at)::float8 as age,
-                (extract(epoch from begun_at) * 1000000)::bigint as begun_at_us
+        let unfinished = "select job, slot, uid, starts, purpose, action, action_number, has_places,
+                extract(epoch from now() - wished_at)::float8 as age, (extract(epoch from begun_at) * 1000000)::bigint as begun_at_us
             from {}.runs where instance = $1 and job_config = $2 and ended_at is null order by id";
         let failed = "select count(*) from (
                 select 1 from {}.runs where instance = $1 and job_config = $2 and ended_at is not null and purpose is null
@@ -152,8 +152,15 @@ impl Runs {
         let query = self.place.sql(&both).bind(config).bind(FAILED_MAX);
         let row = bounded(query.fetch_one(&self.place.pool)).await?;
         let (failed, served): (i64, i64) = (row.get("failed"), row.get("served"));
+        let mut unfinished: Vec<LoadedRun> = rows.iter().map(loaded_run).collect();
+        let holders: Vec<&str> =
+            rows.iter().filter(|row| row.get("has_places")).map(|row| row.get::<&str, _>("job")).collect();
+        if !holders.is_empty() {
+            let mut held = self.places_of(holders).await?;
+            unfinished.iter_mut().for_each(|run| run.places = held.remove(&run.name).unwrap_or_default());
+        }
         Ok(LoadedRuns {
-            unfinished: rows.iter().map(loaded_run).collect(),
+            unfinished,
             failed_in_a_row: u32::try_from(failed).unwrap_or_default(),
             served: u64::try_from(served).unwrap_or_default(),
             ..LoadedRuns::default()
@@ -168,60 +175,6 @@ impl Runs {
         let select = "select distinct type, job_config from {}.runs where instance = $1 and ended_at is null";
         let rows = bounded(self.place.sql(select).fetch_all(&self.place.pool)).await?;
         Ok(rows.iter().map(|row| (Kind::of(row.get("type")), row.get("job_config"))).collect())
-    }
-
-    /// Writes wishes, all in one statement, and returns what became of each.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
-        let write = "with wish as (
-                select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
-                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::float8[], $14::text[], $15::text[], $16::bigint[])
-                    as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts, begun_at,
-                        purpose, action, action_number)
-            ), written as (
-                insert into {}.runs
-                    (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts, begun_at,
-                        purpose, action, action_number)
-                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves, type, starts,
-                    to_timestamp(begun_at), purpose, action, action_number
-                from wish join {}.leadership as lead on lead.instance = $1 and lead.term = wish.term
-                on conflict do nothing returning job, job_config, serves, action, action_number
-            ), served as (
-                update {}.switches as it set run_served = greatest(it.run_served, done.serves)
-                from (select job_config, max(serves) as serves from written group by job_config) as done
-                where it.instance = $1 and it.job_config = done.job_config and done.serves is not null
-            ), acted as (
-                insert into {}.actions as it (instance, job_config, action, served, begun_at)
-                select $1, job_config, action, coalesce(max(action_number), 0), now() from written where action is not null
-                    group by job_config, action
-                on conflict (instance, job_config, action) do update
-                    set served = greatest(it.served, excluded.served), begun_at = excluded.begun_at
-            )
-            select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
-            from wish left join written using (job) left join {}.runs as known on known.instance = $1 and known.job = wish.job";
-        let column = |of: fn(&WishRow) -> String| rows.iter().map(of).collect::<Vec<_>>();
-        let query = self
-            .place
-            .sql(write)
-            .bind(column(|row| row.config.to_string()))
-            .bind(column(|row| row.config_hash.to_string()))
-            .bind(column(|row| row.wish.name.0.clone()))
-            .bind(rows.iter().map(|row| i64::from(row.wish.slot)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.wish.adopted.as_deref()).collect::<Vec<_>>())
-            .bind(column(|row| serde_json::to_string(&row.wish.decision).unwrap_or_default()))
-            .bind(rows.iter().map(|row| row.wish.adopted.is_some()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.wish.serves.map(number)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.wish.starts.map(number)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| microseconds(row.wish.origin.begun_at)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| Some(row.wish.one_off.as_ref()?.purpose())).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.action()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.number().map(number)).collect::<Vec<_>>());
-        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
-        Ok(rows.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
 
     /// Records how runs ended, all in one statement. A run that has ended keeps its first end.
@@ -293,11 +246,6 @@ impl Runs {
     }
 }
 
-/// Seconds with the microseconds that Postgres keeps: what is cut off would make a time later.
-fn microseconds(time: Duration) -> f64 {
-    Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).as_secs_f64()
-}
-
 fn loaded_run(row: &PgRow) -> LoadedRun {
     let begun_at_us = row.get::<Option<i64>, _>("begun_at_us");
     LoadedRun {
@@ -318,14 +266,6 @@ fn loaded_run(row: &PgRow) -> LoadedRun {
 
 fn slot(row: &PgRow) -> Slot {
     u32::try_from(row.get::<i64, _>("slot")).unwrap_or(u32::MAX)
-}
-
-fn wish_answer(row: &PgRow) -> WishAnswer {
-    match (row.get("written"), row.get("known"), row.get("ended")) {
-        (true, _, _) | (_, true, false) => WishAnswer::Written,
-        (false, true, true) => WishAnswer::Ended,
-        (false, false, _) => WishAnswer::SlotTaken,
-    }
 }
 
 fn run_row(row: &PgRow) -> RunRow {

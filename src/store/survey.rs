@@ -8,9 +8,10 @@ use crate::{
 };
 
 /// The tables, each with whether it is written.
-const TABLES: [(&str, bool); 9] = [
+const TABLES: [(&str, bool); 10] = [
     ("_sqlx_migrations", false),
     ("runs", true),
+    ("places", true),
     ("decisions", true),
     ("leadership", true),
     ("members", true),

@@ -7,6 +7,7 @@ mod deployments;
 mod doctor;
 mod leadership;
 mod one_offs;
+mod places;
 mod policies;
 mod pooler;
 mod queue;

@@ -1,4 +1,5 @@
-//! A made-up run store with the two rules that Postgres holds: a name is used once, a slot has one unfinished run.
+//! A made-up run store with the rules that Postgres holds: a name is used once, a slot has one unfinished run, and so has
+//! a place.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,7 +7,7 @@ use job_chief::decide::{
     decision::Wish,
     one_off::OneOff,
     outcome::{End, JobName, Outcome, Reason, Slot},
-    place::Places,
+    place::{Place, Places},
     queue::event::LogEntry,
     run::event::{Ended, LoadedAction, LoadedRun, LoadedRuns, WishAnswer},
 };
@@ -39,11 +40,22 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// The places of unfinished runs.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Place> {
+        self.rows.values().filter(|row| row.end.is_none()).flat_map(|row| row.places.iter())
+    }
+
     pub(crate) fn wish(&mut self, wish: &Wish, now: Duration) -> WishAnswer {
+        self.wish_beside(wish, now, |_| false)
+    }
+
+    /// The same where runs of other JobConfigs may hold a place.
+    pub(crate) fn wish_beside(&mut self, wish: &Wish, now: Duration, elsewhere: impl Fn(&Place) -> bool) -> WishAnswer {
         if let Some(row) = self.rows.get(&wish.name) {
             return if row.end.is_some() { WishAnswer::Ended } else { WishAnswer::Written };
         }
-        let taken = self.rows.values().any(|row| row.end.is_none() && row.slot == wish.slot);
+        let taken = self.rows.values().any(|row| row.end.is_none() && row.slot == wish.slot)
+            || wish.places.iter().any(|place| elsewhere(place) || self.held().any(|held| held == place));
         let action = wish.one_off.as_ref().and_then(OneOff::action);
         let served = action.map_or(self.served, |name| self.actions.get(name).map_or(0, |(served, _)| *served));
         let number = wish.serves.or(wish.one_off.as_ref().and_then(OneOff::number));
