@@ -6,3 +6,25 @@
 pub mod policy;
 
 pub mod need;
+
+pub mod arbiter;
+
+mod granting;
+
+pub mod usage;
+
+pub mod account;
+
+pub mod sentence;
+
+mod bucket;
+
+mod holding;
+
+mod index;
+
+mod member;
+
+mod standing;
+
+mod virtual_time;

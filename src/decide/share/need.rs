@@ -18,6 +18,9 @@ pub struct Need {
     pub oldest_at: Option<Duration>,
     /// The number of the last [`Grant`] that it has taken in.
     pub seen: u64,
+    /// Jobs of its grants so far, since its actor began, that it has not created: their places went back unused. Their turn
+    /// and their tokens are given back for that.
+    pub returned: u64,
 }
 
 /// Places for Jobs that are to be created now.
