@@ -57,6 +57,8 @@ pub enum DecisionReason {
     ClusterFull,
     /// After failures, one trial at a time.
     BackingOff,
+    /// Others have the places in a pool, or in `limits`.
+    NoPlace,
     /// Nothing may be created: paused, drained, or the view of the cluster is too old.
     Held,
     /// Somebody asked for a Job by hand.
@@ -82,6 +84,7 @@ impl DecisionReason {
             Self::Cooling => "cooling",
             Self::ClusterFull => "cluster_full",
             Self::BackingOff => "backing_off",
+            Self::NoPlace => "no_place",
             Self::Held => "held",
             Self::Asked => "asked",
             Self::KeptUp => "kept_up",

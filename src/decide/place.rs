@@ -18,3 +18,8 @@ pub struct Place {
 
 /// The places of one Job, one in each of its pools, sorted; empty where it takes none. All are taken together, or none.
 pub type Places = Arc<[Place]>;
+
+/// Whether these are one place in each of these pools, both sorted.
+pub fn are_in(places: &[Place], pools: &[Arc<str>]) -> bool {
+    places.iter().map(|place| &place.pool).eq(pools)
+}

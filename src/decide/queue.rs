@@ -10,6 +10,8 @@ pub mod look_schedule;
 
 pub mod gauge_schedule;
 
+pub mod place_share;
+
 pub mod decision_log;
 
 pub mod lifecycle;

@@ -34,6 +34,8 @@ pub mod sentence;
 
 pub mod keep_alive;
 
+pub mod replica_places;
+
 pub mod rollout;
 
 pub mod account;

@@ -13,6 +13,8 @@ mod keys;
 mod objects;
 mod one_offs;
 mod one_offs_changed;
+mod places;
+mod places_of_services;
 mod rollouts;
 mod runs;
 mod script;

@@ -38,6 +38,8 @@ pub(crate) struct Script {
     pub(crate) gauges_at: Vec<Duration>,
     /// What a look says of the next message that can't be fetched yet.
     pub(crate) next_in: Option<Duration>,
+    /// What a look says of the oldest message.
+    pub(crate) oldest_age: Option<Duration>,
 }
 
 pub(crate) fn config(keys: Value) -> JobConfig {
@@ -71,7 +73,7 @@ impl Script {
 
     /// With jitter of its own.
     pub(crate) fn seeded(keys: Value, seed: u64) -> Self {
-        Self::made(&config(keys), seed, vec![], BTreeMap::new())
+        Self::made(QueuePolicy::of(&config(keys), "i"), seed, vec![], BTreeMap::new())
     }
 
     pub(crate) fn restart(keys: Value, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
@@ -79,12 +81,17 @@ impl Script {
     }
 
     pub(crate) fn of(config: &JobConfig, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
-        Self::made(config, 7, unfinished, jobs)
+        Self::made(QueuePolicy::of(config, "i"), 7, unfinished, jobs)
     }
 
-    fn made(config: &JobConfig, seed: u64, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
+    pub(crate) fn made(
+        policy: QueuePolicy,
+        seed: u64,
+        unfinished: Vec<LoadedRun>,
+        jobs: BTreeMap<JobName, SeenJob>,
+    ) -> Self {
         let now = Duration::from_secs(1_700_000_000);
-        let life = Lifecycle::new(QueuePolicy::of(config, "i"), seed, now);
+        let life = Lifecycle::new(policy, seed, now);
         let mut script = Self {
             life,
             now,
@@ -96,6 +103,7 @@ impl Script {
             refuses: false,
             gauges_at: vec![],
             next_in: None,
+            oldest_age: None,
         };
         script.feed(QueueEvent::DeadlineReached);
         script.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() }))));
@@ -193,6 +201,7 @@ impl Script {
             limit: 100,
             at_us,
             next_in: self.next_in,
+            oldest_age: self.oldest_age,
             ..Look::default()
         })));
         let created = self.jobs.len() - before;

@@ -82,7 +82,7 @@ impl World {
 
     /// The process is frozen for longer than its lease lasts, and another takes over. When it goes on, it believes for a
     /// while that it still leads; what it sends is dropped, and Postgres refuses what it writes.
-    fn freeze(&mut self) {
+    pub(crate) fn freeze(&mut self) {
         let seed = self.later_dice.roll(u64::MAX);
         let other = Lifecycle::new(self.policy.clone(), seed, self.now);
         let in_flight = std::mem::take(&mut self.in_flight);
@@ -122,7 +122,7 @@ impl World {
     }
 
     /// The process is killed and started again: what was on its way may still arrive.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let seed = self.dice.roll(u64::MAX);
         for effect in std::mem::take(&mut self.in_flight) {
             if let QueueEffect::Run(RunEffect::CreateJob(wish)) = effect {

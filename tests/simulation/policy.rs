@@ -32,5 +32,6 @@ pub(crate) fn random_policy(dice: &mut Dice) -> QueuePolicy {
         wait_after_error: secs(5),
         backoff: BackoffPolicy { factor_milli: 2000, wait_max: secs(60), after: 3 },
         paused: false,
+        pools: [].into(),
     }
 }

@@ -1,10 +1,11 @@
 //! One history: the real lifecycle among a made-up cluster, queue and store, with faults.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use job_chief::decide::{
     decision::Wish,
     outcome::JobName,
+    place::Place,
     queue::{
         event::{DepthRequest, QueueEffect, QueueEvent},
         lifecycle::Lifecycle,
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub life: Lifecycle,
     pub cluster: Cluster,
     pub store: Store,
+    /// Places that unfinished runs of other JobConfigs hold.
+    pub(crate) elsewhere: BTreeSet<Place>,
     /// When each waiting message can be fetched.
     pub messages: Vec<Duration>,
     pub in_flight: Vec<QueueEffect>,
@@ -80,6 +83,7 @@ impl World {
             life,
             cluster: Cluster::default(),
             store: Store::default(),
+            elsewhere: BTreeSet::new(),
             messages: vec![],
             in_flight: vec![],
             answers: vec![],
@@ -294,10 +298,9 @@ impl World {
             }
             QueueEffect::ReadDepth(request) => vec![QueueEvent::DepthRead(Some(self.look(request)))],
             QueueEffect::ReadGauges(_) => vec![QueueEvent::GaugesRead(true)],
-            QueueEffect::Run(RunEffect::WriteWishes(wishes)) => wishes
-                .iter()
-                .map(|wish| QueueEvent::Run(RunEvent::WishWritten(wish.name.clone(), Some(self.store.wish(wish, now)))))
-                .collect(),
+            QueueEffect::Run(RunEffect::WriteWishes(wishes)) => {
+                wishes.iter().map(|wish| QueueEvent::Run(self.wish(wish))).collect()
+            }
             QueueEffect::Run(RunEffect::CreateJob(wish)) => {
                 let answer = self.create(wish, false);
                 vec![QueueEvent::Run(RunEvent::CreateAnswered(wish.name.clone(), answer))]
@@ -319,6 +322,11 @@ impl World {
                 vec![QueueEvent::Run(RunEvent::EndWritten(ended.name.clone(), true))]
             }
         }
+    }
+
+    fn wish(&mut self, wish: &Wish) -> RunEvent {
+        let answer = self.store.wish_beside(wish, self.now, |place| self.elsewhere.contains(place));
+        RunEvent::WishWritten(wish.name.clone(), Some(answer))
     }
 
     /// A late request may find its Job deleted and its run ended: what it makes keeps the slot until it is mended.

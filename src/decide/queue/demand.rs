@@ -60,10 +60,21 @@ impl Lifecycle {
             return None;
         }
         let begin = self.backoff.until().unwrap_or_default();
-        if self.room() > 0 {
-            return Some(self.looks.due().max(begin));
-        }
-        self.cooling.values().min().map(|until| (*until).max(begin))
+        let cooled = self.cooling.values().min().copied();
+        let due = match self.room() {
+            0 => cooled?,
+            room if self.is_look_urgent(room) => Duration::ZERO,
+            // More room than waits for places is a reason to look.
+            _ if self.looks.backlog_left => cooled.map_or(self.looks.due(), |cooled| cooled.min(self.looks.due())),
+            _ => self.looks.due(),
+        };
+        Some(due.max(begin))
+    }
+
+    /// Places were granted for what a look finds; or messages were left for want of room, and there is some, also beyond
+    /// what waits for places.
+    fn is_look_urgent(&self, room: u64) -> bool {
+        self.share.is_granted() || (self.looks.backlog_left && room > self.share.usable())
     }
 
     /// When the gauges are to be read because no look that decides will have read them by then.
@@ -85,6 +96,7 @@ impl Lifecycle {
 
     /// Asks for the depth.
     pub(super) fn begin_look(&mut self, now: Duration) -> QueueEffect {
+        let urgent = self.is_look_urgent(self.room());
         self.looks.note_asked(now);
         let running = self.runs.by_name.values().any(Run::is_running);
         let enough = self.claims.look_limit(self.policy.messages_per_job, self.policy.jobs_max.into());
@@ -92,13 +104,16 @@ impl Lifecycle {
             since_us: self.claims.since_us,
             limit: if self.looks.counts_far { enough.max(COUNTED_FAR) } else { enough },
             younger_left: if running { self.policy.handover } else { Duration::ZERO },
-            purpose: if self.looks.is_routine() { LookPurpose::Routine } else { LookPurpose::Decision },
+            purpose: if self.looks.is_routine() && !urgent { LookPurpose::Routine } else { LookPurpose::Decision },
         })
     }
 
     /// A look was answered, or not.
     pub(super) fn on_depth(&mut self, now: Duration, look: Option<Look>) {
-        let Some(look) = look else { return self.looks.note_failed(now) };
+        let Some(look) = look else {
+            self.share.give_up();
+            return self.looks.note_failed(now);
+        };
         let jitter = self.runs.jitter();
         self.looks.note_answered(now, &look, self.policy.check_interval, jitter);
         if look.is_exact() {
@@ -106,6 +121,7 @@ impl Lifecycle {
         }
         self.claims.note_look(look, self.policy.messages_per_job, self.starting(now));
         self.judge_successes(now);
+        self.share.note_look(look.oldest_age, now);
         self.decide(now, look);
     }
 
@@ -151,12 +167,14 @@ impl Lifecycle {
             (false, _) => (0, DecisionReason::Held),
         };
         let asked = |room| jobs_wanted(look.old, look.new, self.claims.claimed, m, room);
-        let (jobs, wanted) = (asked(room.min(BURST_MAX)), asked(u64::MAX));
+        let (by_room, wanted) = (asked(room), asked(u64::MAX));
+        let jobs = self.with_places(by_room.min(BURST_MAX));
+        let lacking = if self.shares() { by_room - jobs } else { 0 };
         let decision = Decision {
             why: match (look.ready(), wanted) {
                 (0, _) => DecisionReason::Empty,
                 (_, 0) => DecisionReason::Claimed,
-                _ if wanted > jobs => self.limit_after(jobs, limit),
+                _ if wanted > jobs => self.limit_after(jobs, if lacking > 0 { DecisionReason::NoPlace } else { limit }),
                 _ => DecisionReason::Created,
             },
             ready: look.ready(),
@@ -168,13 +186,14 @@ impl Lifecycle {
             backing_off: self.backoff.is_active(),
             ..self.decision_by_jobs(now)
         };
-        self.looks.backlog_left = wanted > jobs;
+        self.looks.backlog_left = wanted > jobs + lacking;
         self.decided = Some((now, decision));
         self.log.note_decision(now, decision);
         if jobs > 0 {
             self.claims.note_created(look, m, jobs);
             self.wish(now, jobs, decision, look.oldest_new_age.or(look.oldest_age));
         }
+        self.share.note_decided(lacking);
     }
 
     /// What every decision says of the Jobs there are.
@@ -213,7 +232,7 @@ impl Lifecycle {
 
     /// The next Job that was asked for by hand, if there is room for it.
     pub(super) fn wish_manual(&mut self, now: Duration) {
-        if let Some(slot) = self.next_manual_slot() {
+        if let Some(slot) = self.next_manual_slot().filter(|_| self.has_place()) {
             let decision = Decision {
                 why: DecisionReason::Asked,
                 room: u64::from(self.policy.jobs_max).saturating_sub(self.live()),
@@ -224,7 +243,9 @@ impl Lifecycle {
             self.cooling.remove(&slot);
             self.log.note_decision(now, decision);
             let name = self.runs.next_name(&self.policy.runs);
-            self.runs.by_name.insert(name.clone(), Run::manual(name, slot, decision, self.manual.served, now));
+            let mut run = Run::manual(name.clone(), slot, decision, self.manual.served, now);
+            run.places = self.share.take();
+            self.runs.by_name.insert(name, run);
         }
     }
 
@@ -236,7 +257,8 @@ impl Lifecycle {
             (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
         for slot in free {
             let name = self.runs.next_name(&self.policy.runs);
-            let run = Run::decided(name.clone(), slot, (decision, self.claims.tally), origin);
+            let mut run = Run::decided(name.clone(), slot, (decision, self.claims.tally), origin);
+            run.places = self.share.take();
             if let Some(waited) = waited.take() {
                 self.messages_at.insert(name.clone(), now.saturating_sub(waited));
             }

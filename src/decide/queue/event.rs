@@ -9,6 +9,7 @@ use crate::decide::{
     outcome::JobName,
     queue::{policy::QueuePolicy, scale::Look},
     run::event::{RunEffect, RunEvent},
+    share::need::Grant,
 };
 
 /// What may happen to the lifecycle of a queue.
@@ -35,6 +36,8 @@ pub enum QueueEvent {
     },
     /// Whether a service in its `dependsOn` is not up.
     Blocked(bool),
+    /// Places for Jobs that are to be created now; one that is known already is no news.
+    Granted(Grant),
     /// The entry of this JobConfig in jobs.json has changed, or is there again.
     Configured {
         /// The entry.

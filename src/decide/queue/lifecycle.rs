@@ -18,6 +18,7 @@ use crate::{
             event::{QueueEffect, QueueEvent},
             gauge_schedule::GaugeSchedule,
             look_schedule::LookSchedule,
+            place_share::PlaceShare,
             policy::QueuePolicy,
             scale::Claims,
         },
@@ -62,6 +63,7 @@ pub struct Lifecycle {
     pub(super) backoff: Backoff,
     pub(super) looks: LookSchedule,
     pub(super) gauges: GaugeSchedule,
+    pub(super) share: PlaceShare,
     pub(super) decided: Option<(Duration, Decision)>,
     /// Successes of which the next look tells whether they took anything.
     pub(super) unjudged: Vec<Unjudged>,
@@ -87,6 +89,7 @@ impl Lifecycle {
             backoff: Backoff::default(),
             looks: LookSchedule::begin(now),
             gauges: GaugeSchedule::begin(now),
+            share: PlaceShare::default(),
             decided: None,
             unjudged: vec![],
             messages_at: BTreeMap::new(),
@@ -108,7 +111,7 @@ impl Lifecycle {
     /// When the outside must come back even if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
         let runs = self.runs.deadline(&self.policy.runs);
-        let asked = self.next_manual_slot().map(|_| Duration::ZERO);
+        let asked = self.next_manual_slot().filter(|_| self.has_place()).map(|_| Duration::ZERO);
         [runs, asked, self.look_deadline(), self.gauges_deadline(), self.log.deadline()].into_iter().flatten().min()
     }
 
@@ -150,6 +153,7 @@ impl Lifecycle {
                 self.manual.requested = self.manual.requested.max(requested);
             }
             QueueEvent::Blocked(blocked) => self.blocked = blocked,
+            QueueEvent::Granted(grant) => self.note_grant(grant, now),
             QueueEvent::Configured { policy, other_queue } => self.on_configured(now, *policy, other_queue),
             QueueEvent::DeadlineReached => {}
             QueueEvent::Run(event) => {
@@ -166,6 +170,9 @@ impl Lifecycle {
     /// Runs go on as they are; what is created from here on is created by this policy.
     fn on_configured(&mut self, now: Duration, policy: QueuePolicy, other_queue: bool) {
         self.runs.draining = false;
+        if other_queue || policy.pools != self.policy.pools {
+            self.share.give_up();
+        }
         self.policy = policy;
         if other_queue {
             (self.claims, self.unjudged) = (Claims::default(), vec![]);
@@ -231,6 +238,7 @@ impl Lifecycle {
         self.cooling.retain(|_, until| *until > now);
         self.runs.end_services(now);
         self.wish_manual(now);
+        self.bound_share(now);
         self.runs.advance(now, &self.policy.runs, effects);
         effects.extend(self.log.next_write(now));
         if self.look_deadline().is_some_and(|due| due <= now) && self.room() > 0 {

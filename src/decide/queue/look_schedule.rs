@@ -20,7 +20,8 @@ pub(super) struct LookSchedule {
     in_flight: bool,
     due: Duration,
     failures: u32,
-    /// The last look left messages for want of room: the next free slot is used at once.
+    /// The last look left messages for want of room: the next free slot is used at once. Those that wait for places only
+    /// are not among them.
     pub(super) backlog_left: bool,
     /// When the last look was asked for.
     asked_at: Duration,
@@ -52,14 +53,14 @@ impl LookSchedule {
         self.in_flight
     }
 
-    /// When the next look is due, if there is room for what it may find.
+    /// When the next look is due, if there is room for what it may find and nothing makes it due at once.
     pub(super) fn due(&self) -> Duration {
-        if self.backlog_left { Duration::ZERO } else { self.due }
+        self.due
     }
 
     /// The look that is due falls on the common beat, so that it may wait for others.
     pub(super) fn is_routine(&self) -> bool {
-        since_the_beat(self.due).is_zero() && !self.backlog_left
+        since_the_beat(self.due).is_zero()
     }
 
     /// When the last look was asked for.

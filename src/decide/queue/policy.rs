@@ -1,6 +1,6 @@
 //! The numbers by which one queue JobConfig is kept going.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::job_config::JobConfig,
@@ -25,10 +25,12 @@ pub struct QueuePolicy {
     pub wait_after_error: Duration,
     pub backoff: BackoffPolicy,
     pub paused: bool,
+    /// [`crate::decide::share::policy::MemberPolicy::pools`]; `limits` is not a key of the JobConfig.
+    pub pools: Arc<[Arc<str>]>,
 }
 
 impl QueuePolicy {
-    /// The policy of a JobConfig in an Instance.
+    /// The policy of a JobConfig in an Instance, as far as the JobConfig itself has it: it shares nothing.
     pub fn of(job: &JobConfig, instance: &str) -> Self {
         Self {
             runs: RunPolicy {
@@ -51,6 +53,7 @@ impl QueuePolicy {
             wait_after_error: job.wait_time_after_error,
             backoff: BackoffPolicy::of(job.backoff.factor, job.backoff.max, job.backoff.after),
             paused: job.paused,
+            pools: [].into(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Status {
     pub paused: bool,
     /// Nothing is created any more.
     pub draining: bool,
+    /// Jobs wait for places that others have: since when.
+    pub waiting_for_place: Option<Duration>,
     /// Since when the Job hangs that has been Terminating the longest.
     pub terminating_since: Option<Duration>,
 }
@@ -56,6 +58,7 @@ impl Lifecycle {
             cooling: self.cooling.len(),
             paused: self.paused,
             draining: self.runs.draining || self.runs.stopping,
+            waiting_for_place: self.share.since(),
             terminating_since: self.runs.by_name.values().filter_map(|run| run.hanging().map(|it| it.since)).min(),
         }
     }

@@ -143,6 +143,7 @@ impl KeepAlive {
             _ if !self.runs.knows() => "what is on record, and what the cluster has, is not known yet".to_owned(),
             _ if !self.runs.may_create() => "the view of the cluster is too old".to_owned(),
             Some(other) => format!("waits for {other}"),
+            None if self.places.is_waiting(slot) => format!("waits for a place in {}", self.pools_in_words()),
             None => required.unwrap_or("it is about to be asked for").to_owned(),
         };
         (ReplicaState::Held, Some(held))

@@ -13,6 +13,7 @@ use crate::decide::{
         start_order::WaitsFor,
         target::Target,
     },
+    share::need::Grant,
 };
 
 /// What may happen to the keep-alive of a service.
@@ -28,6 +29,8 @@ pub enum ServiceEvent {
     Configured(Box<ServicePolicy>),
     /// Which other services it waits for before it starts and stops.
     WaitsFor(WaitsFor),
+    /// Places for replicas that are to be started now; one that is known already is no news.
+    Granted(Grant),
     /// Answers [`ServiceEffect::CheckHealth`]: what is wrong, where something is.
     HealthChecked(JobName, Result<(), Box<str>>),
     /// Answers [`ServiceEffect::ForceDeletePods`].

@@ -19,6 +19,7 @@ use crate::{
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
         pod::generation::{are_comparable, is_same},
         run::{
+            event::{RunEvent, WishAnswer},
             milestone::Milestone,
             run_set::{News, RunSet},
             tracked_run::Run,
@@ -31,6 +32,7 @@ use crate::{
             one_off_states::OneOffs,
             policy::{RESET_AFTER, ServicePolicy, UpdatePolicy},
             replica_health::{HealthAction, ReplicaHealth},
+            replica_places::ReplicaPlaces,
             start_order::WaitsFor,
             state::ServiceState,
         },
@@ -47,6 +49,7 @@ pub struct KeepAlive {
     pub(super) desired: DesiredState,
     pub(super) waits_for: WaitsFor,
     pub(super) replicas: BTreeMap<Slot, Replica>,
+    pub(super) places: ReplicaPlaces,
     /// How each run that lives does.
     pub(super) health: BTreeMap<JobName, ReplicaHealth>,
     /// Jobs that do not end by themselves.
@@ -73,7 +76,7 @@ pub(super) struct Replica {
     /// Ends since it was last up for long.
     steps: u32,
     /// The last [`DesiredState::starts`] by which it was started.
-    started: Option<u64>,
+    pub(super) started: Option<u64>,
     /// How it ended last, and whether it had been up.
     pub(super) last: Option<(End, bool)>,
     /// How often it ended like that in a row.
@@ -90,6 +93,7 @@ impl KeepAlive {
             runs: RunSet::begin(Kind::Service, seed, now),
             waits_for: WaitsFor::default(),
             replicas: BTreeMap::new(),
+            places: ReplicaPlaces::default(),
             health: BTreeMap::new(),
             halting: Halting::default(),
             bad: None,
@@ -119,7 +123,8 @@ impl KeepAlive {
 
     /// When the outside must come back even if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
-        let starts = (0..self.policy.replicas).filter(|slot| self.may_start(*slot)).map(|slot| self.wait_until(slot));
+        let starts = (0..self.policy.replicas).filter(|slot| self.may_start(*slot) && !self.places.is_waiting(*slot));
+        let starts = starts.map(|slot| self.wait_until(slot));
         let start = starts.chain(self.rolls_once_met.then_some(Duration::ZERO)).min();
         let start = start.and_then(|at| self.one_offs.requirements.deadline(&self.policy, at));
         let watched = self.health.iter().filter(|_| !self.runs.stopping);
@@ -174,6 +179,7 @@ impl KeepAlive {
                 self.policy = *policy;
             }
             ServiceEvent::WaitsFor(waits_for) => self.waits_for = waits_for,
+            ServiceEvent::Granted(grant) => self.note_grant(grant, now),
             ServiceEvent::ActionsAsked(asked) => self.one_offs.actions.note_asked(&asked),
             ServiceEvent::TargetsAnswered(asking, answer) => self.note_targets_answered(asking, answer, now),
             ServiceEvent::HealthChecked(name, answer) => {
@@ -186,6 +192,9 @@ impl KeepAlive {
             }
             ServiceEvent::DeadlineReached => {}
             ServiceEvent::Run(event) => {
+                if let RunEvent::WishWritten(name, Some(WishAnswer::SlotTaken)) = &event {
+                    self.note_refused(name);
+                }
                 for news in self.runs.note(now, event, &self.policy.runs, effects) {
                     self.on_news(now, news);
                 }
@@ -269,22 +278,12 @@ impl KeepAlive {
         }
         self.health.retain(|name, _| self.runs.by_name.contains_key(name));
         self.halting.forget_ended(&self.runs);
+        self.keep_places();
         self.end_what_is_not_wanted(now);
         let due = self.watch_over(now, effects);
         self.advance_one_offs(now, due, effects);
         self.roll(now, effects);
-        for slot in 0..self.policy.replicas {
-            if self.may_start(slot) && self.wait_until(slot) <= now {
-                if !self.one_offs.requirements.are_met(&self.policy, now) {
-                    effects.extend(self.one_offs.requirements.ask(&self.policy, now));
-                    continue;
-                }
-                let name = self.runs.next_name(&self.policy.runs);
-                let run = Run::replica(name.clone(), slot, self.desired.starts, now);
-                self.replicas.entry(slot).or_default().started = Some(self.desired.starts);
-                self.runs.by_name.insert(name, run);
-            }
-        }
+        self.start_replicas(now, effects);
         self.runs.advance(now, &self.policy.runs, effects);
         let patience = self.patience();
         self.halting.advance(now, &self.runs, patience, effects);
@@ -294,7 +293,7 @@ impl KeepAlive {
         Patience::of(self.desired.halted, self.policy.stop_timeout)
     }
 
-    fn wait_until(&self, slot: Slot) -> Duration {
+    pub(super) fn wait_until(&self, slot: Slot) -> Duration {
         self.replicas.get(&slot).map_or(Duration::ZERO, |replica| replica.wait_until)
     }
 

@@ -90,10 +90,13 @@ pub struct ServicePolicy {
     pub wait_after_timeout: Duration,
     pub wait_after_error: Duration,
     pub backoff: BackoffPolicy,
+    /// [`crate::decide::share::policy::MemberPolicy::pools`], with `limits`.
+    pub pools: Arc<[Arc<str>]>,
 }
 
 impl ServicePolicy {
-    /// The policy of a service in an Instance; `generation` is the hash of its rendered Job.
+    /// The policy of a service in an Instance, as far as its entry has it: it shares nothing. `generation` is the hash of
+    /// its rendered Job.
     pub fn of(config: &ServiceConfig, instance: &str, generation: &str) -> Self {
         let is_external = config.is_external();
         let looked = |check: &CheckConfig| Target::of_check(check).map_or(Looked::Job, Looked::Target);
@@ -129,6 +132,7 @@ impl ServicePolicy {
             wait_after_timeout: config.wait_time_after_timeout,
             wait_after_error: config.wait_time_after_error,
             backoff: BackoffPolicy::of(config.backoff.factor, config.backoff.max, 1),
+            pools: [].into(),
         }
     }
 

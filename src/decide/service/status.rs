@@ -40,6 +40,8 @@ pub struct ServiceStatus {
     pub error: Option<String>,
     /// A replica waits until then before it is started again.
     pub wait_until: Option<Duration>,
+    /// Replicas wait for places that others have: since when.
+    pub waiting_for_place: Option<Duration>,
     /// Live Jobs by phase.
     pub phases: Phases,
     /// Each of them.
@@ -108,7 +110,11 @@ impl KeepAlive {
             _ => None,
         };
         let found = starting.or_else(unwell).or_else(|| asked().map(str::to_owned)).or_else(beside);
-        let found = found.or_else(waiting).or_else(turn).filter(|_| self.state != ServiceState::Running);
+        let place = || {
+            let replica = self.places.first_waiting()?;
+            Some(format!("replica {replica} waits for a place in {}", self.pools_in_words()))
+        };
+        let found = found.or_else(waiting).or_else(turn).or_else(place).filter(|_| self.state != ServiceState::Running);
         let stopped = rollout.and_then(|rollout| rollout.stopped.as_ref());
         let held = one_offs.requirements.problem().filter(|_| self.rolls_once_met);
         let held = || held.map(|problem| format!("the rollout waits: {problem}"));
@@ -129,6 +135,7 @@ impl KeepAlive {
             generation: self.policy.generation.clone(),
             error: self.error(now, rollout.as_ref()),
             wait_until: self.waits_until(now),
+            waiting_for_place: self.places.since(),
             phases: Phases::of(&live),
             live,
             replicas: self.account(now),
@@ -150,6 +157,8 @@ impl KeepAlive {
         PeerStatus {
             begun: self.replica_runs().next().is_some()
                 || self.replicas.values().any(|replica| replica.last.is_some())
+                // Who waits for places, maybe for long, holds up nobody.
+                || self.places.since().is_some()
                 || self.one_offs.external.has_begun(),
             running: self.state == ServiceState::Running,
             ending: self.replica_runs().next().is_some() && self.halting.cannot_halt().is_none(),
