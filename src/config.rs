@@ -27,6 +27,9 @@ pub mod sharing;
 pub mod sharing_rules;
 
 pub mod in_file;
+pub mod windows;
+
+mod window_rules;
 
 pub mod schema;
 

@@ -45,6 +45,7 @@ pub struct Metrics {
     pub terminating_since: GaugeVec,
     pub backoff: GaugeVec,
     pub paused: IntGaugeVec,
+    pub jobs_max: IntGaugeVec,
     kube_requests: IntCounterVec,
     kube_request_duration: HistogramVec,
     pub trace_spans: IntCounterVec,
@@ -249,6 +250,11 @@ impl Metrics {
                 &["job_config"],
             )?,
             paused: page.gauges("paused", "1 while nothing is created until resumed.", &["job_config"])?,
+            jobs_max: page.gauges(
+                "max_concurrent_jobs",
+                "What maxConcurrentJobs is in force by the windows of the JobConfig; 0 while none is open.",
+                &["job_config"],
+            )?,
             kube_requests: page.counters("kube_requests_total", "Requests to the API server.", &["verb", "code"])?,
             kube_request_duration: page.histograms(
                 "kube_request_duration_seconds",
@@ -308,6 +314,7 @@ impl Metrics {
         }
         absent(self.backoff.remove_label_values(&[config]));
         absent(self.paused.remove_label_values(&[config]));
+        absent(self.jobs_max.remove_label_values(&[config]));
         absent(self.terminating_since.remove_label_values(&[config]));
     }
 
@@ -325,6 +332,11 @@ impl Metrics {
         }
         if before.paused != status.paused {
             self.paused.with_label_values(&[config]).set(status.paused.into());
+        }
+        match (before.in_force, status.in_force) {
+            (_, Some(in_force)) => self.jobs_max.with_label_values(&[config]).set(in_force.max.into()),
+            (Some(_), None) => absent(self.jobs_max.remove_label_values(&[config])),
+            (None, None) => {}
         }
         match (before.terminating_since, status.terminating_since) {
             (_, Some(since)) => self.terminating_since.with_label_values(&[config]).set(since.as_secs_f64()),

@@ -40,7 +40,7 @@ pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
             text(&job["name"]).into(),
             text(&job["queue"]).into(),
             phases(&job["phase"]).into(),
-            text(&job["maxConcurrentJobs"]).into(),
+            jobs_max(job).into(),
             ready(&job["decision"]).into(),
             Cell::styled(&state, mood.style()),
         ]
@@ -72,7 +72,7 @@ pub fn overview(jobs: &Value, members: &Value, width: usize) -> String {
 pub fn details(job: &Value, width: usize) -> String {
     let (state, mood) = state(job);
     let style = mood.style();
-    let [name, queue, max] = [&job["name"], &job["queue"], &job["maxConcurrentJobs"]].map(text);
+    let ([name, queue], max) = ([&job["name"], &job["queue"]].map(text), jobs_max(job));
     let head = format!("{name}  queue {queue}  {} of {max} live", phases(&job["phase"]));
     let fits = head.width() + 2 + state.width() <= width;
     let (before, state) = if fits { ("", state) } else { ("\n", wrapped(&state, 2, width)) };
@@ -257,6 +257,7 @@ pub fn why(job: &Value) -> Vec<String> {
     let kept = array(&job["live"]).filter(|it| it["problem"].is_string());
     lines.extend(kept.map(|it| format!("now      {} does not start: {}", text(&it["job"]), text(&it["problem"]))));
     lines.push(format!("now      {}", now(job)));
+    lines.extend(job["windows"]["told"].as_str().filter(|_| !is_closed(job)).map(|told| format!("now      {told}")));
     if job["runsError"].is_string() {
         lines.push(format!("what is on record can't be read: {}", text(&job["runsError"])));
     }
@@ -349,9 +350,22 @@ fn held(job: &Value) -> Option<String> {
         Some("drains".to_owned())
     } else if job["paused"] == true {
         Some(format!("paused{}", said(&job["said"])))
+    } else if let Some(service) = job["waitsFor"].as_str() {
+        Some(format!("waits for {service}"))
     } else {
-        job["waitsFor"].as_str().map(|service| format!("waits for {service}"))
+        job["windows"]["told"].as_str().filter(|_| is_closed(job)).map(str::to_owned)
     }
+}
+
+/// No window lets it create anything now.
+fn is_closed(job: &Value) -> bool {
+    job["windows"]["maxConcurrentJobs"] == 0
+}
+
+/// How many Jobs may live at once now.
+pub fn jobs_max(job: &Value) -> String {
+    let in_force = &job["windows"]["maxConcurrentJobs"];
+    text(if in_force.is_number() { in_force } else { &job["maxConcurrentJobs"] })
 }
 
 /// For how many seconds a JobConfig backs off, where nothing else keeps it from creating.
@@ -505,6 +519,22 @@ mod tests {
         let job = |why: &str| json!({"phase": {}, "decision": {"why": why}});
         assert_eq!(super::why(&job("created")), ["now      no Job lives"]);
         assert_eq!(super::why(&job("empty")), ["now      no Job lives: empty"]);
+    }
+
+    #[test]
+    fn windows_are_told_and_what_they_allow_is_the_maximum() {
+        let closed = "closed since 06:00 Europe/Zurich, opens Mon 22:00";
+        let mut job = json!({"name": "m", "queue": "q", "maxConcurrentJobs": 4, "phase": {}, "decision": {"why": "created", "ready": 3},
+            "windows": {"maxConcurrentJobs": 0, "told": closed}, "backoffSeconds": 5.0});
+        assert_eq!(state(&job), (closed.to_owned(), Mood::Waits));
+        assert_eq!(why(&job), [format!("now      no Job lives: {closed}")]);
+        assert!(plain(&details(&job, 100)).starts_with("m  queue q  0 of 0 live  closed since"));
+        job["waitsFor"] = json!("redis");
+        assert_eq!(state(&job).0, "waits for redis", "what has to be mended is told first");
+        let open = "at most 20 at once since 22:00 Europe/Zurich, 4 from Tue 06:00";
+        job = json!({"phase": {}, "windows": {"maxConcurrentJobs": 20, "told": open}, "decision": {"why": "full"}});
+        assert_eq!(why(&job), ["now      no Job lives: full".to_owned(), format!("now      {open}")]);
+        assert_eq!(jobs_max(&job), "20");
     }
 
     #[test]

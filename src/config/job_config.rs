@@ -7,10 +7,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
-use crate::config::{defaults, pod_config::PodConfig, sharing::POOLS_OF_ONE_MAX};
-
-/// The most live Jobs of one JobConfig: beyond it a namespace's quota and the Job controller are the limit.
-pub const CONCURRENT_JOBS_MAX: u32 = 10_000;
+use crate::config::{
+    defaults,
+    pod_config::PodConfig,
+    sharing::POOLS_OF_ONE_MAX,
+    windows::{CONCURRENT_JOBS_MAX, WINDOWS_MAX, Window},
+};
 
 /// One entry of jobs.json: a queue and the Jobs that are started for its messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,10 +55,14 @@ pub struct JobConfig {
     /// The growth of the waits.
     #[serde(default)]
     pub backoff: BackoffConfig,
-    /// Live Jobs at once. Default: 1.
+    /// Live Jobs at once; 0 only where one of `windows` allows some. Default: 1.
     #[serde(default = "defaults::one")]
-    #[schemars(range(min = 1, max = CONCURRENT_JOBS_MAX))]
+    #[schemars(range(min = 0, max = CONCURRENT_JOBS_MAX))]
     pub max_concurrent_jobs: u32,
+    /// Times at which another `maxConcurrentJobs` counts: that of the first in the list that is open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = WINDOWS_MAX))]
+    pub windows: Vec<Window>,
     /// How many messages one Job is expected to hold at once. Default: `podConfig.parallelism`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]

@@ -9,6 +9,7 @@ use crate::config::{
     job_config::{JobConfig, JobTemplate, TTL_SECONDS_MIN},
     pod_config::PodConfig,
     schema::{Finding, Judges},
+    window_rules,
 };
 
 /// Looking more often than this would only load the database: LISTEN is the way to be faster.
@@ -27,6 +28,7 @@ const OUR_LABELS: [&str; 6] =
 /// Everything that is wrong with the entry of a queue that has the right shape.
 pub(super) fn findings(queue: &JobConfig) -> Vec<Finding> {
     let mut found = within(&queue_durations(queue));
+    found.extend(window_rules::findings(queue));
     found.extend(pod_rules(&queue.pod_config, queue.job_template.as_ref()));
     found
 }

@@ -13,6 +13,7 @@ use crate::config::{
     problems::nearest,
     service_config::ServiceConfig,
     sharing::{LIMITS, POOL_NAME_MAX, Sharing},
+    windows::{DAYS_ALLOWED, DAYS_PATTERN, TIME_ALLOWED, TIME_PATTERN},
 };
 
 /// Kubernetes' grammar of quantities, from `apimachinery/pkg/api/resource`.
@@ -260,6 +261,8 @@ impl Judge {
             ValidationErrorKind::Enum { options } => words(options),
             ValidationErrorKind::Constant { expected_value } => expected_value.to_string(),
             ValidationErrorKind::Pattern { pattern } if pattern == QUANTITY_PATTERN => QUANTITY_ALLOWED.into(),
+            ValidationErrorKind::Pattern { pattern } if pattern == DAYS_PATTERN => DAYS_ALLOWED.into(),
+            ValidationErrorKind::Pattern { pattern } if pattern == TIME_PATTERN => TIME_ALLOWED.into(),
             ValidationErrorKind::Pattern { .. } => DURATION_ALLOWED.into(),
             ValidationErrorKind::Type { .. } => self.type_words(error),
             _ => self.constants(error).unwrap_or_else(|| error.to_string()),

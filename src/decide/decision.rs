@@ -28,7 +28,7 @@ pub struct Decision {
     pub live: u64,
     /// Those of them that are starting.
     pub starting: u64,
-    /// `maxConcurrentJobs`.
+    /// `maxConcurrentJobs`, or that of the window that is open.
     pub max: u64,
     /// Jobs there was room for.
     pub room: u64,
@@ -51,6 +51,8 @@ pub enum DecisionReason {
     Created,
     /// `maxConcurrentJobs` live, or are about to.
     Full,
+    /// No window is open that allows any Job, or one is that allows none.
+    Closed,
     /// The free slots wait after their last run.
     Cooling,
     /// Pods find no node: no more Jobs than have started, and one.
@@ -81,6 +83,7 @@ impl DecisionReason {
             Self::Claimed => "claimed",
             Self::Created => "created",
             Self::Full => "full",
+            Self::Closed => "closed",
             Self::Cooling => "cooling",
             Self::ClusterFull => "cluster_full",
             Self::BackingOff => "backing_off",

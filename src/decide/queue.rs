@@ -1,5 +1,9 @@
 //! One queue: when it is looked at, how many Jobs it gets, and what is shown of it.
 
+pub mod windows;
+
+pub mod window_words;
+
 pub mod policy;
 
 pub mod scale;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -11,10 +12,13 @@ use crate::{
         orders::{Orders, Switched},
         supervisor::{Handle, StatusChannel},
     },
-    config::entry::Kind,
+    config::{entry::Kind, job_config::JobConfig, windows::Window},
     decide::{
         decision::{Decision, DecisionReason},
-        queue::status::Status,
+        queue::{
+            status::Status,
+            windows::{InForce, Windows},
+        },
         run::live_job::{LiveJob, Phases},
         service::start_order::missing,
         switches::{Asked, Said},
@@ -44,6 +48,9 @@ pub struct JobView {
     deployment: Option<String>,
     queue: String,
     max_concurrent_jobs: u32,
+    /// What counts by its windows; absent where it has none, and in lists where another process leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    windows: Option<WindowsView>,
     /// Messages that can be fetched; absent where that is not known, as where another process leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     ready: Option<u64>,
@@ -78,6 +85,46 @@ pub struct JobView {
     /// The first of them that is not, as far as whoever leads knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<String>,
+}
+
+/// Which `maxConcurrentJobs` is in force.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "WindowsInForce")]
+struct WindowsView {
+    /// Jobs that may live at once now; 0 while it is closed.
+    max_concurrent_jobs: u32,
+    /// The window that is open; absent where none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open: Option<Window>,
+    /// Since when; absent where that was more than two weeks ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    /// Until when; absent where nothing else ever counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// While it is closed: when the next Job may live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens: Option<String>,
+    /// The same in words.
+    told: String,
+}
+
+impl WindowsView {
+    fn of(config: &JobConfig, in_force: &InForce, now: Duration) -> Self {
+        let time = |time: Option<Duration>| {
+            let second = time.and_then(|time| i64::try_from(time.as_secs()).ok());
+            second.and_then(|second| Timestamp::from_second(second).ok()).map(|time| time.to_string())
+        };
+        Self {
+            max_concurrent_jobs: in_force.max,
+            open: in_force.window.and_then(|window| config.windows.get(window)).cloned(),
+            since: time(in_force.since),
+            until: time(in_force.until),
+            opens: time(in_force.opens),
+            told: in_force.told(&Windows::of(&config.windows), config.max_concurrent_jobs, now),
+        }
+    }
 }
 
 /// A decision with its inputs, and how long ago it was made.
@@ -161,7 +208,13 @@ impl WhyView {
 pub(super) async fn details(state: &AppState, name: &str) -> Result<JobDetails, Problem> {
     let handle = state.handle(Kind::Queue, name)?;
     let gone = || Problem::new(ProblemType::UnknownName, format!("{name:?} is no JobConfig of a queue any more"));
-    let job = view(&handle, state).ok_or_else(gone)?;
+    let mut job = view(&handle, state).ok_or_else(gone)?;
+    let entry = handle.orders.borrow().entry.clone();
+    if let Some(config) = entry.queue().filter(|config| job.windows.is_none() && !config.windows.is_empty()) {
+        // It is a matter of the clock alone, so who follows tells it as well; not of all at once, for it has its cost.
+        let (windows, now) = (Windows::of(&config.windows), state.shared.clock.now());
+        job.windows = Some(WindowsView::of(config, &windows.in_force(config.max_concurrent_jobs, now), now));
+    }
     // At once, so that a page takes one wait and not two while Postgres is away.
     let decisions = state.shared.stored.decisions.recent(name, DECISIONS_SHOWN);
     let ((runs, runs_error), decisions) = tokio::join!(state.runs(name), decisions);
@@ -201,6 +254,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
         deployment: handle.deployment().map(|name| name.to_string()),
         queue: config.queue_name.clone(),
         max_concurrent_jobs: config.max_concurrent_jobs,
+        windows: status.in_force.map(|in_force| WindowsView::of(config, &in_force, now)),
         ready: depth.ready,
         oldest_ready_age_seconds: depth.oldest_since.map(|since| now.saturating_sub(since).as_secs_f64()),
         phase: status.phases,
@@ -250,6 +304,7 @@ impl JobView {
         let mut view = self.clone();
         view.oldest_ready_age_seconds = None;
         view.backoff_seconds = view.backoff_seconds.min(1.0).ceil();
+        view.windows.iter_mut().for_each(|it| it.told.clear());
         view.decision.iter_mut().for_each(|it| it.age_seconds = 0.0);
         view.live.iter_mut().for_each(|it| it.terminating_seconds = it.terminating_seconds.map(|_| 0));
         view

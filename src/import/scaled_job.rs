@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    config::job_config::CONCURRENT_JOBS_MAX,
+    config::windows::CONCURRENT_JOBS_MAX,
     import::{
         connection::Surroundings,
         draft::Draft,

@@ -128,6 +128,33 @@ fn whoever_listens_is_told_everything_and_then_what_changes() {
     assert!(names_now >= 2);
 }
 
+/// Closed for ever, so that the test may run at any time: also who follows says so.
+#[test]
+fn whoever_is_asked_tells_of_windows() {
+    let service = Service::start(&[]);
+    let window = r#"{"from": "00:00", "to": "24:00", "timezone": "Asia/Kolkata", "maxConcurrentJobs": 0}"#;
+    let mail = r#""queueName": "mail", "podConfig": {"image": "mail:1"}, "maxConcurrentJobs": 7"#;
+    let path = service.folder.path().join("jobs.json");
+    std::fs::write(path.with_extension("next"), format!(r#"[{{{mail}, "windows": [{window}]}}]"#)).unwrap();
+    std::fs::rename(path.with_extension("next"), &path).unwrap();
+    let job = loop {
+        let job = service.get("/jobs/mail", TOKEN).json();
+        if job["windows"].is_object() {
+            break job;
+        }
+        std::thread::yield_now();
+    };
+    let contract = Contract { document: service.get("/openapi.json", "").json() };
+    contract.check_part("JobDetails", &job);
+    let told = json!({
+        "maxConcurrentJobs": 0, "told": "closed",
+        "open": {"days": "daily", "from": "00:00", "to": "24:00", "timezone": "Asia/Kolkata", "maxConcurrentJobs": 0},
+    });
+    assert_eq!((&job["windows"], &job["maxConcurrentJobs"]), (&told, &json!(7)));
+    let why = service.get("/jobs/mail/why", TOKEN).json();
+    assert!(why["lines"].as_array().unwrap().contains(&json!("now      no Job lives: closed")), "{why}");
+}
+
 #[test]
 fn there_are_no_more_listeners_than_allowed_and_a_place_that_is_left_is_free() {
     let service = Service::start(&[]);

@@ -97,6 +97,7 @@ fn the_page_on_jobs_json_is_made_from_the_types() {
         ("## `podConfig`", "PodConfig", "podConfig."),
         ("## `podConfig.liveness`", "Liveness", "liveness."),
         ("## `backoff`", "BackoffConfig", "backoff."),
+        ("## `windows`", "Window", "windows[]."),
     ] {
         page::hold_table("docs/jobs-json.md", heading, &table(&root["$defs"][name], prefix, &root));
     }
@@ -125,6 +126,7 @@ fn no_object_of_jobs_json_is_left_out() {
         "PodConfig",
         "Liveness",
         "BackoffConfig",
+        "Window",
     ];
     for (name, it) in root["$defs"].as_object().unwrap() {
         let own = !name.starts_with("io.k8s") && it["properties"].is_object() && name != "Defaults";

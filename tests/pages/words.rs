@@ -62,7 +62,7 @@ fn every_reason_is_explained() {
 #[test]
 fn every_decision_is_explained() {
     let all = every!(DecisionReason:
-        Empty, Claimed, Created, Full, Cooling, ClusterFull, BackingOff, NoPlace, Held, Asked, KeptUp,
+        Empty, Claimed, Created, Full, Closed, Cooling, ClusterFull, BackingOff, NoPlace, Held, Asked, KeptUp,
         Checked, Repaired, Scheduled,
     );
     assert_same("### Decisions", all.map(DecisionReason::as_str));

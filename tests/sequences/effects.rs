@@ -54,6 +54,7 @@ fn entry_values() -> Value {
         "name": "n", "queueName": "r", "jobTemplate": {"spec": {"activeDeadlineSeconds": 5}}, "queueCheckInterval": "20s",
         "jobStartTimeout": "20s", "waitTimeAfterSuccessfulRun": "30s", "waitTimeAfterFailedRun": "2s", "waitTimeAfterTimeout": "50s",
         "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s", "after": 1}, "maxConcurrentJobs": 2, "messagesPerJob": 3,
+        "windows": [{"from": "22:00", "to": "23:00", "maxConcurrentJobs": 1}],
         "fetchGrace": "5s", "handover": "7s", "successfulJobsHistoryLimit": 2, "failedJobsHistoryLimit": 2,
         "ttlSecondsAfterFinished": 99, "startErrorGrace": "3s", "paused": true, "dependsOn": ["redis"],
         "pools": ["gpu"], "weight": 3, "priority": 10, "targetAge": "2m",

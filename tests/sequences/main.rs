@@ -24,6 +24,8 @@ mod service_keys;
 mod service_shown;
 mod services;
 mod shared;
+mod windows;
+mod windows_clock;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

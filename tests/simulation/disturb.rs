@@ -52,6 +52,7 @@ impl World {
             self.policy.messages_per_job = 1 + self.later_dice.roll(3);
             self.policy.wait_after_failure = secs(self.later_dice.roll(9));
             let other_queue = self.later_dice.once_in(3);
+            self.change_windows();
             self.feed(QueueEvent::Configured { policy: Box::new(self.policy.clone()), other_queue });
         }
         if self.strikes_later(Fault::Frozen, 12) {

@@ -29,10 +29,11 @@ pub(crate) enum Fault {
     AskedByHand,
     Reconfigured,
     Frozen,
+    WindowEdge,
 }
 
 /// Every kind.
-pub(crate) const FAULTS: [Fault; 23] = [
+pub(crate) const FAULTS: [Fault; 24] = [
     Fault::RequestLost,
     Fault::AnswerLost,
     Fault::RequestLate,
@@ -56,13 +57,14 @@ pub(crate) const FAULTS: [Fault; 23] = [
     Fault::AskedByHand,
     Fault::Reconfigured,
     Fault::Frozen,
+    Fault::WindowEdge,
 ];
 
 /// How often each kind struck, and how often while a create or delete was in flight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
-    pub struck: [u64; 23],
-    pub in_flight: [u64; 23],
+    pub struck: [u64; 24],
+    pub in_flight: [u64; 24],
 }
 
 impl Counters {

@@ -26,6 +26,7 @@ mod sharing_disturb;
 mod sharing_world;
 mod store;
 mod views;
+mod windows;
 mod world;
 
 use faults::{Counters, FAULTS};
@@ -41,7 +42,7 @@ pub(crate) fn number(name: &str, default: u64) -> u64 {
 
 fn invariant_never_more_live_jobs_than_max(world: &World) {
     let live = world.cluster.jobs.values().filter(|it| it.is_live()).count();
-    let max = world.policy.jobs_max as usize;
+    let max = world.allowed.most as usize;
     assert!(live <= max, "invariant: never_more_live_jobs_than_max: {live} > {max}");
 }
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use job_chief::decide::{backoff::BackoffPolicy, queue::policy::QueuePolicy, run::policy::RunPolicy};
+use job_chief::decide::{
+    backoff::BackoffPolicy,
+    queue::{policy::QueuePolicy, windows::Windows},
+    run::policy::RunPolicy,
+};
 
 use crate::dice::Dice;
 
@@ -21,6 +25,7 @@ pub(crate) fn random_policy(dice: &mut Dice) -> QueuePolicy {
             failed_kept: 1,
         },
         jobs_max: 1 + u32::try_from(dice.roll(4)).expect("small"),
+        windows: Windows::default(),
         messages_per_job: 1 + dice.roll(2),
         check_interval: secs(10),
         gauges_every: secs(10),

@@ -25,6 +25,7 @@ use crate::{
     policy::random_policy,
     store::Store,
     views::Views,
+    windows::Allowed,
 };
 
 /// The world of one history.
@@ -58,6 +59,7 @@ pub(crate) struct World {
     /// What the last look that was delivered found.
     pub(crate) last_look: Option<Look>,
     pub policy: QueuePolicy,
+    pub(crate) allowed: Allowed,
     /// Much happens while one request is under way, and much of it to requests.
     pub(crate) hasty: bool,
     pub(crate) faults: u32,
@@ -73,8 +75,10 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 impl World {
     pub(crate) fn new(seed: u64, faults: u32) -> Self {
         let mut dice = Dice(seed);
-        let policy = random_policy(&mut dice);
+        let mut policy = random_policy(&mut dice);
         let now = secs(1_700_000_000);
+        let windows_are_on = faults & (1 << Fault::WindowEdge as u32) != 0;
+        let allowed = Allowed::begin(seed, windows_are_on, &mut policy, now);
         let life = Lifecycle::new(policy.clone(), seed, now);
         Self {
             dice,
@@ -98,6 +102,7 @@ impl World {
             left: false,
             last_look: None,
             policy,
+            allowed,
             hasty: matches!(seed % 5, 1 | 4),
             faults,
             counters: Counters::default(),
@@ -121,11 +126,11 @@ impl World {
         struck
     }
 
-    fn is_on(&self, fault: Fault) -> bool {
+    pub(crate) fn is_on(&self, fault: Fault) -> bool {
         self.faults & (1 << fault as u32) != 0
     }
 
-    fn count(&mut self, fault: Fault, struck: bool) {
+    pub(crate) fn count(&mut self, fault: Fault, struck: bool) {
         if struck {
             let asks = |effect: &QueueEffect| {
                 matches!(effect, QueueEffect::Run(RunEffect::CreateJob(_) | RunEffect::DeleteJob { .. }))
@@ -174,6 +179,7 @@ impl World {
 
     /// What has come is taken in.
     pub(crate) fn feed_waiting(&mut self) {
+        self.follow_windows();
         let events = std::mem::take(&mut self.waiting);
         let told = self.trace.then(|| format!("{events:?}"));
         let effects = self.life.step(self.now, events);
@@ -200,6 +206,11 @@ impl World {
         assert!(
             fresh == 0 || !(status.paused || status.draining),
             "invariant: whoever_is_paused_or_drains_creates_nothing"
+        );
+        let new = wishes.iter().any(|wish| wish.adopted.is_none());
+        assert!(
+            !new || status.live.len() <= self.allowed.max() as usize,
+            "invariant: no_job_is_wished_beyond_what_is_in_force"
         );
     }
 

@@ -26,17 +26,22 @@ impl Lifecycle {
         self.runs.by_name.values().filter(|run| run.is_starting(now, self.policy.fetch_grace)).count() as u64
     }
 
-    /// `maxConcurrentJobs − live − cooling slots`; less where the cluster is full or a back-off allows one trial.
+    /// `maxConcurrentJobs` in force `− live − cooling slots`; less where the cluster is full or a back-off allows one trial.
     /// Also why there is none where there is none.
     fn room_and_limit(&self) -> (u64, DecisionReason) {
-        let max = u64::from(self.policy.jobs_max);
+        let max = u64::from(self.in_force.max);
         let live = self.live();
-        let cooling = self.cooling.keys().filter(|slot| !self.runs.is_taken(**slot)).count() as u64;
+        let cools = |slot: &&Slot| **slot < self.in_force.max && !self.runs.is_taken(**slot);
+        let cooling = self.cooling.keys().filter(cools).count() as u64;
         let free = max.saturating_sub(live);
         let tighter =
             |room: (u64, DecisionReason), limit: (u64, DecisionReason)| if limit.0 < room.0 { limit } else { room };
-        let mut room =
-            (free.saturating_sub(cooling), if free == 0 { DecisionReason::Full } else { DecisionReason::Cooling });
+        let why = match (max, free) {
+            (0, _) => DecisionReason::Closed,
+            (_, 0) => DecisionReason::Full,
+            _ => DecisionReason::Cooling,
+        };
+        let mut room = (free.saturating_sub(cooling), why);
         // As many as have started, and one: and that one waits for its node already.
         if self.runs.by_name.values().any(Run::is_running) && self.runs.by_name.values().any(Run::is_unschedulable) {
             room = tighter(room, (0, DecisionReason::ClusterFull));
@@ -99,7 +104,7 @@ impl Lifecycle {
         let urgent = self.is_look_urgent(self.room());
         self.looks.note_asked(now);
         let running = self.runs.by_name.values().any(Run::is_running);
-        let enough = self.claims.look_limit(self.policy.messages_per_job, self.policy.jobs_max.into());
+        let enough = self.claims.look_limit(self.policy.messages_per_job, self.in_force.max.into());
         QueueEffect::ReadDepth(DepthRequest {
             since_us: self.claims.since_us,
             limit: if self.looks.counts_far { enough.max(COUNTED_FAR) } else { enough },
@@ -201,14 +206,14 @@ impl Lifecycle {
         Decision {
             live: self.live(),
             starting: self.starting(now),
-            max: self.policy.jobs_max.into(),
+            max: self.in_force.max.into(),
             ..Decision::default()
         }
     }
 
     /// What keeps a decision from creating more than these Jobs: what limited the room, or that it is used up.
     fn limit_after(&self, jobs: u64, limit: DecisionReason) -> DecisionReason {
-        let full = self.live().saturating_add(jobs) >= u64::from(self.policy.jobs_max);
+        let full = self.live().saturating_add(jobs) >= u64::from(self.in_force.max);
         match jobs {
             BURST_MAX => DecisionReason::Created,
             1.. if full => DecisionReason::Full,
@@ -217,7 +222,7 @@ impl Lifecycle {
     }
 
     /// The slot in which the next Job is due that was asked for by hand: neither a pause nor a back-off nor a slot that
-    /// cools keeps it, but there are never more than `maxConcurrentJobs`.
+    /// cools keeps it, but there are never more than `maxConcurrentJobs` in force: it waits for a window, too.
     pub(super) fn next_manual_slot(&self) -> Option<Slot> {
         if self.manual.requested <= self.manual.served || !self.may_create_manually() {
             return None;
@@ -227,7 +232,7 @@ impl Lifecycle {
             return None;
         }
         let is_free = |slot: &Slot| !self.runs.is_taken(*slot);
-        (0..self.policy.jobs_max).find(is_free).filter(|_| self.live() < u64::from(self.policy.jobs_max))
+        (0..self.in_force.max).find(is_free).filter(|_| self.live() < u64::from(self.in_force.max))
     }
 
     /// The next Job that was asked for by hand, if there is room for it.
@@ -235,7 +240,7 @@ impl Lifecycle {
         if let Some(slot) = self.next_manual_slot().filter(|_| self.has_place()) {
             let decision = Decision {
                 why: DecisionReason::Asked,
-                room: u64::from(self.policy.jobs_max).saturating_sub(self.live()),
+                room: u64::from(self.in_force.max).saturating_sub(self.live()),
                 jobs: 1,
                 ..self.decision_by_jobs(now)
             };
@@ -253,8 +258,7 @@ impl Lifecycle {
         self.messages_at.retain(|name, _| self.runs.by_name.contains_key(name));
         let origin = Origin::messages(now, self.looks.asked_at(), waited.unwrap_or_default());
         let taken = self.slots_taken();
-        let free: Vec<Slot> =
-            (0..self.policy.jobs_max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
+        let free: Vec<Slot> = (0..self.in_force.max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
         for slot in free {
             let name = self.runs.next_name(&self.policy.runs);
             let mut run = Run::decided(name.clone(), slot, (decision, self.claims.tally), origin);

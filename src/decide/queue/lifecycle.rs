@@ -21,6 +21,7 @@ use crate::{
             place_share::PlaceShare,
             policy::QueuePolicy,
             scale::Claims,
+            windows::InForce,
         },
         run::{
             event::RunEvent,
@@ -52,6 +53,8 @@ pub(super) struct Unjudged {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     pub(super) policy: QueuePolicy,
+    /// Which `maxConcurrentJobs` counts until its next edge.
+    pub(super) in_force: InForce,
     pub(super) runs: RunSet,
     pub(super) paused: bool,
     /// A service that it depends on is not up.
@@ -82,6 +85,7 @@ impl Lifecycle {
             paused: policy.paused,
             blocked: false,
             manual: ManualRuns::default(),
+            in_force: policy.in_force(now),
             policy,
             runs: RunSet::begin(Kind::Queue, seed, now),
             cooling: BTreeMap::new(),
@@ -101,6 +105,7 @@ impl Lifecycle {
     /// The one entry: events in, in their order, effects out. What follows is derived once for all of them.
     pub fn step(&mut self, now: Duration, events: impl IntoIterator<Item = QueueEvent>) -> Vec<QueueEffect> {
         let mut effects = vec![];
+        self.follow_windows(now);
         for event in events {
             self.note(now, event, &mut effects);
         }
@@ -112,7 +117,8 @@ impl Lifecycle {
     pub fn deadline(&self) -> Option<Duration> {
         let runs = self.runs.deadline(&self.policy.runs);
         let asked = self.next_manual_slot().filter(|_| self.has_place()).map(|_| Duration::ZERO);
-        [runs, asked, self.look_deadline(), self.gauges_deadline(), self.log.deadline()].into_iter().flatten().min()
+        let looks = [self.look_deadline(), self.gauges_deadline()];
+        [runs, asked, self.log.deadline(), self.in_force.until].into_iter().chain(looks).flatten().min()
     }
 
     /// Nothing is in flight, and nothing new will be: stopped, or drained to the last run.
@@ -167,12 +173,23 @@ impl Lifecycle {
         }
     }
 
+    /// What counts is worked out at the edges of windows alone, so that an idle queue costs no more for having some. A
+    /// window that closes ends nothing: its Jobs run on.
+    fn follow_windows(&mut self, now: Duration) {
+        let Some(edge) = self.in_force.until.filter(|edge| *edge <= now) else { return };
+        let before = std::mem::replace(&mut self.in_force, self.policy.in_force(now));
+        if self.in_force.max > before.max {
+            self.looks.note_notified(edge);
+        }
+    }
+
     /// Runs go on as they are; what is created from here on is created by this policy.
     fn on_configured(&mut self, now: Duration, policy: QueuePolicy, other_queue: bool) {
         self.runs.draining = false;
         if other_queue || policy.pools != self.policy.pools {
             self.share.give_up();
         }
+        self.in_force = policy.in_force(now);
         self.policy = policy;
         if other_queue {
             (self.claims, self.unjudged) = (Claims::default(), vec![]);

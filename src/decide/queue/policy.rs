@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::job_config::JobConfig,
-    decide::{backoff::BackoffPolicy, run::policy::RunPolicy},
+    decide::{
+        backoff::BackoffPolicy,
+        queue::windows::{InForce, Windows},
+        run::policy::RunPolicy,
+    },
 };
 
 /// What a [`crate::decide::queue::lifecycle::Lifecycle`] needs of its JobConfig. Every key is described there.
@@ -12,7 +16,9 @@ use crate::{
 #[expect(missing_docs, reason = "each field is the key of jobs.json that it is named after")]
 pub struct QueuePolicy {
     pub runs: RunPolicy,
+    /// `maxConcurrentJobs`, which counts where no window is open.
     pub jobs_max: u32,
+    pub windows: Windows,
     pub messages_per_job: u64,
     pub check_interval: Duration,
     /// How old the gauges of its queue may be; no key of its own.
@@ -42,6 +48,7 @@ impl QueuePolicy {
                 failed_kept: job.failed_jobs_history_limit as usize,
             },
             jobs_max: job.max_concurrent_jobs,
+            windows: Windows::of(&job.windows),
             messages_per_job: job.messages_per_job().into(),
             check_interval: job.queue_check_interval,
             gauges_every: gauges_every(job.queue_check_interval),
@@ -55,6 +62,11 @@ impl QueuePolicy {
             paused: job.paused,
             pools: [].into(),
         }
+    }
+
+    /// Which `maxConcurrentJobs` counts at a time, and until when.
+    pub fn in_force(&self, now: Duration) -> InForce {
+        self.windows.in_force(self.jobs_max, now)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::decide::{
     decision::Decision,
     pod::observation::Observed,
-    queue::lifecycle::Lifecycle,
+    queue::{lifecycle::Lifecycle, windows::InForce},
     run::live_job::{LiveJob, Phases, live_job, of_view},
 };
 
@@ -20,6 +20,8 @@ pub struct Status {
     pub live: Vec<LiveJob>,
     /// The last decision and when it was made.
     pub decided: Option<(Duration, Decision)>,
+    /// What counts by its windows; `None` where it has none.
+    pub in_force: Option<InForce>,
     /// Nothing is created before this time.
     pub backoff_until: Option<Duration>,
     /// Failed runs since the last success.
@@ -53,6 +55,7 @@ impl Lifecycle {
             phases: Phases::of(&live),
             live,
             decided: self.decided,
+            in_force: Some(self.in_force).filter(|_| !self.policy.windows.is_empty()),
             backoff_until: self.backoff.until().filter(|until| *until > now),
             failed_in_a_row: self.backoff.failed_in_a_row(),
             cooling: self.cooling.len(),

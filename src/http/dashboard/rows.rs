@@ -97,7 +97,7 @@ impl QueueRow {
             oldest,
             oldest_words: oldest.map(tables::span).unwrap_or_default(),
             jobs: tables::phases(&job["phase"]),
-            max: text(&job["maxConcurrentJobs"]),
+            max: tables::jobs_max(job),
             problems: problems(job),
             state: words,
             waits: mood == Mood::Waits,

@@ -1,0 +1,77 @@
+//! What a schema can't say of `windows`, and of a `maxConcurrentJobs` of 0 that only windows open.
+
+use jiff::civil::Weekday;
+
+use crate::config::{
+    job_config::JobConfig,
+    problems::nearest,
+    schema::Finding,
+    windows::{DAY, TimeOfDay, Window, zone_names},
+};
+
+/// Everything that is wrong with the windows of a queue.
+pub(super) fn findings(queue: &JobConfig) -> Vec<Finding> {
+    let mut found: Vec<Finding> =
+        queue.windows.iter().enumerate().flat_map(|(at, window)| single(at, window)).collect();
+    if found.is_empty() {
+        found.extend(covered(&queue.windows));
+    }
+    if queue.max_concurrent_jobs == 0 && queue.windows.iter().all(|window| window.max_concurrent_jobs == 0) {
+        found.push(Finding::new(&["maxConcurrentJobs"], NEVER_ANY));
+    }
+    found
+}
+
+const NEVER_ANY: &str = "found 0, allowed is at least 1 where none of \"windows\" has a maxConcurrentJobs of its own above 0: nothing would ever be created (to hold it for a while, set \"paused\")";
+
+/// What is wrong with a window by itself.
+fn single(at: usize, window: &Window) -> Vec<Finding> {
+    let place = at.to_string();
+    let mut found = vec![];
+    if window.from == TimeOfDay::END_OF_DAY {
+        let text = "found \"24:00\", which is \"00:00\" of the next day: allowed is from \"00:00\" to \"23:59\"";
+        found.push(Finding::new(&["windows", &place, "from"], text));
+    }
+    if window.zone().is_none() {
+        let text = format!("there is no time zone \"{}\"{}", window.timezone, near_zone(&window.timezone));
+        found.push(Finding::new(&["windows", &place, "timezone"], text));
+    }
+    found
+}
+
+/// The zone that was meant: one in whose name is a typing error, or the one of a city.
+fn near_zone(found: &str) -> String {
+    let names = zone_names();
+    let city = |name: &str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(found));
+    match names.iter().find(|name| city(name)) {
+        Some(name) => format!(" (did you mean \"{name}\"?)"),
+        None => nearest(found, names.iter().map(String::as_str)),
+    }
+}
+
+/// Windows that never count, for whenever they are open, so are some before them.
+fn covered(windows: &[Window]) -> Vec<Finding> {
+    let hours: Vec<Vec<bool>> = windows.iter().map(week).collect();
+    let mut found = vec![];
+    for (at, own) in hours.iter().enumerate().skip(1) {
+        // A week by the clock of another zone can't be laid over this one, unless it is a whole one.
+        let counts = |before: &usize| {
+            let same_zone = windows[*before].timezone.eq_ignore_ascii_case(&windows[at].timezone);
+            same_zone || hours[*before].iter().all(|open| *open)
+        };
+        let before: Vec<usize> = (0..at).filter(counts).collect();
+        if (0..own.len()).all(|minute| !own[minute] || before.iter().any(|it| hours[*it][minute])) {
+            let text =
+                "it never opens: whenever it would, one before it in the list is open, and the first that is counts";
+            found.push(Finding::new(&["windows", &at.to_string()], text));
+        }
+    }
+    found
+}
+
+/// Each minute of a week, and whether the window is open in it.
+fn week(window: &Window) -> Vec<bool> {
+    let hours = window.hours();
+    let days = Weekday::Monday.cycle_forward().take(7);
+    days.flat_map(|day| (0..DAY).map(move |minute| hours.include(day, minute))).collect()
+}
