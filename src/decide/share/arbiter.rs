@@ -196,9 +196,10 @@ impl Arbiter {
 
 /// Another policy, or none any more. Whoever changes its pools or its priority joins the others as if it began to want.
 fn change_policy(time: &VirtualTime, member: &mut Member, policy: MemberPolicy) {
-    let before = std::mem::replace(&mut member.policy, policy);
-    let moves = before.group() != member.policy.group();
-    time.change_priority(member, before.priority);
+    let (group, priority) = (member.group(), member.policy.priority);
+    member.policy = policy;
+    let moves = member.group() != group;
+    time.change_priority(member, priority);
     if member.unanswered.is_none() {
         member.wants = member.wanted() > 0;
     }

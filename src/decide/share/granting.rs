@@ -55,8 +55,9 @@ impl Arbiter {
             let turns = waiting.due.iter().take_while(|((due, _), _)| *due < now).map(|(_, turn)| turn);
             late.extend(turns.map(|turn| Reverse(self.standing(group, turn, Some(now)))));
         }
+        let charge = |time: &mut VirtualTime, member: &mut Member| time.charge_late(member);
         while let Some(Reverse(Standing { group, name, .. })) = late.pop() {
-            while self.held_up_by(&group).is_none() && self.give(&name, VirtualTime::charge_late, round) {}
+            while self.held_up_by(&group).is_none() && self.give(&name, charge, round) {}
         }
     }
 
