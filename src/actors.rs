@@ -2,13 +2,23 @@
 
 pub mod orders;
 
+pub mod roster;
+
 pub mod inbox;
+
+pub mod inquiry;
+
+pub mod membership;
 
 pub mod performer;
 
 pub mod spawner;
 
 pub mod keeper;
+
+pub mod broker;
+
+pub mod brokerage;
 
 pub mod supervisor;
 

@@ -34,7 +34,7 @@ use crate::{
         output::{Format, Output, complain, is_closed_pipe},
         server::Asking,
         service::ServiceCommand,
-        show::Showing,
+        show::{Showing, Watched},
     },
     config::problems::Problems,
     telemetry,
@@ -64,6 +64,9 @@ enum Command {
         #[command(flatten)]
         asking: Asking,
     },
+    /// Show who holds the places of each pool, and who waits for some.
+    #[command(after_help = examples::POOLS)]
+    Pools(Watched),
     /// Create nothing until resumed; running Jobs go on.
     #[command(after_help = examples::PAUSE)]
     Pause(queue::Order),
@@ -231,6 +234,7 @@ impl Cli {
         let done = match &self.command {
             Command::Status(showing) => return runtime()?.block_on(showing.jobs(globals)),
             Command::Deployments(showing) => return runtime()?.block_on(showing.deployments(globals)),
+            Command::Pools(watched) => return runtime()?.block_on(watched.pools(globals)),
             Command::Deploy(deploy) => return runtime()?.block_on(deploy.run(globals)),
             Command::Undeploy(undeploy) => return runtime()?.block_on(undeploy.run(globals)),
             Command::Service(command) => return runtime()?.block_on(command.run(globals)),

@@ -30,6 +30,9 @@ pub mod queues;
 /// What can be changed of queues.
 pub mod writes;
 
+/// The pools, and who waits for their places.
+pub mod pools;
+
 /// The services, and what can be changed of them.
 pub mod services;
 

@@ -3,6 +3,7 @@
 
 pub mod deployment_gauges;
 pub mod last_hour;
+pub mod pool_gauges;
 pub mod queue_gauges;
 mod series;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Opts, Registry, TextEncoder, proto::MetricFamily,
 };
 
 use crate::decide::{
@@ -275,7 +276,16 @@ impl Metrics {
     /// # Errors
     /// If a family can't be encoded.
     pub fn page(&self, now: Duration) -> prometheus::Result<String> {
+        self.page_with(now, vec![])
+    }
+
+    /// The same with what stands in no registry.
+    ///
+    /// # Errors
+    /// If a family can't be encoded.
+    pub fn page_with(&self, now: Duration, more: Vec<MetricFamily>) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
+        families.extend(more);
         families.extend(self.queues.gauges.families(now)?);
         families.sort_by(|one, other| one.name().cmp(other.name()));
         let mut page = Vec::new();

@@ -6,6 +6,7 @@ pub mod deployments;
 mod grid;
 pub mod modules;
 pub mod mood;
+pub mod pools;
 pub mod service_why;
 pub mod wrap;
 
@@ -256,6 +257,7 @@ pub fn why(job: &Value) -> Vec<String> {
     lines.extend(hanging);
     let kept = array(&job["live"]).filter(|it| it["problem"].is_string());
     lines.extend(kept.map(|it| format!("now      {} does not start: {}", text(&it["job"]), text(&it["problem"]))));
+    lines.extend(pools::place(job).map(|what| format!("now      {what}")));
     lines.push(format!("now      {}", now(job)));
     lines.extend(job["windows"]["told"].as_str().filter(|_| !is_closed(job)).map(|told| format!("now      {told}")));
     if job["runsError"].is_string() {

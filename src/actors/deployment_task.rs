@@ -8,7 +8,7 @@ use crate::{
     actors::{
         leader::Term,
         performer::Shared,
-        supervisor::{Roster, StatusChannel},
+        roster::{Roster, StatusChannel},
     },
     clock::{sleep, sleep_until},
     cluster::{

@@ -10,6 +10,7 @@ use crate::{
     actors::{
         inbox::{Inbox, reached},
         leader::Term,
+        membership::Membership,
         orders::{Orders, view_event},
         performer::{RunPerformer, Shared},
         watched_files::WatchedFiles,
@@ -39,6 +40,9 @@ pub struct Keeper {
     views: watch::Receiver<View>,
     peers: watch::Receiver<Arc<Peers>>,
     inbox: Inbox<ServiceEvent>,
+    /// What it shares with others.
+    pools: Arc<[Arc<str>]>,
+    membership: Membership,
     status: watch::Sender<ServiceStatus>,
 }
 
@@ -57,16 +61,20 @@ impl Keeper {
         let entry = orders.borrow().entry.clone();
         let files = WatchedFiles::begin(&config.restart_on, shared.clock.now());
         let performer = RunPerformer::new(entry, shared.clone(), term).following(files.contents().clone());
+        let pools = orders.borrow().pools.clone();
         let policy = ServicePolicy::of(&config, &shared.instance.uid, performer.config_hash());
+        let policy = ServicePolicy { pools: pools.clone(), ..policy };
         Self {
             keep_alive: KeepAlive::new(policy, seed, shared.clock.now()),
             config,
+            membership: Membership::new(performer.name.clone()),
             performer: Arc::new(performer),
             files,
             orders,
             views,
             peers: shared.peers.subscribe(),
             inbox: Inbox::new(shutdown),
+            pools,
             status,
         }
     }
@@ -84,21 +92,24 @@ impl Keeper {
                 let events = self.inbox.with_ready(first);
                 self.step(events);
             }
+            self.membership.leave(self.keep_alive.need()).await;
         }
         .instrument(span)
         .await;
     }
 
     fn step(&mut self, events: Vec<ServiceEvent>) {
-        for effect in self.keep_alive.step(self.performer.shared.clock.now(), events) {
+        let now = self.performer.shared.clock.now();
+        for effect in self.keep_alive.step(now, events) {
             self.inbox.begin(perform(self.performer.clone(), effect));
         }
+        self.membership.tell(now, || self.keep_alive.need());
         self.publish();
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> ServiceEvent {
-        let deadline = self.keep_alive.deadline();
+        let deadline = [self.keep_alive.deadline(), self.membership.deadline()].into_iter().flatten().min();
         let look_at = self.files.deadline().filter(|_| !self.keep_alive.is_draining());
         let clock = self.performer.shared.clock;
         tokio::select! {
@@ -107,6 +118,7 @@ impl Keeper {
             Ok(()) = self.orders.changed() => self.take_orders(),
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             Ok(()) = self.peers.changed() => self.waiting(),
+            grant = self.membership.granted() => ServiceEvent::Granted(grant),
             () = reached(clock, deadline) => ServiceEvent::DeadlineReached,
             () = reached(clock, look_at) => self.look_at_files(),
         }
@@ -125,6 +137,7 @@ impl Keeper {
         let performer = self.performer.with(Entry::Service(self.config.clone()));
         self.performer = Arc::new(performer.following(self.files.contents().clone()));
         let policy = ServicePolicy::of(&self.config, &self.performer.shared.instance.uid, self.performer.config_hash());
+        let policy = ServicePolicy { pools: self.pools.clone(), ..policy };
         self.inbox.push(ServiceEvent::Configured(Box::new(policy)));
     }
 
@@ -134,15 +147,17 @@ impl Keeper {
 
     fn take_orders(&mut self) -> ServiceEvent {
         let orders = self.orders.borrow_and_update().clone();
+        let given = orders.seat(&mut self.membership).map(ServiceEvent::Granted);
+        given.into_iter().for_each(|event| self.inbox.push(event));
         if orders.left {
             self.inbox.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.service()
-            && (!Arc::ptr_eq(config, &self.config) || self.keep_alive.is_draining())
+            && (!Arc::ptr_eq(config, &self.config) || orders.pools != self.pools || self.keep_alive.is_draining())
         {
             if config.restart_on != self.config.restart_on {
                 self.files = WatchedFiles::begin(&config.restart_on, self.performer.shared.clock.now());
             }
-            self.config = config.clone();
+            (self.config, self.pools) = (config.clone(), orders.pools.clone());
             self.configure();
         }
         // A service that is to stop has to know which others are.

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::{
-    actors::supervisor::Roster,
+    actors::roster::Roster,
     clock::{Clock, sleep},
     health::{Component, Health},
     metrics::Metrics,

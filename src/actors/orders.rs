@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    actors::membership::{Membership, Seat},
     cluster::index::View,
     config::entry::Entry,
     decide::{
         queue::event::QueueEvent,
         run::event::RunEvent,
         service::{desired::DesiredState, event::ServiceEvent},
+        share::need::Grant,
         switches::{Asked, Paused, Verb},
     },
 };
@@ -22,6 +24,12 @@ pub struct Orders {
     pub deployment: Option<Arc<str>>,
     /// It has left jobs.json: only seen to its end.
     pub left: bool,
+    /// The pools of which each of its Jobs takes a place.
+    pub pools: Arc<[Arc<str>]>,
+    /// Where it reaches the Broker; `None` where nothing is shared.
+    pub seat: Option<Seat>,
+    /// An actor of it has panicked: what that told counts until this one tells.
+    pub restarted: bool,
     /// Of a queue.
     pub switched: Switched,
     /// Of a service.
@@ -49,6 +57,12 @@ pub struct Ordered {
 }
 
 impl Orders {
+    /// Takes the seat that it has from here on; see [`Membership::take`].
+    pub fn seat(&self, membership: &mut Membership) -> Option<Grant> {
+        let owes = !self.pools.is_empty() || self.left || self.restarted;
+        membership.take(self.seat.as_ref(), owes)
+    }
+
     /// For the actor of a queue.
     pub fn switched(&self) -> QueueEvent {
         QueueEvent::Switched { paused: self.switched.paused.paused, requested: self.switched.asked.count }

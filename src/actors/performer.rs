@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use tracing::{debug, info, warn};
 
 use crate::{
-    actors::{leader::Term, watched_files::Contents},
+    actors::{inquiry::Inquiry, leader::Term, watched_files::Contents},
     clock::Clock,
     cluster::{
         probe::Prober,
@@ -68,6 +68,8 @@ pub struct Shared {
     pub hints: Hints,
     /// How the services stand, while this process leads.
     pub peers: tokio::sync::watch::Sender<Arc<Peers>>,
+    /// Who asks the Broker, while this process leads and anything is shared.
+    pub broker: Inquiry,
     /// The runs that end.
     pub ends: tokio::sync::broadcast::Sender<Arc<EndNotice>>,
     /// The time.

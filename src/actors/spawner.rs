@@ -16,6 +16,7 @@ use crate::{
     actors::{
         inbox::{Inbox, reached},
         leader::Term,
+        membership::Membership,
         orders::{Orders, view_event},
         performer::{RunPerformer, Shared},
     },
@@ -59,6 +60,9 @@ pub struct Spawner {
     /// The services, where it depends on any.
     peers: Option<watch::Receiver<Arc<Peers>>>,
     inbox: Inbox<QueueEvent>,
+    /// What it shares with others.
+    pools: Arc<[Arc<str>]>,
+    membership: Membership,
     status: watch::Sender<Status>,
     /// The status has changed since it was published, and is published again at this time.
     unpublished: bool,
@@ -75,7 +79,7 @@ impl Spawner {
         shutdown: CancellationToken,
         seed: u64,
     ) -> Self {
-        let policy = QueuePolicy::of(&config, &shared.instance.uid);
+        let policy = policy(&config, shared, &orders.borrow());
         // What was there before is news to an actor that begins.
         views.mark_changed();
         let entry = orders.borrow().entry.clone();
@@ -83,6 +87,8 @@ impl Spawner {
         Self {
             notified: shared.hints.of(&performer.queue),
             peers: performer.peers(),
+            pools: policy.pools.clone(),
+            membership: Membership::new(performer.runs.name.clone()),
             lifecycle: Lifecycle::new(policy, seed, shared.clock.now()),
             performer: Arc::new(performer),
             orders,
@@ -114,27 +120,31 @@ impl Spawner {
                 self.publish_in_time();
             }
             self.publish();
+            self.membership.leave(self.lifecycle.need()).await;
         }
         .instrument(span)
         .await;
     }
 
     fn step(&mut self, events: Vec<QueueEvent>) {
-        for effect in self.lifecycle.step(self.performer.runs.shared.clock.now(), events) {
+        let now = self.performer.runs.shared.clock.now();
+        for effect in self.lifecycle.step(now, events) {
             self.inbox.begin(QueuePerformer::perform(self.performer.clone(), effect));
         }
+        self.membership.tell(now, || self.lifecycle.need());
     }
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> QueueEvent {
         let publication = self.unpublished.then_some(self.publish_at);
-        let deadline = [self.lifecycle.deadline(), publication].into_iter().flatten().min();
+        let deadline = [self.lifecycle.deadline(), publication, self.membership.deadline()].into_iter().flatten().min();
         let clock = self.performer.runs.shared.clock;
         tokio::select! {
             biased;
             event = self.inbox.next() => event,
             Ok(()) = self.orders.changed() => self.take_orders(),
             () = self.notified.notified() => QueueEvent::Notified,
+            grant = self.membership.granted() => QueueEvent::Granted(grant),
             () = async { drop(self.peers.as_mut().expect("asked for").changed().await) }, if self.peers.is_some() => self.blocked(),
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             () = reached(clock, deadline) => QueueEvent::DeadlineReached,
@@ -144,11 +154,15 @@ impl Spawner {
     /// What is in flight is answered by the old performer; what is begun from here on, by the new one.
     fn take_orders(&mut self) -> QueueEvent {
         let orders = self.orders.borrow_and_update().clone();
+        let given = orders.seat(&mut self.membership).map(QueueEvent::Granted);
+        given.into_iter().for_each(|event| self.inbox.push(event));
         if orders.left {
             self.performer.runs.shared.metrics.queues.gauges.forget(&self.performer.config.name);
             self.inbox.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.queue()
-            && (!Arc::ptr_eq(config, &self.performer.config) || self.lifecycle.is_draining())
+            && (!Arc::ptr_eq(config, &self.performer.config)
+                || orders.pools != self.pools
+                || self.lifecycle.is_draining())
         {
             let performer = QueuePerformer::new(config.clone(), self.performer.runs.with(orders.entry.clone()));
             let before = std::mem::replace(&mut self.performer, Arc::new(performer));
@@ -157,7 +171,8 @@ impl Spawner {
             if other_queue {
                 self.notified = shared.hints.of(&self.performer.queue);
             }
-            let policy = Box::new(QueuePolicy::of(config, &shared.instance.uid));
+            let policy = Box::new(policy(config, shared, &orders));
+            self.pools = orders.pools.clone();
             self.performer.begin_gauges();
             self.peers = self.performer.peers();
             let blocked = self.blocked();
@@ -197,6 +212,10 @@ impl Spawner {
     }
 }
 
+fn policy(config: &JobConfig, shared: &Shared, orders: &Orders) -> QueuePolicy {
+    QueuePolicy { pools: orders.pools.clone(), ..QueuePolicy::of(config, &shared.instance.uid) }
+}
+
 impl QueuePerformer {
     fn new(config: Arc<JobConfig>, runs: RunPerformer) -> Self {
         let queue = config.queue_name.as_str().into();
@@ -205,8 +224,8 @@ impl QueuePerformer {
 
     /// What its looks find is shown from here on.
     fn begin_gauges(&self) {
-        let JobConfig { name, queue_check_interval, .. } = &*self.config;
-        self.runs.shared.metrics.queues.gauges.begin(name, &self.queue, *queue_check_interval);
+        let JobConfig { name, queue_check_interval, target_age, .. } = &*self.config;
+        self.runs.shared.metrics.queues.gauges.begin(name, &self.queue, *queue_check_interval, *target_age);
     }
 
     fn peers(&self) -> Option<watch::Receiver<Arc<Peers>>> {

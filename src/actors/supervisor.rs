@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     actors::{
+        brokerage::Brokerage,
         keeper::Keeper,
         leader::{Standing, Term},
         orders::{Ordered, Orders, Switched},
         performer::Shared,
+        roster::{Handle, Roster, StatusChannel},
         spawner::Spawner,
     },
     clock::sleep,
@@ -28,8 +30,8 @@ use crate::{
     },
     decide::{
         deployment::fleet::{Deployed, Fleet, ReadEntry},
-        queue::status::Status,
-        service::{start_order::announced, status::ServiceStatus},
+        service::start_order::announced,
+        share::policy::MemberPolicy,
         switches::Switches,
     },
 };
@@ -42,57 +44,6 @@ const RESTART_WAIT: Duration = Duration::from_secs(10);
 
 /// JobConfigs that are remembered as having left the file with Jobs that live, while another process leads.
 const STRANGERS_MAX: usize = 10_000;
-
-/// Where to find one JobConfig.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    /// What its actor is to do.
-    pub orders: watch::Sender<Orders>,
-    /// Its status as published by its actor; the initial one while there is no actor.
-    pub status: StatusChannel,
-    /// What the watches show of it.
-    pub views: watch::Receiver<View>,
-}
-
-/// The status of a JobConfig, as published by its actor.
-#[derive(Clone, Debug)]
-pub enum StatusChannel {
-    /// Of a queue.
-    Queue(watch::Sender<Status>),
-    /// Of a service.
-    Service(watch::Sender<ServiceStatus>),
-}
-
-impl StatusChannel {
-    fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::Queue => Self::Queue(watch::Sender::default()),
-            Kind::Service => Self::Service(watch::Sender::default()),
-        }
-    }
-
-    fn reset(&self) {
-        match self {
-            Self::Queue(status) => drop(status.send_replace(Status::default())),
-            Self::Service(status) => drop(status.send_replace(ServiceStatus::default())),
-        }
-    }
-}
-
-impl Handle {
-    /// Its entry.
-    pub fn entry(&self) -> Entry {
-        self.orders.borrow().entry.clone()
-    }
-
-    /// The deployment that it is of; `None` where it stands in jobs.json.
-    pub fn deployment(&self) -> Option<Arc<str>> {
-        self.orders.borrow().deployment.clone()
-    }
-}
-
-/// Where to find each, by the name of the JobConfig.
-pub type Roster = BTreeMap<String, Handle>;
 
 /// An actor that has ended.
 struct Ended {
@@ -123,6 +74,7 @@ pub struct Supervisor {
     /// The entries of jobs.json and of deployments.
     fleet: Fleet,
     actors: JoinSet<Ended>,
+    brokerage: Brokerage,
     roster: watch::Sender<Arc<Roster>>,
     /// JobConfigs that are not in jobs.json and have live Jobs.
     strangers: BTreeSet<(Kind, String)>,
@@ -136,6 +88,7 @@ impl Supervisor {
     /// A supervisor without actors.
     pub fn new(shared: Arc<Shared>, followed: Followed, shutdown: CancellationToken) -> Self {
         Self {
+            brokerage: Brokerage::new(shared.clone()),
             shared,
             followed,
             shutdown,
@@ -175,6 +128,7 @@ impl Supervisor {
                 }
                 Some((kind, name)) = self.followed.subscribing.strangers.recv(), if going => self.on_stranger(kind, name).await,
                 Some(()) = self.errands.next(), if going => {}
+                () = self.brokerage.begun_anew(), if going => self.give_all_orders(),
                 Some(ended) = self.actors.join_next() => {
                     // An actor that was cut off publishes nothing more.
                     if let Ok(ended) = ended {
@@ -192,7 +146,7 @@ impl Supervisor {
         if let Some(switches) = switches {
             self.switches = switches;
             self.announce();
-            self.roster.borrow().values().for_each(|handle| self.give_orders(handle));
+            self.give_all_orders();
             self.clear_superseded();
         }
         // Before a term begins: what is not known by then is stopped.
@@ -216,6 +170,7 @@ impl Supervisor {
         self.unfinished = None;
         self.errands.clear();
         self.actors.shutdown().await;
+        self.brokerage.end();
         self.shared.peers.send_replace(Arc::default());
         let mut left = vec![];
         for (name, handle) in &**self.roster.borrow() {
@@ -232,6 +187,8 @@ impl Supervisor {
     async fn lead(&mut self) {
         let names: Vec<String> = self.roster.borrow().keys().cloned().collect();
         self.announce();
+        self.brokerage.configure(&self.fleet);
+        self.give_all_orders();
         names.iter().for_each(|name| self.start(name));
         self.drain_strangers().await;
         self.clear_superseded();
@@ -258,6 +215,10 @@ impl Supervisor {
         });
         self.fleet = fleet;
         let jobs = self.fleet.entries.clone();
+        if self.term.is_some() {
+            // Before any actor is told: what those tell by their new orders meets a Broker that has them, too.
+            self.brokerage.configure(&self.fleet);
+        }
         self.announce();
         for entry in &jobs {
             let handle = self.roster.borrow().get(entry.name()).cloned();
@@ -313,9 +274,12 @@ impl Supervisor {
                 return !std::mem::replace(&mut orders.left, true);
             }
             let deployment = self.fleet.deployments.get(entry.name());
-            let changed = orders.left || orders.entry != *entry || orders.deployment.as_ref() != deployment;
+            let pools = MemberPolicy::of(entry, &self.fleet.sharing).pools;
+            let same = orders.entry == *entry && orders.pools == pools && orders.deployment.as_ref() == deployment;
+            let changed = orders.left || !same;
             if changed {
                 orders.entry = entry.clone();
+                orders.pools = pools;
                 orders.deployment = deployment.cloned();
                 orders.left = false;
             }
@@ -324,12 +288,17 @@ impl Supervisor {
         self.give_orders(handle);
     }
 
-    /// What operators and jobs.json want of a JobConfig, sent if it has changed.
+    fn give_all_orders(&self) {
+        self.roster.borrow().values().for_each(|handle| self.give_orders(handle));
+    }
+
+    /// What operators and jobs.json want of a JobConfig, and where it reaches the Broker, sent if it has changed.
     fn give_orders(&self, handle: &Handle) {
         handle.orders.send_if_modified(|orders| {
             let (switched, ordered) = (self.switched(&orders.entry), self.ordered(&orders.entry));
-            let changed = orders.switched != switched || orders.ordered != ordered;
-            (orders.switched, orders.ordered) = (switched, ordered);
+            let seat = self.brokerage.seat(orders.entry.name());
+            let changed = orders.switched != switched || orders.ordered != ordered || orders.seat != seat;
+            (orders.switched, orders.ordered, orders.seat) = (switched, ordered, seat);
             changed
         });
     }
@@ -369,7 +338,10 @@ impl Supervisor {
         let status = StatusChannel::new(entry.kind());
         let (switched, ordered) = (self.switched(&entry), self.ordered(&entry));
         let deployment = self.fleet.deployments.get(&name).cloned();
-        let orders = watch::Sender::new(Orders { entry, deployment, left, switched, ordered });
+        let pools = if left { [].into() } else { MemberPolicy::of(&entry, &self.fleet.sharing).pools };
+        let seat = self.brokerage.seat(&name);
+        let orders = Orders { entry, deployment, left, pools, seat, restarted: false, switched, ordered };
+        let orders = watch::Sender::new(orders);
         if self.followed.subscribing.subscriptions.send((name.clone(), shown)).await.is_err() {
             tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
         }
@@ -465,12 +437,14 @@ impl Supervisor {
         }
         if panicked {
             tracing::error!(job_config = name, "its actor has panicked and is started again");
+            handle.orders.send_modify(|orders| orders.restarted = true);
         }
         if panicked || !handle.orders.borrow().left {
             return self.start(&name);
         }
         self.forget_metrics(&handle.entry());
         self.forget(&name);
+        self.brokerage.forget(&name);
         self.shared.peers.send_modify(|peers| drop(Arc::make_mut(peers).remove(&name)));
         tracing::info!(job_config = name, "nothing is left of it");
         let again = self.fleet.entries.iter().find(|entry| entry.name() == name).cloned();

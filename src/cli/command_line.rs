@@ -11,7 +11,7 @@ const HELP_WIDTH: usize = 80;
 
 /// The commands in the order in which they are shown; one that stands nowhere is shown at the end.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("See what is going on", &["status", "why", "deployments", "doctor"]),
+    ("See what is going on", &["status", "why", "pools", "deployments", "doctor"]),
     ("Change what is going on", &["pause", "resume", "drain", "run-now", "service", "deploy", "undeploy"]),
     ("Write jobs.json and modules", &["validate", "render", "plan", "schema", "import", "modules"]),
     ("Install", &["run", "migrate", "grants", "rbac", "completions"]),

@@ -84,6 +84,12 @@ Examples:
   job-chief why redis
   job-chief --context prod -n media why mail";
 
+pub(super) const POOLS: &str = "\
+Examples:
+  job-chief pools
+  job-chief --context prod -n media pools --watch
+  job-chief pools -o json | jq '.pools[] | select(.waiting != [])'";
+
 pub(super) const PAUSE: &str = "\
 Examples:
   job-chief pause mail --why 'the provider is down' --token-file token

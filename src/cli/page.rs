@@ -25,6 +25,8 @@ pub(super) enum Page<'a> {
     Deployments,
     /// One of them.
     Deployment(&'a str),
+    /// All pools.
+    Pools,
 }
 
 impl Page<'_> {
@@ -37,6 +39,7 @@ impl Page<'_> {
             Self::Service(name) => way.ask(&["services", name]).await?,
             Self::Deployments => way.ask(&["deployments"]).await?,
             Self::Deployment(name) => way.ask(&["deployment", name]).await?,
+            Self::Pools => way.ask(&["pools"]).await?,
         })
     }
 
@@ -49,6 +52,7 @@ impl Page<'_> {
             Self::Service(_) => tables::service(told, width()),
             Self::Deployments => tables::deployments::overview(told, width()),
             Self::Deployment(_) => tables::deployments::details(told, width()),
+            Self::Pools => tables::pools::overview(told, width()),
         }
     }
 
@@ -56,7 +60,7 @@ impl Page<'_> {
     pub(super) fn is_down(&self, told: &Value) -> bool {
         let all = told.as_array().map_or(std::slice::from_ref(told), Vec::as_slice);
         match self {
-            Self::Jobs | Self::Job(_) => false,
+            Self::Jobs | Self::Job(_) | Self::Pools => false,
             Self::Services | Self::Service(_) => {
                 all.iter().any(|service| service["wanted"] == true && service["state"] != "RUNNING")
             }

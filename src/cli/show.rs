@@ -46,13 +46,33 @@ impl Showing {
     }
 
     async fn show(&self, globals: &Globals, page: Page<'_>) -> anyhow::Result<ExitCode> {
-        if let Some(interval) = self.watching.interval() {
-            return watch(page, &self.asking, globals, interval).await;
-        }
-        let told = page.ask(&self.asking.server.way(globals).await?).await?;
-        self.asking.output.print(&told, || page.table(&told))?;
-        Ok(if page.is_down(&told) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        show(globals, page, (&self.watching, &self.asking)).await
     }
+}
+
+/// How to show what there is one of.
+#[derive(Debug, Args)]
+pub(super) struct Watched {
+    #[command(flatten)]
+    watching: Watching,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Watched {
+    /// Shows how pools are.
+    pub(super) async fn pools(&self, globals: &Globals) -> anyhow::Result<ExitCode> {
+        show(globals, Page::Pools, (&self.watching, &self.asking)).await
+    }
+}
+
+async fn show(globals: &Globals, page: Page<'_>, (watching, asking): (&Watching, &Asking)) -> anyhow::Result<ExitCode> {
+    if let Some(interval) = watching.interval() {
+        return watch(page, asking, globals, interval).await;
+    }
+    let told = page.ask(&asking.server.way(globals).await?).await?;
+    asking.output.print(&told, || page.table(&told))?;
+    Ok(if page.is_down(&told) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Tells why the last Jobs of a queue were started or were not, or what holds a service.

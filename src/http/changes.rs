@@ -24,7 +24,7 @@ use crate::{
     actors::{
         orders::Orders,
         performer::EndNotice,
-        supervisor::{Handle, Roster, StatusChannel},
+        roster::{Handle, Roster, StatusChannel},
     },
     clock::sleep,
     cluster::index::View,

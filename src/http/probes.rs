@@ -18,6 +18,7 @@ use crate::{
         state::AppState,
         token::Access,
     },
+    metrics::pool_gauges,
     pgboss::totals::States,
     store::leadership::Member,
     telemetry::with_causes,
@@ -109,7 +110,11 @@ async fn metrics(Call { state, .. }: Call) -> Result<axum::response::Response, P
     for (component, health) in state.shared.health.components() {
         state.shared.metrics.process.note_component(component.as_str(), health.is_ok());
     }
-    let page = state.shared.metrics.page(state.shared.clock.now());
+    // Where the Broker does not know, nothing is told of pools.
+    let shared = state.shared.broker.usage().await.ok().flatten().unwrap_or_default();
+    let now = state.shared.clock.now();
+    let pools = pool_gauges::families(&shared.pools, &shared.waits, now);
+    let page = pools.and_then(|pools| state.shared.metrics.page_with(now, pools));
     let page = page.map_err(|error| Problem::new(ProblemType::Internal, error.to_string()))?;
     Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response())
 }

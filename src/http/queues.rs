@@ -1,6 +1,6 @@
 //! The JobConfigs of queues: how they stand, and why.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     actors::{
         orders::{Orders, Switched},
-        supervisor::{Handle, StatusChannel},
+        roster::{Handle, StatusChannel},
     },
     config::{entry::Kind, job_config::JobConfig, windows::Window},
     decide::{
@@ -24,6 +24,7 @@ use crate::{
         switches::{Asked, Said},
     },
     http::{
+        pools::{self, PlacesView},
         problem::{NAME_PROBLEMS, Problem, ProblemType},
         route::{Call, Page, Route},
         state::AppState,
@@ -79,6 +80,15 @@ pub struct JobView {
     /// The last decision; absent where none was made, and where another process leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionView>,
+    /// Pools of which each of its Jobs takes a place.
+    #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+    pools: Arc<[Arc<str>]>,
+    /// For how long it has wanted places that it has not; absent where it wants none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for_place_seconds: Option<f64>,
+    /// Its oldest message is to wait no longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_age_seconds: Option<f64>,
     /// Services that have to be RUNNING.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<String>,
@@ -153,6 +163,9 @@ pub(super) struct JobDetails {
     /// Why they can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs_error: Option<String>,
+    /// What keeps it from the places that it wants; absent where it shares nothing, and where another process leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    places: Option<PlacesView>,
 }
 
 /// The last decisions and ends.
@@ -217,10 +230,10 @@ pub(super) async fn details(state: &AppState, name: &str) -> Result<JobDetails, 
     }
     // At once, so that a page takes one wait and not two while Postgres is away.
     let decisions = state.shared.stored.decisions.recent(name, DECISIONS_SHOWN);
-    let ((runs, runs_error), decisions) = tokio::join!(state.runs(name), decisions);
+    let ((runs, runs_error), decisions, places) = tokio::join!(state.runs(name), decisions, pools::places(state, name));
     match decisions {
-        Ok(decisions) => Ok(JobDetails { job, runs, decisions: Some(decisions), runs_error }),
-        Err(error) => Ok(JobDetails { job, runs, decisions: None, runs_error: Some(with_causes(&error)) }),
+        Ok(decisions) => Ok(JobDetails { job, runs, decisions: Some(decisions), runs_error, places }),
+        Err(error) => Ok(JobDetails { job, runs, decisions: None, runs_error: Some(with_causes(&error)), places }),
     }
 }
 
@@ -246,7 +259,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let StatusChannel::Queue(channel) = &handle.status else { return None };
     let now = state.shared.clock.now();
     let status = state.shown(handle, channel, Status::of_view);
-    let Orders { entry, left, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
+    let Orders { entry, left, pools, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
     let config = entry.queue()?;
     let depth = state.shared.metrics.queues.gauges.depth(&config.name, now);
     Some(JobView {
@@ -270,6 +283,9 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
         decision: status
             .decided
             .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
+        pools,
+        waits_for_place_seconds: status.waiting_for_place.map(|since| now.saturating_sub(since).as_secs_f64()),
+        target_age_seconds: config.target_age.map(|age| age.as_secs_f64()),
         depends_on: config.depends_on.clone(),
         waits_for: missing(&config.depends_on, &state.shared.peers.borrow())
             .filter(|_| state.leads())
@@ -303,6 +319,7 @@ impl JobView {
     pub(super) fn timeless(&self) -> Self {
         let mut view = self.clone();
         view.oldest_ready_age_seconds = None;
+        view.waits_for_place_seconds = view.waits_for_place_seconds.map(|_| 0.0);
         view.backoff_seconds = view.backoff_seconds.min(1.0).ceil();
         view.windows.iter_mut().for_each(|it| it.told.clear());
         view.decision.iter_mut().for_each(|it| it.age_seconds = 0.0);

@@ -20,7 +20,7 @@ use crate::{
     http::{
         actions, changes, dashboard, deployments, modules,
         openapi::document,
-        probes,
+        pools, probes,
         problem::{Problem, ProblemType},
         queues,
         route::{Answer, Call, Route},
@@ -45,6 +45,7 @@ fn table() -> Vec<Route> {
     let mut table = probes::routes();
     table.extend(queues::routes());
     table.extend(services::routes());
+    table.extend(pools::routes());
     table.extend(actions::routes());
     table.extend(deployments::routes());
     table.extend(modules::routes());

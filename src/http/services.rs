@@ -1,12 +1,14 @@
 //! The services: how they stand, and what can be said of them.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     actors::{
         orders::{Ordered, Orders},
-        supervisor::{Handle, StatusChannel},
+        roster::{Handle, StatusChannel},
     },
     config::entry::Kind,
     decide::{
@@ -21,6 +23,7 @@ use crate::{
     },
     http::{
         actions::{ActionView, unknown},
+        pools::{self, PlacesView},
         problem::{NAME_PROBLEMS, Problem, ProblemType},
         queues::WhyView,
         replicas::ReplicaView,
@@ -56,6 +59,9 @@ pub struct ServiceView {
     ready: u32,
     priority: i32,
     depends_on: Vec<String>,
+    /// Pools of which each replica takes a place.
+    #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
+    pools: Arc<[Arc<str>]>,
     restarts: u64,
     /// The hash of what its Jobs are rendered from.
     generation: String,
@@ -99,6 +105,9 @@ pub(super) struct ServiceDetails {
     /// Why they can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     runs_error: Option<String>,
+    /// What keeps it from the places that it wants; absent where it shares nothing, and where another process leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    places: Option<PlacesView>,
 }
 
 /// Who says it, and why; both are kept and shown.
@@ -172,8 +181,8 @@ async fn why(call: Call) -> Result<WhyView, Problem> {
 pub(super) async fn details(state: &AppState, name: &str) -> Result<ServiceDetails, Problem> {
     let gone = || Problem::new(ProblemType::UnknownName, format!("{name:?} is no service any more"));
     let service = view(&state.handle(Kind::Service, name)?, state).ok_or_else(gone)?;
-    let (runs, runs_error) = state.runs(name).await;
-    Ok(ServiceDetails { service, runs, runs_error })
+    let ((runs, runs_error), places) = tokio::join!(state.runs(name), pools::places(state, name));
+    Ok(ServiceDetails { service, runs, runs_error, places })
 }
 
 /// All services as they are shown.
@@ -187,7 +196,7 @@ pub(super) fn all(state: &AppState) -> Vec<ServiceView> {
 /// A service as it is shown; nothing of a queue.
 pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let StatusChannel::Service(channel) = &handle.status else { return None };
-    let Orders { entry, left, ordered: Ordered { orders, last, actions }, .. } = handle.orders.borrow().clone();
+    let Orders { entry, left, pools, ordered: Ordered { orders, last, actions }, .. } = handle.orders.borrow().clone();
     let config = entry.service()?;
     let leads = state.leads();
     let status = state.shown(handle, channel, |observed| ServiceStatus {
@@ -209,6 +218,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
         ready: status.ready,
         priority: config.priority,
         depends_on: config.depends_on.clone(),
+        pools,
         restarts: status.restarts,
         generation: status.generation.to_string(),
         error: status.error.or_else(|| status.unread.clone()),

@@ -9,7 +9,7 @@ use crate::{
         leader::Standing,
         monitor::Totals,
         performer::Shared,
-        supervisor::{Handle, Roster},
+        roster::{Handle, Roster},
     },
     config::{entry::Kind, problems::nearest, settings::ServerSettings},
     decide::pod::observation::Observed,

@@ -39,6 +39,8 @@ struct Known {
     queue: String,
     /// A look is current for so long.
     fresh_for: Duration,
+    /// The oldest message is to wait no longer than this.
+    target_age: Option<Duration>,
     looked_at: Option<Duration>,
     /// The messages that can be fetched, and when they were counted to the end.
     ready: Option<(i64, Duration)>,
@@ -66,11 +68,13 @@ struct Totals {
 
 impl QueueGauges {
     /// The queue of a JobConfig is looked at from here on, at least as often as [`gauges_every`] says.
-    pub fn begin(&self, config: &str, queue: &str, interval: Duration) {
+    /// Its oldest message is to wait no longer than `target_age`.
+    pub fn begin(&self, config: &str, queue: &str, interval: Duration, target_age: Option<Duration>) {
         let fresh_for = gauges_every(interval).saturating_add(LATE_MAX);
         let new = || Known {
             queue: queue.to_owned(),
             fresh_for,
+            target_age,
             looked_at: None,
             ready: None,
             oldest_age: None,
@@ -80,7 +84,7 @@ impl QueueGauges {
         let mut state = self.state();
         let known = state.known.entry(config.to_owned()).or_insert_with(new);
         if known.queue == queue {
-            known.fresh_for = fresh_for;
+            (known.fresh_for, known.target_age) = (fresh_for, target_age);
         } else {
             *known = new();
         }
@@ -154,9 +158,14 @@ impl QueueGauges {
             .namespace("job_chief"),
             &["job_config", "queue"],
         )?;
+        let (target, missed) = target_gauges()?;
         let state = self.state();
         if state.is_heard(now) {
             for (config, known) in &state.known {
+                if let Some((age, is_missed)) = known.target(now) {
+                    target.with_label_values(&[config]).set(age.as_secs_f64());
+                    missed.with_label_values(&[config]).set(is_missed.into());
+                }
                 for (word, count) in known.counts(now) {
                     messages.with_label_values(&[config, &known.queue, word]).set(count);
                 }
@@ -166,6 +175,7 @@ impl QueueGauges {
             }
         }
         let families = messages.collect().into_iter().chain(oldest.collect());
+        let families = families.chain(target.collect()).chain(missed.collect());
         Ok(families.filter(|family| !family.get_metric().is_empty()).collect())
     }
 
@@ -173,6 +183,13 @@ impl QueueGauges {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn target_gauges() -> prometheus::Result<(GaugeVec, IntGaugeVec)> {
+    let target = Opts::new("target_age_seconds", "The oldest message is to wait no longer than this (targetAge).");
+    let missed = Opts::new("target_age_missed", "1 while the oldest message has waited for longer than targetAge.");
+    let of = |opts: Opts| opts.namespace("job_chief");
+    Ok((GaugeVec::new(of(target), &["job_config"])?, IntGaugeVec::new(of(missed), &["job_config"])?))
 }
 
 impl State {
@@ -195,6 +212,14 @@ impl Known {
 
     fn totals(&self, now: Duration) -> impl Iterator<Item = &(&'static str, i64)> {
         self.totals.iter().filter(move |totals| now <= totals.until).flat_map(|totals| &totals.counts)
+    }
+
+    /// Its `targetAge`, and whether the oldest message has waited for longer; nothing while that is not known.
+    fn target(&self, now: Duration) -> Option<(Duration, bool)> {
+        let looked_at = self.looked_at.filter(|at| self.is_fresh(Some(*at), now))?;
+        let target = self.target_age?;
+        let age = self.oldest_age.filter(|age| !age.is_zero());
+        Some((target, age.is_some_and(|age| now.saturating_sub(looked_at).saturating_add(age) > target)))
     }
 
     fn depth(&self, now: Duration) -> Depth {
@@ -250,7 +275,7 @@ mod tests {
 
     fn begun() -> QueueGauges {
         let gauges = QueueGauges::default();
-        gauges.begin("mail", "Mail/1", secs(30));
+        gauges.begin("mail", "Mail/1", secs(30), None);
         gauges.note_look("mail", &look(3, 10, Some(7)), secs(100));
         gauges
     }
@@ -315,9 +340,37 @@ mod tests {
         let gauges = begun();
         gauges.note_look("mail", &look(0, 10, None), secs(101));
         assert_eq!(shown(&gauges, 101), [("ready".to_owned(), 0.0), ("age".to_owned(), 0.0)]);
-        gauges.begin("mail", "Mail/1", secs(60));
+        gauges.begin("mail", "Mail/1", secs(60), None);
         assert_eq!(shown(&gauges, 101).len(), 2, "the same queue in another interval");
-        gauges.begin("mail", "Mail/2", secs(60));
+        gauges.begin("mail", "Mail/2", secs(60), None);
         assert_eq!(shown(&gauges, 101), []);
+    }
+
+    /// What the page says of `targetAge`.
+    fn target(gauges: &QueueGauges, now: u64) -> Vec<(String, f64)> {
+        let families = gauges.families(secs(now)).expect("valid names");
+        let of_target = families.iter().filter(|family| family.name().contains("target_age"));
+        let value = |family: &MetricFamily| (family.name().to_owned(), family.get_metric()[0].get_gauge().get_value());
+        of_target.map(value).collect()
+    }
+
+    #[test]
+    fn a_target_is_missed_while_the_oldest_message_waits_for_longer_and_unknown_while_nobody_has_looked() {
+        let gauges = QueueGauges::default();
+        gauges.begin("mail", "Mail/1", secs(30), Some(secs(10)));
+        gauges.note_heard(secs(100));
+        assert_eq!(target(&gauges, 100), []);
+        gauges.note_look("mail", &look(3, 10, Some(7)), secs(100));
+        let told = |missed: f64| {
+            [("job_chief_target_age_seconds", 10.0), ("job_chief_target_age_missed", missed)]
+                .map(|(name, value)| (name.to_owned(), value))
+        };
+        assert_eq!(target(&gauges, 103), told(0.0));
+        assert_eq!(target(&gauges, 104), told(1.0), "it has gone on waiting since the look");
+        gauges.note_look("mail", &look(0, 10, None), secs(105));
+        assert_eq!(target(&gauges, 120), told(0.0));
+        assert_eq!(target(&gauges, 126), [], "Postgres is silent");
+        gauges.begin("mail", "Mail/1", secs(30), None);
+        assert_eq!(target(&gauges, 120), [], "it has none any more");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{array, clock, end, moment, span, text, words};
+use super::{array, clock, end, moment, pools::place, span, text, words};
 
 /// What ended, in the order in which it happened, and what is so now.
 pub fn why(service: &Value) -> Vec<String> {
@@ -12,7 +12,8 @@ pub fn why(service: &Value) -> Vec<String> {
     let newest = past.last().map(|(at, _)| at.clone()).unwrap_or_default();
     let mut lines: Vec<String> = past.iter().map(|(at, what)| format!("{} {what}", clock(at, &newest))).collect();
     let now = spoken(service).into_iter().chain(rollout(service)).chain(unread(service));
-    let now = now.chain(array(&service["perReplica"]).filter_map(replica)).chain([summary(service)]);
+    let now =
+        now.chain(array(&service["perReplica"]).filter_map(replica)).chain(place(service)).chain([summary(service)]);
     lines.extend(now.map(|what| format!("now      {what}")));
     if service["runsError"].is_string() {
         lines.push(format!("what is on record can't be read: {}", text(&service["runsError"])));

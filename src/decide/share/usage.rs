@@ -73,6 +73,16 @@ impl Arbiter {
         }
     }
 
+    /// The first of those that wait for a place in a pool, in the order in which it is their turn.
+    pub fn next_in(&self, pool: &Arc<str>, now: Duration, most: usize) -> Vec<Arc<str>> {
+        let groups = self.index.waiting.iter().filter(|(group, _)| group.pools.contains(pool));
+        let standings =
+            groups.flat_map(|(group, waiting)| waiting.turns.iter().map(|turn| self.standing(group, turn, Some(now))));
+        let mut standings: Vec<_> = standings.collect();
+        standings.sort_unstable();
+        standings.into_iter().take(most).map(|standing| standing.name).collect()
+    }
+
     /// Every member, by name.
     pub fn waits(&self, now: Duration) -> Vec<MemberWait> {
         let members = self.members.iter().filter(|(_, member)| !member.policy.pools.is_empty());

@@ -13,6 +13,7 @@ pub(super) const ROWS: &[(&str, &[Panel])] = &[
     ("At a glance", GLANCE),
     ("Queues", QUEUES),
     ("Jobs", JOBS),
+    ("Sharing", SHARING),
     ("How long it takes", LATENCY),
     ("Services", SERVICES),
     ("Deployments", DEPLOYMENTS),
@@ -172,6 +173,33 @@ const JOBS: &[Panel] = &[
             "{{job_config}}: {{outcome}}",
         )],
         "Runs a minute that failed, did not start, or were deleted by somebody else.",
+    ),
+];
+
+const SHARING: &[Panel] = &[
+    panel(
+        "Places held, of those there are",
+        (Kind::Lines, "percentunit"),
+        &[(
+            "max by (namespace, pool) (job_chief_pool_jobs{$PROCESS}) / max by (namespace, pool) (job_chief_pool_limit{$PROCESS})",
+            "{{pool}}",
+        )],
+        "Places of each pool that Jobs hold; limits is the pool of all. At its top it is full; beyond it its limit was lowered, and it drains.",
+    ),
+    panel(
+        "Waits for a place",
+        SECONDS,
+        &[("max by (namespace, job_config) (job_chief_waiting_for_place_seconds{$PROCESS})", "{{job_config}}")],
+        "Since when each JobConfig wants a place that others have.",
+    ),
+    panel(
+        "Age of the oldest message, of its target",
+        (Kind::Lines, "percentunit"),
+        &[(
+            "max by (namespace, job_config) (job_chief_queue_oldest_ready_age_seconds{$CONFIG}) / max by (namespace, job_config) (job_chief_target_age_seconds{$CONFIG})",
+            "{{job_config}}",
+        )],
+        "Beyond one the targetAge is missed: it goes before all that are within theirs.",
     ),
 ];
 

@@ -1,0 +1,202 @@
+//! Between an actor and the Broker: what it tells of what it needs, and what it is given.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    watch,
+};
+
+use crate::decide::share::need::{Grant, Need};
+
+/// Before a need is told again that found no room: the Broker takes in a thousand within a millisecond.
+const TELL_AGAIN: Duration = Duration::from_millis(5);
+
+/// What an actor tells.
+#[derive(Debug)]
+pub struct Told {
+    /// The name of its JobConfig.
+    pub name: Arc<str>,
+    /// All it holds and wants.
+    pub need: Need,
+    /// The actor ends: it takes no grant any more.
+    pub last: bool,
+}
+
+/// Where a JobConfig reaches the Broker.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Takes what it needs.
+    pub needs: mpsc::Sender<Told>,
+    /// What it is given; absent where it has not shared anything since the Broker began.
+    pub grants: Option<watch::Receiver<Grant>>,
+}
+
+impl PartialEq for Seat {
+    fn eq(&self, other: &Self) -> bool {
+        let same_grants = match (&self.grants, &other.grants) {
+            (Some(mine), Some(others)) => mine.same_channel(others),
+            (None, None) => true,
+            _ => false,
+        };
+        same_grants && self.needs.same_channel(&other.needs)
+    }
+}
+
+/// The seat of one actor.
+#[derive(Debug)]
+pub struct Membership {
+    name: Arc<str>,
+    seat: Option<Seat>,
+    /// It tells even if it holds nothing: somebody may wait for it, or believe that it holds something.
+    owes: bool,
+    told: Option<Need>,
+    tell_at: Option<Duration>,
+}
+
+impl Membership {
+    /// Of an actor that has no seat yet.
+    pub fn new(name: Arc<str>) -> Self {
+        Self { name, seat: None, owes: false, told: None, tell_at: None }
+    }
+
+    /// The seat as it is from here on. At another one everything is told anew, and what lies there was given to somebody
+    /// else, or is known to nobody any more: it is to be taken in without its places.
+    pub fn take(&mut self, seat: Option<&Seat>, owes: bool) -> Option<Grant> {
+        self.owes = owes;
+        if self.seat.as_ref() == seat {
+            return None;
+        }
+        (self.seat, self.told, self.tell_at) = (seat.cloned(), None, None);
+        let grants = self.seat.as_mut()?.grants.as_mut()?;
+        let number = grants.borrow_and_update().number;
+        Some(Grant { number, places: vec![] })
+    }
+
+    /// Tells what it needs, if that is another than was told last. Whoever has no seat is not even asked.
+    pub fn tell(&mut self, now: Duration, need: impl FnOnce() -> Option<Need>) {
+        let Some(seat) = &self.seat else { return };
+        let Some(need) = need().filter(|need| self.concerns(need)) else { return };
+        self.tell_at = None;
+        if self.told.as_ref() == Some(&need) {
+            return;
+        }
+        match seat.needs.try_send(Told { name: self.name.clone(), need: need.clone(), last: false }) {
+            Ok(()) => self.told = Some(need),
+            Err(TrySendError::Full(_)) => self.tell_at = Some(now.saturating_add(TELL_AGAIN)),
+            // The next Broker is told when there is a seat at it.
+            Err(TrySendError::Closed(_)) => {}
+        }
+    }
+
+    /// Somebody has to know.
+    fn concerns(&self, need: &Need) -> bool {
+        self.owes || self.told.is_some() || need.held.iter().any(|places| !places.is_empty())
+    }
+
+    /// When [`Self::tell`] is due although nothing has happened.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.tell_at
+    }
+
+    /// The next grant; waits for ever where none can come. Cancel-safe.
+    pub async fn granted(&mut self) -> Grant {
+        match self.seat.as_mut().and_then(|seat| seat.grants.as_mut()) {
+            Some(grants) if grants.changed().await.is_ok() => grants.borrow_and_update().clone(),
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Tells that the actor ends. One that still holds something goes on elsewhere.
+    pub async fn leave(self, need: Option<Need>) {
+        let need = need.filter(|need| need.held.is_empty() && self.concerns(need));
+        let Some((seat, need)) = self.seat.as_ref().zip(need) else { return };
+        // Where no Broker is left, nobody has to know.
+        drop(seat.needs.send(Told { name: self.name.clone(), need, last: true }).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::decide::place::{Place, Places};
+
+    fn place(number: u32) -> Places {
+        [Place { pool: "gpu".into(), number }].into()
+    }
+
+    fn need(held: &[u32], wanted: u64) -> Need {
+        Need { held: held.iter().map(|number| place(*number)).collect(), wanted, ..Need::default() }
+    }
+
+    fn seat(room: usize) -> (Seat, mpsc::Receiver<Told>, watch::Sender<Grant>) {
+        let (needs, told) = mpsc::channel(room);
+        let (given, grants) = watch::channel(Grant { number: 7, places: vec![place(3)] });
+        (Seat { needs, grants: Some(grants) }, told, given)
+    }
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn what_lies_at_a_seat_that_is_taken_is_seen_and_not_used() {
+        let (seat, _told, given) = seat(1);
+        let mut membership = Membership::new("a".into());
+        assert_eq!(membership.take(Some(&seat), true), Some(Grant { number: 7, places: vec![] }));
+        assert_eq!(membership.granted().now_or_never(), None, "it is no news");
+        assert_eq!(membership.take(Some(&seat), true), None, "the same seat");
+        given.send_replace(Grant { number: 8, places: vec![place(4)] });
+        assert_eq!(membership.granted().now_or_never().map(|grant| grant.number), Some(8));
+        assert_eq!(membership.take(None, true), None);
+        given.send_replace(Grant { number: 9, places: vec![] });
+        assert_eq!(membership.granted().now_or_never(), None, "there is no seat");
+    }
+
+    #[test]
+    fn a_need_is_told_once_and_again_where_there_was_no_room() {
+        let (seat, mut told, _given) = seat(1);
+        let mut membership = Membership::new("a".into());
+        membership.tell(NOW, || panic!("nobody asks whoever has no seat"));
+        membership.take(Some(&seat), true);
+        membership.tell(NOW, || None);
+        assert!(told.try_recv().is_err(), "it does not know yet");
+        membership.tell(NOW, || Some(need(&[], 1)));
+        membership.tell(NOW, || Some(need(&[], 1)));
+        assert_eq!(membership.deadline(), None);
+        membership.tell(NOW, || Some(need(&[], 2)));
+        assert_eq!(membership.deadline(), Some(NOW + TELL_AGAIN));
+        assert_eq!(told.try_recv().map(|told| told.need.wanted), Ok(1));
+        membership.tell(NOW + TELL_AGAIN, || Some(need(&[], 2)));
+        assert_eq!((membership.deadline(), told.try_recv().map(|told| told.need.wanted)), (None, Ok(2)));
+        assert!(told.try_recv().is_err());
+    }
+
+    #[test]
+    fn another_broker_is_told_everything() {
+        let ((first, mut told, _given), (second, mut told_second, _given_second)) = (seat(4), seat(4));
+        let mut membership = Membership::new("a".into());
+        membership.take(Some(&first), true);
+        membership.tell(NOW, || Some(need(&[1], 1)));
+        assert!(told.try_recv().is_ok());
+        assert!(membership.take(Some(&second), true).is_some());
+        membership.tell(NOW, || Some(need(&[1], 1)));
+        assert_eq!(told_second.try_recv().map(|told| told.need), Ok(need(&[1], 1)));
+    }
+
+    #[tokio::test]
+    async fn whoever_shares_nothing_tells_only_what_it_still_holds_and_that_it_holds_it_no_more() {
+        let (seat, mut told, _given) = seat(4);
+        let mut membership = Membership::new("a".into());
+        membership.take(Some(&seat), false);
+        let idle = || Some(Need { held: vec![Places::default()], ..Need::default() });
+        membership.tell(NOW, idle);
+        assert!(told.try_recv().is_err(), "a Job without places concerns nobody");
+        membership.tell(NOW, || Some(need(&[1], 0)));
+        membership.tell(NOW, idle);
+        assert_eq!(told.try_recv().map(|told| told.need), Ok(need(&[1], 0)));
+        assert_eq!(told.try_recv().map(|told| told.need), Ok(idle().expect("a need")));
+        membership.leave(Some(Need::default())).await;
+        assert!(told.try_recv().is_ok_and(|told| told.last));
+    }
+}
