@@ -7,6 +7,7 @@ mod deployment;
 mod doctor;
 mod examples;
 mod files;
+mod forecast;
 mod globals;
 mod import;
 mod modules;
@@ -29,6 +30,7 @@ use crate::{
     cli::{
         completions::Shell,
         deployment::{Deploy, Undeploy},
+        forecast::{Forecasting, Planning},
         globals::{BadConfiguration, Globals},
         modules::Given,
         output::{Format, Output, complain, is_closed_pipe},
@@ -134,13 +136,13 @@ enum Command {
     ///
     /// It is compared with the one that is configured.
     #[command(after_help = examples::PLAN)]
-    Plan {
-        /// The other jobs.json.
-        file: PathBuf,
-        /// How the answer is printed.
-        #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
-        output: Output,
-    },
+    Plan(Planning),
+    /// Tell what other settings would have done with the messages of late.
+    ///
+    /// The messages that pg-boss remembers go once more through the same
+    /// decisions, in simulated time. Nothing is changed.
+    #[command(after_help = examples::FORECAST)]
+    Forecast(Forecasting),
     /// Check all that job-chief needs, and tell what to do.
     #[command(after_help = examples::DOCTOR)]
     Doctor {
@@ -251,7 +253,9 @@ impl Cli {
             }
             Command::Render { name, output, .. } => files::render(globals, name, *output),
             Command::Modules { name, output } => modules::list(globals, name.as_deref(), *output),
-            Command::Plan { file, output } => files::plan(globals, file, *output),
+            Command::Plan(planning) if planning.needs_answer() => runtime()?.block_on(planning.run(globals)),
+            Command::Plan(planning) => planning.print(globals),
+            Command::Forecast(forecasting) => runtime()?.block_on(forecasting.run(globals)),
             Command::Schema { output } => files::schema(*output),
             Command::Run => run(globals),
             Command::Migrate => runtime()?.block_on(database::migrate(globals)),

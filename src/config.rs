@@ -49,5 +49,7 @@ pub mod traces;
 
 pub mod changes;
 
+pub mod what_if;
+
 /// The list of modules to deploy.
 pub mod module_list;

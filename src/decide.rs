@@ -50,3 +50,6 @@ pub mod switches;
 
 /// Deployments of modules: what may be deployed, and what is to be done next about it.
 pub mod deployment;
+
+/// What would have been with another configuration.
+pub mod forecast;

@@ -45,6 +45,9 @@ pub mod modules;
 /// The replicas of a service as they are shown.
 mod replicas;
 
+/// What another configuration would have done.
+pub mod forecast;
+
 /// What changes, as server-sent events.
 pub mod changes;
 

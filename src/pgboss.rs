@@ -17,6 +17,9 @@ pub mod depth;
 /// The looks of all JobConfigs, gathered into few statements.
 pub mod looks;
 
+/// The messages that it remembers, for forecasts.
+pub mod history;
+
 /// pg-boss's notifications.
 pub mod listen;
 

@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use futures::stream::BoxStream;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use sha2::{Digest, Sha224};
 use sqlx::{
@@ -52,6 +53,14 @@ impl Statement {
         self
     }
 
+    /// One that may read much, and is not wanted any more once nobody waits for it: the server ends it, too. The setting
+    /// is nobody else's, as with [`Self::without_jit`].
+    #[must_use]
+    pub fn for_long(mut self) -> Self {
+        self.setting = "set local jit = off; set local statement_timeout = '15s'; ";
+        self
+    }
+
     /// Its plan as JSON, with what it took, instead of its rows.
     #[must_use]
     pub fn explained(mut self) -> Self {
@@ -94,6 +103,11 @@ impl Statement {
             filled.push_str(self.values.get(number.wrapping_sub(1)).expect("as many values as the statement names"));
             filled.push_str(&part[digits..]);
         }
+    }
+
+    /// All rows, one after the other.
+    pub fn fetch<'e>(self, at: impl Executor<'e, Database = Postgres> + 'e) -> BoxStream<'e, sqlx::Result<PgRow>> {
+        sqlx::raw_sql(self.filled()).fetch(at)
     }
 
     /// All rows.

@@ -15,6 +15,9 @@ pub mod rows;
 /// Each Job from wish to end.
 pub mod runs;
 
+/// The runs of a span of time, for forecasts.
+pub mod run_history;
+
 /// How wishes become runs.
 mod wishes;
 

@@ -3,6 +3,7 @@
 //! Colours are always there; whoever prints takes them away where they can't be seen.
 
 pub mod deployments;
+pub mod forecast;
 mod grid;
 pub mod modules;
 pub mod mood;

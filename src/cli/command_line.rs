@@ -13,7 +13,7 @@ const HELP_WIDTH: usize = 80;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("See what is going on", &["status", "why", "pools", "deployments", "doctor"]),
     ("Change what is going on", &["pause", "resume", "drain", "run-now", "service", "deploy", "undeploy"]),
-    ("Write jobs.json and modules", &["validate", "render", "plan", "schema", "import", "modules"]),
+    ("Write jobs.json and modules", &["validate", "render", "plan", "forecast", "schema", "import", "modules"]),
     ("Install", &["run", "migrate", "grants", "rbac", "completions"]),
 ];
 

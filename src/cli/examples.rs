@@ -159,7 +159,18 @@ Examples:
 pub(super) const PLAN: &str = "\
 Examples:
   job-chief plan new.json
-  job-chief plan new.json -o json | jq .removed";
+  job-chief plan new.json -o json | jq .removed
+  job-chief --context prod -n media plan new.json --forecast --last 3d";
+
+pub(super) const FORECAST: &str = "\
+Examples:
+  job-chief forecast
+  job-chief forecast mail --set maxConcurrentJobs=8 --last 3d
+  job-chief forecast --set mail.queueCheckInterval=2s --set pools.gpu.jobs=6
+  job-chief --context prod -n media forecast mail -o json | jq .total.verdict
+
+Exit codes: 0 told, also where it says not to rely on it; 1 refused, or no
+answer; 2 bad arguments.";
 
 pub(super) const IMPORT: &str = "\
 Examples:

@@ -121,8 +121,16 @@ pub(super) fn render(globals: &Globals, name: &str, format: Format) -> anyhow::R
     format.print(job)
 }
 
-/// Prints what another jobs.json would change.
-pub(super) fn plan(globals: &Globals, file: &Path, output: Output) -> anyhow::Result<()> {
+/// What another jobs.json would change.
+pub(super) struct Planned {
+    /// What becomes of whom.
+    pub(super) changes: Changes,
+    /// The file as it is.
+    pub(super) text: String,
+}
+
+/// Compares another jobs.json with the one that is configured.
+pub(super) fn planned(globals: &Globals, file: &Path) -> anyhow::Result<Planned> {
     let plan = globals.plan()?;
     let after = jobs_file::read(file).map_err(|error| match error {
         ReadError::Unreadable(path, source) => {
@@ -131,29 +139,33 @@ pub(super) fn plan(globals: &Globals, file: &Path, output: Output) -> anyhow::Re
         other => anyhow::Error::from(other),
     })?;
     after.warnings.iter().for_each(|warning| warn(&warning.to_string()));
+    let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
     let before = InFile::new(plan.jobs, plan.sharing);
     let changes = Changes::between(&before, &InFile::new(after.jobs, after.sharing));
-    output.print(&report(&changes), || changes.to_string())
+    Ok(Planned { changes, text })
 }
 
-fn report(changes: &Changes) -> Value {
-    let change = |(name, (kind, change)): (&String, &(Kind, Change))| {
-        let (word, keys) = match change {
-            Change::Added => ("added", &[][..]),
-            Change::Changed(keys) => ("changed", keys.as_slice()),
-            Change::Removed => ("removed", &[][..]),
+impl Planned {
+    /// For programs.
+    pub(super) fn report(&self) -> Value {
+        let change = |(name, (kind, change)): (&String, &(Kind, Change))| {
+            let (word, keys) = match change {
+                Change::Added => ("added", &[][..]),
+                Change::Changed(keys) => ("changed", keys.as_slice()),
+                Change::Removed => ("removed", &[][..]),
+            };
+            json!({ "name": name, "kind": kind.as_str(), "change": word, "keys": keys })
         };
-        json!({ "name": name, "kind": kind.as_str(), "change": word, "keys": keys })
-    };
-    let (added, changed, removed) = changes.counts();
-    json!({
-        "sharing": changes.sharing,
-        "changes": changes.by_name.iter().map(change).collect::<Vec<_>>(),
-        "added": added,
-        "changed": changed,
-        "removed": removed,
-        "unchanged": changes.unchanged,
-    })
+        let (added, changed, removed) = self.changes.counts();
+        json!({
+            "sharing": self.changes.sharing,
+            "changes": self.changes.by_name.iter().map(change).collect::<Vec<_>>(),
+            "added": added,
+            "changed": changed,
+            "removed": removed,
+            "unchanged": self.changes.unchanged,
+        })
+    }
 }
 
 /// Prints the JSON Schema of jobs.json.

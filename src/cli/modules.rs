@@ -47,14 +47,21 @@ impl Given {
     /// All of them by name.
     pub(super) fn read(&self) -> anyhow::Result<Map<String, Value>> {
         let mut all = self.values.as_deref().map(of_file).transpose()?.unwrap_or_default();
-        for pair in &self.set {
-            let Some((key, value)) = pair.split_once('=') else {
-                bail!("--set {pair}: allowed is KEY=VALUE");
-            };
-            all.insert(key.to_owned(), said(value));
-        }
+        all.extend(pairs(&self.set)?);
         Ok(all)
     }
+}
+
+/// What --set says, by its keys.
+pub(super) fn pairs(set: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let mut all = Map::new();
+    for pair in set {
+        let Some((key, value)) = pair.split_once('=') else {
+            bail!("--set {pair}: allowed is KEY=VALUE");
+        };
+        all.insert(key.to_owned(), said(value));
+    }
+    Ok(all)
 }
 
 /// JSON, else a text. A number that would be written in another way is a text, too: 7.10 is a version.

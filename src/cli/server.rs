@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -17,7 +18,7 @@ use crate::{
     },
     cluster::forward::{ForwardError, Target},
     config::{jobs_file::lay_over, settings::ServerSettings, sources},
-    http::client::{AskError, Method, Question, TIMEOUT, ask_at, ask_over},
+    http::client::{AskError, LONG_TIMEOUT, Method, Question, TIMEOUT, ask_at, ask_over},
 };
 
 /// Names a URL where --url does not.
@@ -91,7 +92,12 @@ enum Place {
 impl Way {
     /// Asks for a page.
     pub(super) async fn ask(&self, path: &[&str]) -> anyhow::Result<Value> {
-        self.put((Method::Get, path, &[]), None).await
+        self.put((Method::Get, path, &[]), None, TIMEOUT).await
+    }
+
+    /// Asks for what takes longer, in more words than a path may have.
+    pub(super) async fn ask_long(&self, path: &[&str], words: &Value) -> anyhow::Result<Value> {
+        self.put((Method::Post, path, &[]), Some(words), LONG_TIMEOUT).await
     }
 
     /// Of several pods the one that leads: the others know no decisions and no states of services.
@@ -107,9 +113,9 @@ impl Way {
         Ok(())
     }
 
-    async fn put(&self, what: What<'_>, told: Option<&Value>) -> anyhow::Result<Value> {
+    async fn put(&self, what: What<'_>, told: Option<&Value>, within: Duration) -> anyhow::Result<Value> {
         let ((method, path, asking), token) = (what, Some(&*self.token).filter(|token| !token.is_empty()));
-        let question = Question { method, path, asking, token, told };
+        let question = Question { method, path, asking, token, told, within };
         Ok(match &self.to {
             Place::Url(url) => ask_at(url, question).await?,
             Place::Pod(target) => {
@@ -122,7 +128,7 @@ impl Way {
 
 /// No longer than an answer may take: the API server may be silent, too.
 async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, AskError> {
-    tokio::time::timeout(TIMEOUT, asking).await.map_err(|_| AskError::Timeout("the API server".to_owned()))
+    tokio::time::timeout(TIMEOUT, asking).await.map_err(|_| AskError::Timeout("the API server".to_owned(), TIMEOUT))
 }
 
 /// Whether the same question may be answered later.
@@ -139,9 +145,14 @@ pub(super) fn is_unknown(error: &anyhow::Error) -> bool {
 impl Server {
     /// The way to it; what is to be known of its pods is told on standard error.
     pub(super) async fn way(&self, globals: &Globals) -> anyhow::Result<Way> {
-        let mut way = Way { token: self.token()?, to: self.place(globals).await? };
+        let mut way = self.any_way(globals).await?;
         way.turn_to_leader().await?;
         Ok(way)
+    }
+
+    /// The same where it does not matter which of several processes is asked.
+    pub(super) async fn any_way(&self, globals: &Globals) -> anyhow::Result<Way> {
+        Ok(Way { token: self.token()?, to: self.place(globals).await? })
     }
 
     /// The first line of the file, else what the environment has; empty where there is neither.
@@ -234,7 +245,7 @@ impl Teller<'_> {
     async fn put(&self, what: What<'_>, more: Value) -> anyhow::Result<Value> {
         let mut words = json!({ "who": self.telling.who, "why": self.telling.why });
         lay_over(&mut words, more);
-        self.way.put(what, Some(&words)).await
+        self.way.put(what, Some(&words), TIMEOUT).await
     }
 }
 

@@ -52,6 +52,12 @@ impl Outcome {
             Self::Stopped => "stopped",
         }
     }
+
+    /// What a word stands for; `None` for one of a newer version.
+    pub fn of(word: &str) -> Option<Self> {
+        let all = [Self::Succeeded, Self::Failed, Self::StartTimedOut, Self::StartError, Self::Vanished, Self::Stopped];
+        all.into_iter().find(|outcome| outcome.as_str() == word)
+    }
 }
 
 /// Why a run ended as it did, or why a Job does not start: a closed set, so that metrics stay bounded.

@@ -22,6 +22,9 @@ use tokio::{
 /// How long an answer may take: whoever asks waits for it.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the answer to a question may take that is much work: longer than the one who answers gives itself.
+pub const LONG_TIMEOUT: Duration = Duration::from_secs(70);
+
 /// Bytes of an answer: some kilobytes for each of ten thousand JobConfigs.
 const BYTES_MAX: usize = 64 << 20;
 
@@ -62,8 +65,8 @@ pub enum AskError {
         source: hyper::Error,
     },
     /// It listens, and says nothing.
-    #[error("{0} gave no answer within {TIMEOUT:?}")]
-    Timeout(String),
+    #[error("{0} gave no answer within {1:?}")]
+    Timeout(String, Duration),
     /// It says no.
     #[error("{0}")]
     Refused(String),
@@ -78,7 +81,7 @@ pub enum AskError {
 impl AskError {
     /// Whether another answer is to be had later, without anybody changing the question.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreached { .. } | Self::Cut { .. } | Self::Timeout(_) | Self::NotOurs(_))
+        matches!(self, Self::Unreached { .. } | Self::Cut { .. } | Self::Timeout(..) | Self::NotOurs(_))
     }
 }
 
@@ -116,6 +119,8 @@ pub struct Question<'a> {
     pub token: Option<&'a str>,
     /// The words that are told.
     pub told: Option<&'a Value>,
+    /// How long the answer may take.
+    pub within: Duration,
 }
 
 impl Question<'_> {
@@ -159,9 +164,8 @@ pub async fn ask_at(base: &str, question: Question<'_>) -> Result<Value, AskErro
         let stream = stream.map_err(|source| AskError::Unreached { url: url.clone(), source })?;
         exchange(stream, &url, request).await
     };
-    tokio::time::timeout(TIMEOUT, asking)
-        .await
-        .unwrap_or_else(|_| Err(AskError::Timeout(format!("job-chief at {url}"))))
+    let late = |_| Err(AskError::Timeout(format!("job-chief at {url}"), question.within));
+    tokio::time::timeout(question.within, asking).await.unwrap_or_else(late)
 }
 
 /// Asks the job-chief at the other end of a stream, which is called `whom` in errors.
@@ -174,9 +178,8 @@ where
 {
     let request = question.request("", "job-chief")?;
     let asking = exchange(stream, whom, request);
-    tokio::time::timeout(TIMEOUT, asking)
-        .await
-        .unwrap_or_else(|_| Err(AskError::Timeout(format!("job-chief at {whom}"))))
+    let late = |_| Err(AskError::Timeout(format!("job-chief at {whom}"), question.within));
+    tokio::time::timeout(question.within, asking).await.unwrap_or_else(late)
 }
 
 async fn exchange<S>(stream: S, whom: &str, request: Request<Body>) -> Result<Value, AskError>

@@ -48,6 +48,8 @@ pub enum ProblemType {
     UnsupportedContent,
     /// Enough Jobs by hand wait already.
     TooManyAsked,
+    /// A forecast is being made for somebody else.
+    ForecastUnderWay,
     /// The head is too long.
     HeadTooLarge,
     /// The answer could not be made.
@@ -63,7 +65,7 @@ pub enum ProblemType {
 }
 
 /// Each of them.
-pub const PROBLEM_TYPES: [ProblemType; 20] = [
+pub const PROBLEM_TYPES: [ProblemType; 21] = [
     ProblemType::InvalidPath,
     ProblemType::InvalidBody,
     ProblemType::BadModule,
@@ -78,6 +80,7 @@ pub const PROBLEM_TYPES: [ProblemType; 20] = [
     ProblemType::BodyTooLarge,
     ProblemType::UnsupportedContent,
     ProblemType::TooManyAsked,
+    ProblemType::ForecastUnderWay,
     ProblemType::HeadTooLarge,
     ProblemType::Internal,
     ProblemType::ApiServer,
@@ -115,6 +118,9 @@ impl ProblemType {
                 ("unsupported-content", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has another media type")
             }
             Self::TooManyAsked => ("too-many-asked", StatusCode::TOO_MANY_REQUESTS, "Enough Jobs wait already"),
+            Self::ForecastUnderWay => {
+                ("forecast-under-way", StatusCode::TOO_MANY_REQUESTS, "A forecast is being made already")
+            }
             Self::HeadTooLarge => {
                 ("head-too-large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too long")
             }
@@ -145,7 +151,12 @@ impl ProblemType {
     fn retry_after(self) -> Option<HeaderValue> {
         matches!(
             self,
-            Self::Unavailable | Self::ApiServer | Self::TooManyListeners | Self::TooManyAsked | Self::TooSlow
+            Self::Unavailable
+                | Self::ApiServer
+                | Self::TooManyListeners
+                | Self::TooManyAsked
+                | Self::ForecastUnderWay
+                | Self::TooSlow
         )
         .then(|| HeaderValue::from_static("5"))
     }

@@ -157,7 +157,7 @@ impl Route {
         H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        Self::change((MethodFilter::POST, "post"), path, summary, handler)
+        Self::sent(Access::Change, (MethodFilter::POST, "post"), path, summary, handler)
     }
 
     /// Something that is to go.
@@ -168,10 +168,22 @@ impl Route {
         H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        Self::change((MethodFilter::DELETE, "delete"), path, summary, handler)
+        Self::sent(Access::Change, (MethodFilter::DELETE, "delete"), path, summary, handler)
     }
 
-    fn change<B, T, H, F>(
+    /// Something that is read, and asked in more words than a path may have. Nothing is changed.
+    pub fn ask<B, T, H, F>(path: &'static str, summary: &'static str, handler: H) -> Self
+    where
+        B: Sent,
+        T: Page,
+        H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, Problem>> + Send + 'static,
+    {
+        Self::sent(Access::Read, (MethodFilter::POST, "post"), path, summary, handler)
+    }
+
+    fn sent<B, T, H, F>(
+        access: Access,
         (filter, method): (MethodFilter, &'static str),
         path: &'static str,
         summary: &'static str,
@@ -183,7 +195,6 @@ impl Route {
         H: Fn(Call, B) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        let access = Access::Change;
         let handler = async move |State(state): State<AppState>, request: Request| {
             let path = request.uri().path().to_owned();
             let answer = in_time(B::ANSWER_WAIT, async {

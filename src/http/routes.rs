@@ -18,7 +18,7 @@ use schemars::json_schema;
 use crate::{
     config::problems::nearest,
     http::{
-        actions, changes, dashboard, deployments, modules,
+        actions, changes, dashboard, deployments, forecast, modules,
         openapi::document,
         pools, probes,
         problem::{Problem, ProblemType},
@@ -49,6 +49,7 @@ fn table() -> Vec<Route> {
     table.extend(actions::routes());
     table.extend(deployments::routes());
     table.extend(modules::routes());
+    table.extend(forecast::routes());
     table.extend(changes::routes());
     table.extend(writes::routes());
     let answer = Answer {

@@ -22,6 +22,7 @@ use crate::{
         problem::{Problem, ProblemType},
         token::Gate,
     },
+    pgboss::history::HistoryReader,
     store::runs::RunRow,
     telemetry::with_causes,
 };
@@ -32,6 +33,9 @@ const RUNS_SHOWN: i64 = 20;
 /// Lists that are made at once: one of ten thousand JobConfigs takes some ten milliseconds of a core, and the actors have
 /// to have their turns between them.
 const LISTS_AT_ONCE: usize = 4;
+
+/// Forecasts that are made at once: each takes a core for seconds, and a connection to Postgres meanwhile.
+const FORECASTS_AT_ONCE: usize = 1;
 
 /// Turns at making a list. Clones share them.
 #[derive(Clone, Debug)]
@@ -64,6 +68,10 @@ pub struct AppState {
     pub(in crate::http) deployments: watch::Sender<Seen>,
     /// Who may make a list of all JobConfigs now.
     turns: Turns,
+    /// Who may make a forecast now.
+    pub(in crate::http) forecasts: Arc<Semaphore>,
+    /// What pg-boss remembers.
+    pub(in crate::http) history: HistoryReader,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
     pub shared: Arc<Shared>,
 }
@@ -77,11 +85,11 @@ impl AppState {
         me: Arc<str>,
         (standing, roster, totals): Followed,
         settings: &ServerSettings,
-        (shared, desk): (Arc<Shared>, Arc<Desk>),
+        (shared, desk, history): (Arc<Shared>, Arc<Desk>, HistoryReader),
     ) -> Self {
         let (gate, channel, turns) = (Gate::of(settings, &shared.instance.uid), Channel::default(), Turns::default());
-        let deployments = watch::Sender::default();
-        Self { me, standing, roster, totals, gate, channel, desk, deployments, turns, shared }
+        let (deployments, forecasts) = (watch::Sender::default(), Arc::new(Semaphore::new(FORECASTS_AT_ONCE)));
+        Self { me, standing, roster, totals, gate, channel, desk, deployments, turns, forecasts, history, shared }
     }
 
     /// The task that sees how deployments stand.

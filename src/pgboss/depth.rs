@@ -117,7 +117,7 @@ pub fn question(shape: &Shape, asked: &[(Arc<str>, DepthRequest)], by_key: bool)
 const VALUES: usize = 4;
 
 /// Policies under which at most one message of a key can be fetched, and none while another of that key is active.
-const KEYED: &str = "'singleton', 'stately', 'key_strict_fifo'";
+pub(super) const KEYED: &str = "'singleton', 'stately', 'key_strict_fifo'";
 
 /// Messages that are read of a queue with such a policy: where many share a key, few of them count.
 const KEYED_READ_MIN: u64 = 1_000;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Ended runs that are kept of a JobConfig.
-const RUNS_KEPT: i64 = 1000;
+pub(super) const RUNS_KEPT: i64 = 1000;
 
 /// Ended runs that are kept beside them of each action, of the repairs and of the checks of a service.
 const ONE_OFFS_KEPT: i64 = 100;

@@ -1,8 +1,8 @@
 //! All of our tables.
 
 use crate::store::{
-    decisions::Decisions, deployments::DeploymentTable, leadership::Leadership, place::Place, runs::Runs,
-    switches::SwitchTable,
+    decisions::Decisions, deployments::DeploymentTable, leadership::Leadership, place::Place,
+    run_history::RunHistories, runs::Runs, switches::SwitchTable,
 };
 
 /// The tables of one Instance. Clones share their connections.
@@ -10,6 +10,8 @@ use crate::store::{
 pub struct Stored {
     /// Each Job from wish to end.
     pub runs: Runs,
+    /// The runs of a span of time.
+    pub run_histories: RunHistories,
     /// What was decided, and why.
     pub decisions: Decisions,
     /// Who leads, and who is there.
@@ -25,6 +27,7 @@ impl Stored {
     pub fn new(place: Place) -> Self {
         Self {
             runs: Runs::new(place.clone()),
+            run_histories: RunHistories::new(place.clone()),
             decisions: Decisions::new(place.clone()),
             leadership: Leadership::new(place.clone()),
             switches: SwitchTable::new(place.clone()),

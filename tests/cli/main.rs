@@ -3,6 +3,7 @@
 
 mod answers;
 mod chief;
+mod forecast;
 mod formats;
 mod modules;
 mod reference;

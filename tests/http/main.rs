@@ -72,8 +72,16 @@ fn try_route(service: &Service, contract: &Contract, (method, documented): (&str
         let codes =
             [("", "{}"), (wrong, "{}"), (TOKEN, "["), (TOKEN, "{\"whom\": 1}"), (&form, "who=me"), (TOKEN, &huge)];
         let codes = codes.map(|(headers, body)| ask(&path, headers, body));
-        assert_eq!(codes, [401, 401, 400, 400, 415, 413], "{route}");
-        let words = if method == "POST" && needs_record { "{\"module\": \"redis\"}" } else { "{\"who\": \"me\"}" };
+        // Whatever only reads needs no token here.
+        let stranger = if route == "/forecast" { 503 } else { 401 };
+        assert_eq!(codes, [stranger, stranger, 400, 400, 415, 413], "{route}");
+        let words = if route == "/forecast" {
+            "{\"last\": \"1h\"}"
+        } else if method == "POST" && needs_record {
+            "{\"module\": \"redis\"}"
+        } else {
+            "{\"who\": \"me\"}"
+        };
         assert_eq!(ask(&path, TOKEN, words), 503, "{route}: Postgres is away");
     }
     if route.contains("{name}") {
@@ -114,6 +122,29 @@ fn whoever_asks_for_what_is_not_there_is_told_the_nearest() {
     assert_eq!(told.field("allow"), Some("POST"));
     assert_eq!(service.ask("PUT", "/jobs", TOKEN, "").field("allow"), Some("GET,HEAD"));
     assert_eq!(service.ask("HEAD", "/jobs", "", "").code, 200);
+}
+
+#[test]
+fn what_is_wrong_with_what_is_to_be_forecast_is_told() {
+    let service = Service::start(&[("SERVER_PROTECT_READS", "true")]);
+    let ask = |headers: &str, words: serde_json::Value| {
+        let told = service.ask("POST", "/forecast", headers, &words.to_string());
+        (told.code, problem(&told).0, told.json()["detail"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(ask("", json!({})).0, 401, "it is protected as what is read is");
+    let refused = |words: serde_json::Value, kind: &str, part: &str| {
+        let (code, told, detail) = ask(TOKEN, words);
+        assert!(told == kind && detail.contains(part), "{code} {told} {detail}");
+    };
+    refused(json!({"name": "mial"}), "unknown-name", "did you mean \"mail\"?");
+    refused(json!({"name": "redis"}), "unknown-name", "no JobConfig of a queue");
+    refused(json!({"last": "8d"}), "invalid-body", "at the most \"7d\"");
+    refused(json!({"name": "mail", "set": {"maxConcurrentJobs": 0}}), "invalid-body", "mail.maxConcurrentJobs");
+    refused(json!({"set": {"mail.maxConcurentJobs": 1}}), "invalid-body", "did you mean \"maxConcurrentJobs\"?");
+    refused(json!({"set": {"maxConcurrentJobs": 1}}), "invalid-body", "NAME.KEY");
+    refused(json!({"file": "["}), "invalid-body", "jobs.json");
+    refused(json!({"file": "[]", "set": {"mail.paused": true}}), "invalid-body", "one of the two");
+    refused(json!({"name": "mail", "set": {"maxConcurrentJobs": 8}}), "unavailable", "pg-boss");
 }
 
 #[test]

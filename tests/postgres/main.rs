@@ -5,6 +5,7 @@
 mod bouncer;
 mod deployments;
 mod doctor;
+mod history;
 mod leadership;
 mod one_offs;
 mod places;

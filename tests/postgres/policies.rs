@@ -21,14 +21,14 @@ const CHECKS: u64 = 6;
 const ORDERS: u64 = 12;
 
 /// pg-boss's own client, which does as it is told.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Client {
-    fn start(url: &str, version: &str) -> Self {
+    pub(crate) fn start(url: &str, version: &str) -> Self {
         let mut command = boss_command(url, version, &["play"]);
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -36,14 +36,14 @@ impl Client {
         Self { child, orders, answers: BufReader::new(answers) }
     }
 
-    fn ask(&mut self, order: &Value) -> Value {
+    pub(crate) fn ask(&mut self, order: &Value) -> Value {
         writeln!(self.orders, "{order}").unwrap();
         let mut line = String::new();
         assert!(self.answers.read_line(&mut line).unwrap() > 0, "the client has ended at {order}");
         serde_json::from_str(&line).unwrap()
     }
 
-    fn fetch(&mut self, queue: &str, count: u64) -> Vec<Value> {
+    pub(crate) fn fetch(&mut self, queue: &str, count: u64) -> Vec<Value> {
         // Where the first candidate may not become active, some versions refuse with an error.
         self.ask(&json!({"fetch": queue, "count": count})).as_array().cloned().unwrap_or_default()
     }

@@ -90,8 +90,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Test binaries that need no server.
-const SERVERLESS: [&str; 11] = [
+const SERVERLESS: [&str; 12] = [
     "simulation",
+    "forecast",
     "sequences",
     "documents",
     "pages",

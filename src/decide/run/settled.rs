@@ -1,6 +1,9 @@
 //! Runs that are over: remembered so that no old view revives them, and their Jobs cleaned up.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use crate::decide::{
     backoff::RETRY_MAX,
@@ -17,6 +20,11 @@ use crate::decide::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SettledRuns {
     by_name: BTreeMap<JobName, Settled>,
+    /// Those whose Job the newest view shows, or a delete of which waits for its answer: few among the many that are
+    /// only remembered, so that a step costs the same however many have ended lately.
+    attended: BTreeSet<JobName>,
+    /// Each name with when it was settled: the oldest are forgotten first.
+    by_age: VecDeque<(Duration, JobName)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,9 +45,17 @@ struct FinishedJob {
     finished_at: Duration,
 }
 
+impl Settled {
+    /// It has been remembered for long enough.
+    fn is_forgotten_at(&self, now: Duration) -> bool {
+        now >= self.at.saturating_add(SETTLED_KEPT)
+    }
+}
+
 impl SettledRuns {
     /// A run is over.
     pub fn settle(&mut self, name: JobName, now: Duration) {
+        self.by_age.push_back((now, name.clone()));
         self.by_name.insert(name, Settled { at: now, job: None, deleting: false, retry_at: now });
     }
 
@@ -50,6 +66,7 @@ impl SettledRuns {
 
     /// A settled name lives again: from here on its run has the only say. False for a name that was not settled.
     pub fn revive(&mut self, name: &JobName) -> bool {
+        self.attended.remove(name);
         self.by_name.remove(name).is_some()
     }
 
@@ -60,13 +77,33 @@ impl SettledRuns {
 
     /// Takes a view into account, and forgets names that no view shows any more.
     pub fn note_view(&mut self, view: &Observed, now: Duration) {
-        for (name, settled) in &mut self.by_name {
-            settled.job =
-                view.jobs.get(name).filter(|job| job.terminating.is_none()).and_then(|job| finished(job, now));
+        for (name, job) in &view.jobs {
+            if let Some(settled) = self.by_name.get_mut(name) {
+                settled.job = Some(job).filter(|job| job.terminating.is_none()).and_then(|job| finished(job, now));
+                self.attended.insert(name.clone());
+            }
         }
-        self.by_name.retain(|name, settled| {
-            settled.deleting || view.jobs.contains_key(name) || now < settled.at.saturating_add(SETTLED_KEPT)
-        });
+        for name in std::mem::take(&mut self.attended) {
+            let Some(settled) = self.by_name.get_mut(&name) else { continue };
+            let is_shown = view.jobs.contains_key(&name);
+            settled.job = settled.job.take().filter(|_| is_shown);
+            if is_shown || settled.deleting {
+                self.attended.insert(name);
+            } else if settled.is_forgotten_at(now) {
+                self.by_name.remove(&name);
+            }
+        }
+        self.forget(now);
+    }
+
+    /// Forgets the names that have been remembered for long enough, but for those that are attended to.
+    fn forget(&mut self, now: Duration) {
+        while let Some((at, name)) = self.by_age.pop_front_if(|(at, _)| now >= at.saturating_add(SETTLED_KEPT)) {
+            // A name that was revived may have been settled again since.
+            if !self.attended.contains(&name) && self.by_name.get(&name).is_some_and(|settled| settled.at == at) {
+                self.by_name.remove(&name);
+            }
+        }
     }
 
     /// A delete was answered; true if it was one of ours.
@@ -99,7 +136,11 @@ impl SettledRuns {
 
     /// No delete of ours waits for its answer.
     pub fn is_quiet(&self) -> bool {
-        self.by_name.values().all(|settled| !settled.deleting)
+        self.attended().all(|(_, settled)| !settled.deleting)
+    }
+
+    fn attended(&self) -> impl Iterator<Item = (&JobName, &Settled)> {
+        self.attended.iter().filter_map(|name| self.by_name.get_key_value(name))
     }
 
     /// The finished Jobs beyond the limits, and when each may go.
@@ -111,7 +152,7 @@ impl SettledRuns {
                 let due = job.finished_at.saturating_add(FINISHED_KEPT_MIN).max(settled.retry_at);
                 Some((job.purpose, job.finished_at, name.clone(), due))
             };
-            let mut all: Vec<_> = self.by_name.iter().filter_map(of_kind).collect();
+            let mut all: Vec<_> = self.attended().filter_map(of_kind).collect();
             all.sort_by(|a, b| b.cmp(a));
             let of_one_purpose = all.chunk_by(|one, other| one.0 == other.0);
             let surplus = of_one_purpose.flat_map(|all| all.iter().skip(kept));
@@ -210,6 +251,22 @@ mod tests {
         assert!(runs.note_delete(&name(0), DeleteAnswer::Unanswered, due));
         assert!(runs.is_quiet());
         assert!(!runs.note_delete(&name(0), DeleteAnswer::Accepted, due), "there was one delete");
+    }
+
+    #[test]
+    fn a_name_that_was_shown_for_long_is_forgotten_once_it_is_gone_and_one_that_lives_again_is_not_forgotten_for_it() {
+        let now = 10_000 * SECOND;
+        let mut runs = settled(2, now);
+        runs.note_view(&view(&[SECOND]), now + SETTLED_KEPT);
+        assert!(runs.contains(&name(0)) && !runs.contains(&name(1)));
+        assert!(runs.revive(&name(0)) && !runs.contains(&name(0)));
+        runs.settle(name(0), now + SETTLED_KEPT);
+        runs.note_view(&view(&[]), now + SETTLED_KEPT + SECOND);
+        assert!(runs.contains(&name(0)), "it has ended anew");
+        runs.note_view(&view(&[SECOND]), now + 2 * SETTLED_KEPT);
+        assert!(runs.contains(&name(0)));
+        runs.note_view(&view(&[]), now + 2 * SETTLED_KEPT);
+        assert!(!runs.contains(&name(0)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 39] = [
+pub(super) const ROOMS: [(&str, &[&str]); 40] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
@@ -64,6 +64,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 39] = [
             "decide/share",
         ],
     ),
+    ("decide/forecast", &["config", "decide/outcome", "decide/pod", "decide/queue", "decide/run", "decide/share"]),
     ("decide/switches", &["config", "decide/service"]),
     ("decide/deployment", &["config", "decide/backoff", "decide/live", "decide/pod", "decide/run", "modules"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),

@@ -1,0 +1,97 @@
+//! Histories as pg-boss and our own tables would have them, and what a forecast says of them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use job_chief::decide::{
+    forecast::{
+        history::{Known, Message, PastRun, QueueHistory, RunHistory},
+        report::Report,
+        scenario::Forecast,
+    },
+    outcome::Outcome,
+};
+use serde_json::{Value, json};
+
+use crate::{MOMENTS, SPAN, at, config, seconds};
+
+/// Bursts of messages, each served by one slot after the other: Jobs take a message after 3 s, work for 5 s, and are
+/// Complete a second later, as Kubernetes tells it: cut to the second. `slots` lists how many there are.
+fn history(slots: usize, bursts: u64, each: usize) -> Known {
+    let (mut messages, mut runs) = (vec![], vec![]);
+    for burst in 0..bursts {
+        let sent_at = SPAN.from + seconds(10 + 200 * burst) + Duration::from_millis(137 * burst);
+        for number in 0..each {
+            let round = u32::try_from(number / slots).unwrap();
+            // No two are taken by one statement.
+            let apart = Duration::from_micros(u64::try_from(number).unwrap());
+            let wished_at = sent_at + seconds(9) * round + apart;
+            let (taken_at, done_at) = (wished_at + seconds(3), wished_at + seconds(8));
+            messages.push(Message { taken_at: Some(taken_at), done_at: Some(done_at), ..at(sent_at) });
+            runs.push(PastRun {
+                wished_at,
+                started_at: Some(seconds((wished_at + seconds(2)).as_secs())),
+                ended_at: Some(seconds((done_at + seconds(1)).as_secs())),
+                outcome: Some(Outcome::Succeeded),
+                took_nothing: false,
+            });
+        }
+    }
+    runs.sort_by_key(|run| run.wished_at);
+    let queue = QueueHistory { messages, notifies: true, keyed: false }.sorted();
+    Known {
+        span: SPAN,
+        cut: false,
+        queues: BTreeMap::from([("mail".to_owned(), queue)]),
+        runs: BTreeMap::from([("mail".to_owned(), RunHistory { runs, cut: false })]),
+    }
+}
+
+fn report(known: Known, today: &Value, changed: Option<&Value>) -> Report {
+    let mut forecast = Forecast::begin(known, vec![config(today)], changed.map(|keys| vec![config(keys)]));
+    while !forecast.run(MOMENTS) {}
+    forecast.report()
+}
+
+#[test]
+fn a_forecast_of_what_was_in_force_tells_what_happened() {
+    for slots in [1, 2, 4] {
+        let report = report(history(slots, 15, 8), &json!({"maxConcurrentJobs": slots}), None);
+        let verdict = report.total.verdict.unwrap();
+        assert!(verdict.reliable && verdict.off_percent < 10.0, "{slots}: {verdict:?}");
+        let (really, today) = (report.total.really, report.total.today.unwrap());
+        assert_eq!((really.jobs, really.taken, really.live_max), (120, 120, slots as u64));
+        assert_eq!((today.jobs, today.taken, today.left), (120, 120, 0));
+        assert!((today.pod_hours / really.pod_hours - 1.0).abs() < 0.2, "{} {}", today.pod_hours, really.pod_hours);
+    }
+}
+
+#[test]
+fn another_configuration_stands_beside_it() {
+    let report = report(history(1, 15, 8), &json!({}), Some(&json!({"maxConcurrentJobs": 8})));
+    let (today, changed) = (report.total.today.unwrap(), report.total.changed.unwrap());
+    assert!(today.wait_p95_seconds > 60.0 && changed.wait_p95_seconds < 5.0, "{today:?} {changed:?}");
+    assert_eq!((changed.live_max, changed.jobs), (8, 120));
+    let page = serde_json::to_value(&report.jobs[0]).unwrap();
+    assert_eq!((&page["name"], &page["remarks"]), (&json!("mail"), &json!([])));
+    assert_eq!(page["verdict"]["reliable"], true);
+}
+
+#[test]
+fn what_it_can_not_tell_it_says() {
+    let report = report(history(4, 15, 8), &json!({}), None);
+    let verdict = report.total.verdict.unwrap();
+    assert!(!verdict.reliable && verdict.told.contains("do not rely on it"), "there were four slots: {verdict:?}");
+}
+
+#[test]
+fn what_is_not_known_is_remarked() {
+    let mut known = history(1, 1, 8);
+    known.runs.clear();
+    known.cut = true;
+    known.queues.get_mut("mail").unwrap().keyed = true;
+    let report = report(known, &json!({}), None);
+    assert!(report.remarks[0].contains("only the newest 8 are replayed"), "{report:?}");
+    let remarks = serde_json::to_value(&report.jobs[0]).unwrap()["remarks"].to_string();
+    assert!(remarks.contains("no run of it is known") && remarks.contains("by key"), "{remarks}");
+    assert!(report.total.verdict.unwrap().told.contains("only 8 messages"));
+}
