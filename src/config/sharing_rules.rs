@@ -22,26 +22,27 @@ pub fn takes_places(entry: &Entry, sharing: &Sharing) -> bool {
     !entry.share().pools.is_empty() || (sharing.limits.is_some() && entry.queue().is_some())
 }
 
-/// Reads `limits` and `pools`, as far as that is possible: a pool that is wrong has all the places that there may be.
-/// Also everything that is wrong with them.
+/// Reads `limits` and `pools`, as far as that is possible: what is wrong has all the places that there may be, so that
+/// nothing else is wrong for it. Also everything that is wrong with them.
 pub(super) fn read(keys: Map<String, Value>, judges: &Judges) -> (Sharing, Vec<Finding>) {
     let value = Value::Object(keys);
     let mut findings = judges.sharing().findings(&value);
     let pools = value.get("pools").and_then(Value::as_object);
     findings.extend(pools.into_iter().flat_map(Map::keys).filter_map(|name| pool_name(name)));
-    let read = serde_json::from_value(value.clone());
-    let sharing = read.unwrap_or_else(|error| {
-        if findings.is_empty() {
-            findings.push(Finding::new(&[], error.to_string()));
-        }
-        let pool = |(name, pool): (&String, &Value)| {
-            let all = Pool { jobs: PLACES_MAX, creates_per_minute: None };
-            (name.clone(), serde_json::from_value(pool.clone()).unwrap_or(all))
-        };
-        let limits = value.get("limits").and_then(|limits| serde_json::from_value(limits.clone()).ok());
-        Sharing { limits, pools: pools.into_iter().flatten().map(pool).collect() }
-    });
-    (sharing, findings)
+    match serde_json::from_value(value.clone()) {
+        Ok(sharing) if findings.is_empty() => return (sharing, findings),
+        Err(error) if findings.is_empty() => findings.push(Finding::new(&[], error.to_string())),
+        _ => {}
+    }
+    let is_wrong = |path: &[&str]| findings.iter().any(|finding| path.iter().eq(finding.path.iter().take(path.len())));
+    let limits = value.get(LIMITS).filter(|_| !is_wrong(&[LIMITS]));
+    let limits = limits.and_then(|limits| serde_json::from_value(limits.clone()).ok());
+    let pool = |(name, pool): (&String, &Value)| {
+        let known = serde_json::from_value(pool.clone()).ok().filter(|_| !is_wrong(&["pools", name]));
+        (name.clone(), known.unwrap_or(Pool { jobs: PLACES_MAX, creates_per_minute: None }))
+    };
+    let pools = pools.into_iter().flatten().map(pool).collect();
+    (Sharing { limits, pools }, findings)
 }
 
 fn pool_name(name: &str) -> Option<Finding> {

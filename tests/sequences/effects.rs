@@ -13,8 +13,9 @@ use job_chief::{
 use serde_json::{Value, json};
 
 use crate::{
-    keys::{at, entry, member, paths, rendered, settings},
+    keys::{at, entry, paths, rendered, settings},
     script::{Script, ended, problem, running, starting},
+    shared::member,
 };
 
 /// What the world does with every Job.
@@ -50,21 +51,23 @@ fn transcript(config: &JobConfig, world: &str) -> String {
 
 /// A value for each key of an entry under which something differs.
 fn entry_values() -> Value {
-    json!({
+    let mut values = json!({
         "name": "n", "queueName": "r", "jobTemplate": {"spec": {"activeDeadlineSeconds": 5}}, "queueCheckInterval": "20s",
         "jobStartTimeout": "20s", "waitTimeAfterSuccessfulRun": "30s", "waitTimeAfterFailedRun": "2s", "waitTimeAfterTimeout": "50s",
         "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s", "after": 1}, "maxConcurrentJobs": 2, "messagesPerJob": 3,
         "windows": [{"from": "22:00", "to": "23:00", "maxConcurrentJobs": 1}],
         "fetchGrace": "5s", "handover": "7s", "successfulJobsHistoryLimit": 2, "failedJobsHistoryLimit": 2,
         "ttlSecondsAfterFinished": 99, "startErrorGrace": "3s", "paused": true, "dependsOn": ["redis"],
-        "pools": ["gpu"], "weight": 3, "priority": 10, "targetAge": "2m",
         "podConfig": {
             "image": "j", "parallelism": 2, "command": ["c"], "args": ["a"], "annotations": {"a": "b"}, "injectPgConfig": true,
             "env": [{"name": "A", "value": "b"}], "configmaps": ["c"], "secrets": ["s"], "resources": {"limits": {"cpu": "1"}},
             "pullPolicy": "Never",
             "liveness": {"enabled": false, "path": "/x", "port": 81, "initialDelaySeconds": 4, "periodSeconds": 5, "timeoutSeconds": 6},
         },
-    })
+    });
+    let shared = json!({"pools": ["gpu"], "weight": 3, "priority": 10, "targetAge": "2m"});
+    jobs_file::lay_over(&mut values, shared);
+    values
 }
 
 #[test]

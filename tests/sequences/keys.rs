@@ -3,14 +3,7 @@
 use std::collections::BTreeMap;
 
 use job_chief::{
-    config::{
-        entry::Entry,
-        job_config::JobConfig,
-        jobs_file,
-        settings::Settings,
-        sharing::{Limits, Sharing},
-        sources,
-    },
+    config::{job_config::JobConfig, jobs_file, settings::Settings, sources},
     decide::{
         decision::Wish,
         outcome::JobName,
@@ -18,7 +11,6 @@ use job_chief::{
             inputs::{Instance, Parts},
             manifest::Template,
         },
-        share::policy::MemberPolicy,
     },
 };
 use k8s_openapi::api::batch::v1::Job;
@@ -50,11 +42,6 @@ pub(crate) fn entry(keys: &Value) -> JobConfig {
     let redis = json!({"type": "service", "name": "redis", "podConfig": {"image": "i"}});
     let text = json!({"pools": {"gpu": {"jobs": 4}}, "jobs": [entry, redis]}).to_string();
     jobs_file::load("jobs.json", &text).unwrap().jobs[0].queue().unwrap().as_ref().clone()
-}
-
-/// What an entry shares where there are `limits`.
-pub(crate) fn member(entry: &Entry) -> MemberPolicy {
-    MemberPolicy::of(entry, &Sharing { limits: Some(Limits::default()), ..Sharing::default() })
 }
 
 /// The paths of all keys of an object's schema that are ours to keep, such as `podConfig.liveness.port`.

@@ -20,9 +20,10 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use crate::{
-    keys::{at, job, member, paths, settings},
+    keys::{at, job, paths, settings},
     script::SECOND,
     service::{Service, config, policy},
+    shared::member,
 };
 
 /// What a service does in ten minutes or so of one world.
@@ -161,7 +162,7 @@ pub(crate) fn rendered(keys: &Value) -> Job {
 fn every_key_of_a_service_has_an_effect() {
     let schema = jobs_json_schema();
     let all = paths(&schema, &schema["$defs"]["ServiceConfig"], "");
-    let share = |keys| member(&Entry::Service(Arc::new(config(keys))));
+    let share = |keys: &Value| member(&Entry::Service(Arc::new(config(keys))));
     assert!(all.len() > 40, "{all:?}");
     let tried = |path: &&String| !is_left_out(path) && !ELSEWHERE.contains(&path.as_str());
     for path in all.iter().filter(tried) {

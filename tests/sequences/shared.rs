@@ -1,7 +1,11 @@
 //! Whatever a jobs.json shares: what loads takes places only where there are some, and what doesn't load is told why.
 
 use job_chief::{
-    config::{jobs_file, sharing::Sharing},
+    config::{
+        entry::Entry,
+        jobs_file,
+        sharing::{Limits, Sharing},
+    },
     decide::{
         place::LIMITS,
         share::policy::{MemberPolicy, pools},
@@ -11,6 +15,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const NAMES: [&str; 3] = ["gpu", "licence", "memory"];
+
+/// What an entry shares where there are `limits`.
+pub(crate) fn member(entry: &Entry) -> MemberPolicy {
+    MemberPolicy::of(entry, &Sharing { limits: Some(Limits::default()), ..Sharing::default() })
+}
 
 /// An entry of either type with some pools, perhaps one that is not there.
 fn entries() -> impl Strategy<Value = Vec<Value>> {
