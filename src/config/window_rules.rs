@@ -6,7 +6,8 @@ use crate::config::{
     job_config::JobConfig,
     problems::nearest,
     schema::Finding,
-    windows::{DAY, TimeOfDay, Window, zone_names},
+    time_zones::zone_names,
+    windows::{DAY, TimeOfDay, Window},
 };
 
 /// Everything that is wrong with the windows of a queue.
@@ -41,11 +42,10 @@ fn single(at: usize, window: &Window) -> Vec<Finding> {
 
 /// The zone that was meant: one in whose name is a typing error, or the one of a city.
 fn near_zone(found: &str) -> String {
-    let names = zone_names();
-    let city = |name: &str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(found));
-    match names.iter().find(|name| city(name)) {
+    let is_city = |name: &&str| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(found));
+    match zone_names().find(is_city) {
         Some(name) => format!(" (did you mean \"{name}\"?)"),
-        None => nearest(found, names.iter().map(String::as_str)),
+        None => nearest(found, zone_names()),
     }
 }
 
@@ -62,7 +62,7 @@ fn covered(windows: &[Window]) -> Vec<Finding> {
         let before: Vec<usize> = (0..at).filter(counts).collect();
         if (0..own.len()).all(|minute| !own[minute] || before.iter().any(|it| hours[*it][minute])) {
             let text =
-                "it never opens: whenever it would, one before it in the list is open, and the first that is counts";
+                "it never counts: whenever it is open, so is one before it in the list, and the first that is open counts";
             found.push(Finding::new(&["windows", &at.to_string()], text));
         }
     }

@@ -2,12 +2,11 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use jiff::{
-    civil::Weekday,
-    tz::{TimeZone, TimeZoneDatabase},
-};
+use jiff::{civil::Weekday, tz::TimeZone};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+use crate::config::time_zones;
 
 /// The most live Jobs of one JobConfig: beyond it a namespace's quota and the Job controller are the limit.
 pub const CONCURRENT_JOBS_MAX: u32 = 10_000;
@@ -50,19 +49,8 @@ impl Window {
 
     /// Its zone, if there is one of this name.
     pub fn zone(&self) -> Option<TimeZone> {
-        zone(&self.timezone)
+        time_zones::zone(&self.timezone)
     }
-}
-
-/// The zone of a name, out of the database that is part of the program: what a machine has under /usr/share/zoneinfo
-/// changes nothing.
-pub fn zone(name: &str) -> Option<TimeZone> {
-    TimeZoneDatabase::bundled().get(name).ok().filter(|zone| !zone.is_unknown())
-}
-
-/// The names of all zones.
-pub fn zone_names() -> Vec<String> {
-    TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect()
 }
 
 /// When a window is open, by the clock of its zone.
@@ -279,16 +267,5 @@ mod tests {
                 assert!(!it.include(Weekday::Monday, minute) && !it.include(Weekday::Saturday, minute));
             }
         }
-    }
-
-    #[test]
-    fn zones_are_those_of_the_program() {
-        assert_eq!(
-            zone("Europe/Zurich").and_then(|it| it.iana_name().map(str::to_owned)).as_deref(),
-            Some("Europe/Zurich")
-        );
-        assert!(zone("UTC").is_some() && zone("Asia/Kolkata").is_some());
-        assert!(zone("Etc/Unknown").is_none() && zone("Europe/Bern").is_none() && zone("+02:00").is_none());
-        assert!(zone_names().len() > 400);
     }
 }

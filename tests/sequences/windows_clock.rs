@@ -3,12 +3,9 @@
 
 use std::time::Duration;
 
-use jiff::{
-    Timestamp,
-    tz::{TimeZone, TimeZoneDatabase},
-};
+use jiff::{Timestamp, tz::TimeZone};
 use job_chief::{
-    config::windows::Window,
+    config::{time_zones, windows::Window},
     decide::queue::windows::{InForce, Windows},
 };
 use proptest::prelude::*;
@@ -61,7 +58,7 @@ impl Model {
 }
 
 fn zone(name: &str) -> TimeZone {
-    TimeZoneDatabase::bundled().get(name).unwrap()
+    time_zones::zone(name).unwrap()
 }
 
 fn shown(zone: &TimeZone, second: i64) -> String {
