@@ -214,7 +214,7 @@ fn runs_on_record_have_their_own_places_and_those_without_count_all_the_same() {
     assert_eq!(it.need().held, [places(&["gpu"], 7), places(&[], 0)]);
     it.all_run();
     it.all_end(Outcome::Failed, Reason::ExitCode);
-    it.pass(12 * SECOND);
+    it.pass(20 * SECOND);
     assert_eq!((it.live().len(), it.stands()), (1, (vec![7], 1)), "the one that had none waits for its own");
 }
 

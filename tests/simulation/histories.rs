@@ -49,8 +49,8 @@ impl<W> Histories<W> {
         (steps, faults)
     }
 
-    fn fail(&self, seed: u64, steps: u64) -> ! {
-        let (steps, faults) = self.shrink(seed, steps, self.faults);
+    fn fail(&self, seed: u64, steps: u64, faults: u32) -> ! {
+        let (steps, faults) = self.shrink(seed, steps, faults);
         let why = self.outcome(seed, steps, faults).err().unwrap_or_default();
         let (file, kinds) = (self.kept.1, (self.in_words)(faults));
         panic!("history {seed} {steps} {faults} (add this line to tests/simulation/{file}), faults {kinds}:\n{why}");
@@ -67,10 +67,11 @@ impl<W> Histories<W> {
         }
     }
 
-    /// So many hold, or the one of `SIMULATION_SEED`; each is told in its end. Returns how many they were.
+    /// So many hold, or the one of `SIMULATION_SEED`, with the kinds of `SIMULATION_FAULTS` only; each is told in its end. Returns how many they were.
     pub(crate) fn hold_all(&self, seeds: u64, steps: u64, note: impl FnMut(&W) + Send) -> u64 {
         let (seeds, steps) = (crate::number("SIMULATION_SEEDS", seeds), crate::number("SIMULATION_STEPS", steps));
         let first = crate::number("SIMULATION_SEED", 0);
+        let kinds = u32::try_from(crate::number("SIMULATION_FAULTS", self.faults.into())).unwrap();
         let seeds = if first > 0 { 1 } else { seeds };
         let next = AtomicU64::new(first);
         let note = Mutex::new(note);
@@ -86,7 +87,7 @@ impl<W> Histories<W> {
                         if seed >= first + seeds || failed.lock().unwrap().is_some() {
                             return;
                         }
-                        match self.outcome(seed, steps, self.faults) {
+                        match self.outcome(seed, steps, kinds) {
                             Ok(world) => (note.lock().unwrap())(&world),
                             Err(_) => *failed.lock().unwrap() = Some(seed),
                         }
@@ -97,7 +98,7 @@ impl<W> Histories<W> {
         let failed = *failed.lock().unwrap();
         std::panic::set_hook(hook);
         if let Some(seed) = failed {
-            self.fail(seed, steps);
+            self.fail(seed, steps, kinds);
         }
         seeds
     }

@@ -26,8 +26,8 @@ use job_chief::decide::{
 use crate::{
     dice::Dice,
     faults::Fault,
-    sharing_broker::{Broker, File},
-    sharing_disturb::SharingFault,
+    pools_broker::{Broker, File},
+    pools_disturb::SharingFault,
     world::World,
 };
 
@@ -124,7 +124,7 @@ impl SharingWorld {
         match self.dice.roll(12) {
             0..=6 => self.step_of(at),
             7 | 8 => self.broker_goes_on(),
-            9 => self.grant_is_found(at),
+            9 => drop(self.grant_is_found(at)),
             10 => self.file_is_read(at),
             _ => self.disturb(),
         }
@@ -208,6 +208,7 @@ impl SharingWorld {
         let entries = self.file.entries.iter().map(|(at, entry)| (names(at), entry.clone())).collect();
         arbiter.configure(self.file.pools.clone(), entries, self.now);
         (self.broker.file, self.broker.is_behind) = (self.file.clone(), false);
+        self.note_allowed();
     }
 
     /// The next that an actor has told reaches the broker. False if there is none.
@@ -297,6 +298,18 @@ impl SharingWorld {
         })
     }
 
+    /// What somebody wants to know who has to find out why a pool has too many.
+    pub(crate) fn account_of(&self, member: &Member, pool: &str) -> String {
+        let job = |name: &JobName| {
+            let row = &member.world.store.rows[name];
+            let (ended, found) = (row.end.is_some(), self.found.contains(name));
+            format!("{name} {:?} ended: {ended} found: {found}", row.places)
+        };
+        let jobs: Vec<String> = self.live_in(member, pool).map(job).collect();
+        let need = member.world.life.need();
+        format!("{} {:?} {jobs:?} {need:?}, told {:?}", member.name, member.world.policy.pools, member.told)
+    }
+
     /// Jobs that live, are on record, or may yet come, and have a place in this pool.
     fn potential(&self, pool: &str) -> u64 {
         let of = |member: &Member| {
@@ -320,7 +333,10 @@ impl SharingWorld {
     }
 
     /// What a pool may have: no more than its limit, once those are gone that were there before it was lowered.
-    fn note_allowed(&mut self) {
+    pub(crate) fn note_allowed(&mut self) {
+        if self.broker.arbiter.is_none() {
+            return;
+        }
         for (pool, policy) in &self.broker.file.pools {
             let allowed = self.allowed.get(pool).copied().unwrap_or(u64::MAX);
             let limit = policy.jobs.map_or(u64::MAX, u64::from);

@@ -10,8 +10,8 @@ use job_chief::decide::{
 
 use crate::{
     faults::FAULTS,
-    sharing_broker::Broker,
-    sharing_world::{Member, SharingWorld},
+    pools_broker::Broker,
+    pools_world::{Member, SharingWorld},
     world::secs,
 };
 
@@ -239,7 +239,7 @@ impl SharingWorld {
                 busy |= self.grant_is_found(at);
             }
             if !busy {
-                return;
+                return self.note_allowed();
             }
         }
         panic!("liveness: it_comes_to_rest: {:?}", self.members.iter().map(|it| &it.told).collect::<Vec<_>>());
