@@ -27,6 +27,7 @@ mod process;
 mod recording;
 mod restart;
 mod services;
+mod sharing;
 #[path = "../../tests/e2e/stage.rs"]
 mod stage;
 mod witness;
@@ -34,8 +35,20 @@ mod witness;
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 11] =
-    ["footprint", "latency", "burst", "idle", "pages", "restart", "memory", "handover", "depth", "services", "modules"];
+const PARTS: [&str; 12] = [
+    "footprint",
+    "latency",
+    "burst",
+    "idle",
+    "pages",
+    "restart",
+    "memory",
+    "handover",
+    "depth",
+    "services",
+    "modules",
+    "sharing",
+];
 
 #[tokio::main]
 async fn main() {
@@ -60,6 +73,7 @@ async fn main() {
             "services" => services::measure(&mut figures, runs).await,
             "modules" => modules::measure(&mut figures, runs).await,
             "memory" => memory::measure(&mut figures, runs).await,
+            "sharing" => sharing::measure(&mut figures, runs),
             _ => unreachable!("every part has an arm"),
         }
         figures.show();

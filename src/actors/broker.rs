@@ -89,7 +89,8 @@ impl Broker {
                 }
             }
         };
-        self.work(Arbiter::new(recorded, self.clock.now()), early.into_values().collect()).await;
+        let arbiter = Arbiter::new(recorded, self.clock.now());
+        self.work(arbiter, early.into_values().collect()).await;
     }
 
     /// Gives, and waits for what is new. Every arm is cancel-safe.
@@ -156,5 +157,125 @@ async fn recorded(runs: &Runs) -> BTreeMap<Arc<str>, Vec<Places>> {
             Err(error) => tracing::debug!(error = with_causes(&error), "can't read who holds which place"),
         }
         sleep(RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::oneshot, task::JoinSet};
+
+    use super::*;
+    use crate::{
+        actors::membership::{Membership, Seat},
+        decide::share::{need::Need, policy::PoolPolicy},
+    };
+
+    /// A Broker of one pool with so many places, and what its members have of it. It ends with the case.
+    struct World {
+        seats: BTreeMap<&'static str, (Seat, Membership)>,
+        configured: watch::Sender<Configuration>,
+        questions: mpsc::Sender<Question>,
+        clock: Clock,
+        _task: JoinSet<()>,
+    }
+
+    fn policy(name: &'static str) -> (Arc<str>, Member) {
+        let policy = MemberPolicy { pools: [Arc::from("gpu")].into(), weight: 1, priority: 0, target_age: None };
+        (name.into(), Member { policy, grants: watch::Sender::default() })
+    }
+
+    fn gpu(jobs: u32) -> Pools {
+        [(Arc::from("gpu"), PoolPolicy { jobs: Some(jobs), creates_per_minute: None })].into()
+    }
+
+    impl World {
+        fn begin(places: u32, recorded: BTreeMap<Arc<str>, Vec<Places>>) -> Self {
+            let ((needs, told), (ask, questions)) = (mpsc::channel(16), mpsc::channel(4));
+            let members: BTreeMap<Arc<str>, Member> = ["a", "b"].map(policy).into();
+            let seats = ["a", "b"].map(|name| {
+                let seat = Seat { needs: needs.clone(), grants: Some(members[name].grants.subscribe()) };
+                let mut membership = Membership::new(name.into());
+                assert_eq!(membership.take(Some(&seat), true), Some(Grant::default()));
+                (name, (seat, membership))
+            });
+            let configured = watch::Sender::new(Configuration { pools: gpu(places), members });
+            let mut follower = configured.subscribe();
+            follower.mark_changed();
+            let clock = Clock::start();
+            let broker = Broker::new(Links { told, configured: follower, questions }, clock);
+            let mut task = JoinSet::new();
+            task.spawn(broker.work(Arbiter::new(recorded, clock.now()), vec![]));
+            Self { seats: seats.into(), configured, questions: ask, clock, _task: task }
+        }
+
+        fn tell(&mut self, name: &str, need: Need) {
+            let now = self.clock.now();
+            self.seats.get_mut(name).expect("a member").1.tell(now, || Some(need));
+        }
+
+        async fn granted(&mut self, name: &str) -> Grant {
+            self.seats.get_mut(name).expect("a member").1.granted().await
+        }
+
+        async fn usage(&self) -> Usage {
+            let (answer, answered) = oneshot::channel();
+            self.questions.send(Question::Usage(answer)).await.expect("it runs");
+            answered.await.expect("an answer")
+        }
+
+        /// What it has told before has been heard when it answers.
+        async fn held(&self) -> u64 {
+            self.usage().await.pools[0].held
+        }
+    }
+
+    fn wants(wanted: u64, held: &[Places], seen: u64) -> Need {
+        let since = (wanted > 0).then_some(Duration::from_secs(1));
+        Need { held: held.to_vec(), wanted, since, seen, ..Need::default() }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_given_before_all_have_told_and_then_no_more_than_there_is() {
+        let mut world = World::begin(1, BTreeMap::new());
+        world.tell("a", wants(2, &[], 0));
+        assert_eq!(world.held().await, 0, "b may hold it");
+        world.tell("b", wants(2, &[], 0));
+        let grant = world.granted("a").await;
+        assert_eq!((grant.places.len(), world.held().await), (1, 1));
+        assert_eq!(world.usage().await.next, [[Arc::<str>::from("b")]], "a is not asked again before it has answered");
+        world.tell("a", wants(0, &[], grant.number));
+        assert_eq!(world.granted("b").await.places, grant.places, "it went back");
+    }
+
+    #[tokio::test]
+    async fn what_is_on_record_counts_until_its_actor_has_told_or_ended() {
+        let place: Places = [crate::decide::place::Place { pool: "gpu".into(), number: 0 }].into();
+        let mut world = World::begin(1, [(Arc::from("gone"), vec![place.clone()])].into());
+        world.tell("a", wants(1, &[], 0));
+        world.tell("b", wants(0, &[], 0));
+        assert_eq!(world.held().await, 1);
+        let needs = world.seats["a"].0.needs.clone();
+        let mut gone = Membership::new("gone".into());
+        gone.take(Some(&Seat { needs, grants: None }), true);
+        gone.leave(Some(Need::default())).await;
+        assert_eq!(world.granted("a").await.places, [place]);
+    }
+
+    #[tokio::test]
+    async fn a_reload_gives_what_it_adds_and_whoever_begins_anew_takes_no_old_grant_for_a_new_one() {
+        let mut world = World::begin(1, BTreeMap::new());
+        world.tell("a", wants(3, &[], 0));
+        world.tell("b", wants(0, &[], 0));
+        let first = world.granted("a").await;
+        world.configured.send_modify(|configuration| configuration.pools = gpu(2));
+        // Its actor has panicked, and another begins.
+        let mut anew = Membership::new("a".into());
+        let left = anew.take(Some(&world.seats["a"].0), true);
+        assert_eq!(left, Some(Grant { number: first.number, places: vec![] }));
+        anew.tell(world.clock.now(), || Some(wants(3, &first.places, first.number)));
+        let second = anew.granted().await;
+        assert_eq!(second.places.len(), 1, "two places, and one is held");
+        assert_ne!(second.places, first.places);
+        assert_eq!(world.held().await, 2);
     }
 }

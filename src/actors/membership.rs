@@ -101,10 +101,12 @@ impl Membership {
 
     /// The next grant; waits for ever where none can come. Cancel-safe.
     pub async fn granted(&mut self) -> Grant {
-        match self.seat.as_mut().and_then(|seat| seat.grants.as_mut()) {
-            Some(grants) if grants.changed().await.is_ok() => grants.borrow_and_update().clone(),
-            _ => std::future::pending().await,
+        if let Some(grants) = self.seat.as_mut().and_then(|seat| seat.grants.as_mut())
+            && grants.changed().await.is_ok()
+        {
+            return grants.borrow_and_update().clone();
         }
+        std::future::pending().await
     }
 
     /// Tells that the actor ends. One that still holds something goes on elsewhere.

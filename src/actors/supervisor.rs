@@ -1,12 +1,7 @@
 //! Keeps one actor per JobConfig while this process leads, and none while it does not; knows where to find each.
 //! Also for those that have left jobs.json while Jobs of theirs live.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::watch, task::JoinSet};

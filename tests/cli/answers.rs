@@ -19,6 +19,11 @@ pub(crate) fn cache(state: &str) -> Value {
                 "message": null, "since": "2026-01-02T03:04:05Z"}]})
 }
 
+fn pools() -> Value {
+    json!({"leads": true, "pools": [{"pool": "gpu", "limit": 4, "createsPerMinute": null, "held": 4, "waiting": 1,
+        "holders": [{"jobConfig": "render", "places": 4}], "next": [{"jobConfig": "mail", "waitsSeconds": 40.5}]}]})
+}
+
 pub(crate) fn chief() -> Chief {
     let redis = json!({"name": "redis", "state": "FAILED", "wanted": true, "ready": 0, "replicas": 1, "priority": 1, "restarts": 7,
         "sinceSeconds": 7512.3, "error": "exit code 1"});
@@ -37,6 +42,7 @@ pub(crate) fn chief() -> Chief {
         ("GET /services/redsi/why", 404, json!({"detail": "there is no service \"redsi\" (did you mean \"redis\"?)"})),
         ("GET /members", 200, json!({"me": "a", "members": [{"member": "a", "leads": true}]})),
         ("GET /services", 200, json!([redis])),
+        ("GET /pools", 200, pools()),
         ("GET /deployments", 200, json!([cache("settled")])),
         ("GET /deployment/cache", 200, cache("settled")),
         ("POST /deployment", 202, json!({"deployment": {"name": "cache", "revision": 3, "state": "applying"}})),
@@ -65,6 +71,7 @@ fn every_answer_is_there_for_people_and_for_programs() {
         (&["run-now", "mail"], "mail: 1 asked for", "asked"),
         (&["drain", "mail"], "mail paused\n0 live", "live"),
         (&["service", "stop", "redis"], "stop: redis", ""),
+        (&["pools"], "render 4", "pools"),
         (&["deployments"], "settled", ""),
         (&["deployments", "cache"], "Job/a", "module"),
         (&["deploy", "redis@latest", "--set", "name=cache"], "cache: revision 3 is written", "deployment"),

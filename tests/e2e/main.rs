@@ -33,6 +33,7 @@ mod reload;
 mod replicas;
 mod rollouts;
 mod services;
+mod sharing;
 mod stage;
 mod switching;
 mod traces;

@@ -212,6 +212,7 @@ fn pages_need_a_token_where_the_settings_say_so() {
         ("/modules", 200),
         ("/modules/nothing", 404),
         ("/services/nobody/why", 404),
+        ("/pools", 200),
         ("/states", 200),
         ("/events", 200),
     ];

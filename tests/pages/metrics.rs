@@ -13,8 +13,9 @@ use job_chief::{
         queue::{scale::Look, status::Status, windows::InForce},
         run::{live_job::Phases, milestone::Milestone},
         service::{state::ServiceState, status::ServiceStatus},
+        share::usage::{MemberWait, PoolUsage},
     },
-    metrics::Metrics,
+    metrics::{Metrics, pool_gauges},
     pgboss::totals::States,
 };
 
@@ -26,7 +27,7 @@ const NOW: Duration = Duration::from_secs(1_000);
 fn exported() -> String {
     let metrics = Metrics::new().unwrap();
     let gauges = &metrics.queues.gauges;
-    gauges.begin("mail", "mail", Duration::from_secs(10));
+    gauges.begin("mail", "mail", Duration::from_secs(10), Some(NOW));
     let look = Look { old: 2, new: 1, limit: 10, oldest_age: Some(NOW), ..Look::default() };
     metrics.note_look("mail", &look, NOW);
     let some = States {
@@ -80,7 +81,16 @@ fn exported() -> String {
     }
     metrics.deployments.note("cache", DeploymentState::Settled, &OBJECT_STATES);
     metrics.deployments.note_list_errors(1);
-    metrics.page(NOW).unwrap()
+    let pool = PoolUsage {
+        pool: "gpu".into(),
+        limit: Some(4),
+        creates_per_minute: None,
+        held: 1,
+        holders: vec![],
+        waiting: 1,
+    };
+    let wait = MemberWait { job_config: "mail".into(), since: Some(NOW), target_age: None, target_missed: false };
+    metrics.page_with(NOW, pool_gauges::families(&[pool], &[wait], NOW).unwrap()).unwrap()
 }
 
 /// What is told of one metric.
@@ -159,7 +169,8 @@ fn the_words_of_labels_are_on_the_page() {
 #[test]
 fn no_metric_is_registered_that_this_test_gives_no_value() {
     let (exported, _) = families(&exported());
-    let source = page::read("src/metrics.rs") + &page::read("src/metrics/queue_gauges.rs");
+    let source =
+        ["", "/queue_gauges", "/pool_gauges"].map(|file| page::read(&format!("src/metrics{file}.rs"))).concat();
     let calls = [
         "page.gauge(",
         "page.int_gauge(",

@@ -107,7 +107,7 @@ impl Arbiter {
         let returned = member.need.as_ref().map_or(0, |before| need.returned.saturating_sub(before.returned));
         member.recorded = vec![];
         member.need = Some(need);
-        self.turn(&mut member, returned, now);
+        self.turn(name, &mut member, returned, now);
         if member.wanted() > 0 {
             self.index.enter(name, &member);
         }
@@ -115,17 +115,18 @@ impl Arbiter {
     }
 
     /// Whether it begins to want places, goes on to, or has had enough; and what it gives back of its turn.
-    fn turn(&mut self, member: &mut Member, returned: u64, now: Duration) {
+    fn turn(&mut self, name: &str, member: &mut Member, returned: u64, now: Duration) {
         let wanted_before = member.wants;
         if member.unanswered.is_none() {
             member.wants = member.wanted() > 0;
         }
         if returned > 0 {
+            let unseen = member.unanswered.as_ref().map_or(0, |grant| grant.places.len() as u64);
             self.time.give_back(member, returned);
             for pool in member.policy.pools.iter() {
                 if let Some(bucket) = self.pools.get_mut(pool).and_then(|pool| pool.bucket.as_mut()) {
                     bucket.refill(now);
-                    bucket.put_back(returned);
+                    bucket.put_back(name, returned, unseen);
                 }
             }
         }

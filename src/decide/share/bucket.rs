@@ -2,9 +2,10 @@
 //!
 //! It begins empty in each term, so that no number of restarts creates more than the limit says; a reload neither empties
 //! nor fills it. A token is taken with a grant. One that comes back unused is put back only if time has not put another in
-//! its place meanwhile: so the Jobs of no stretch of time are ever more than it brought tokens, and one burst.
+//! its place meanwhile: so the Jobs of no stretch of time are ever more than it brought tokens, and one burst, each counted
+//! when it was granted.
 
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// What a token weighs: nanoseconds of a minute. A limit of n a minute adds n of these each nanosecond, so nothing is rounded.
 const TOKEN: u128 = 60_000_000_000;
@@ -14,8 +15,10 @@ const TOKEN: u128 = 60_000_000_000;
 pub(super) struct Bucket {
     per_minute: u32,
     fill: u128,
-    /// What may yet be put back of what was taken; with the fill never more than the burst.
-    lent: u128,
+    /// What may yet be put back of what was taken, by whom, the oldest first; with the fill never more than the burst.
+    lent: VecDeque<(Arc<str>, u128)>,
+    /// All of that.
+    lent_weight: u128,
     /// Up to when time has been counted.
     at: Duration,
 }
@@ -23,7 +26,7 @@ pub(super) struct Bucket {
 impl Bucket {
     /// The bucket at the begin of a term, or of a limit.
     pub(super) fn empty(per_minute: u32, now: Duration) -> Self {
-        Self { per_minute, fill: 0, lent: 0, at: now }
+        Self { per_minute, fill: 0, lent: VecDeque::new(), lent_weight: 0, at: now }
     }
 
     /// Another limit; what is in it stays in it, as far as it holds so much.
@@ -41,10 +44,19 @@ impl Bucket {
         self.cap();
     }
 
+    /// What time has brought takes the place of what was lent longest ago.
     fn cap(&mut self) {
         let burst = u128::from((self.per_minute / 10).max(1)) * TOKEN;
         self.fill = self.fill.min(burst);
-        self.lent = self.lent.min(burst - self.fill);
+        let mut excess = self.lent_weight.saturating_sub(burst - self.fill);
+        self.lent_weight -= excess;
+        while let Some((_, weight)) = self.lent.front_mut().filter(|_| excess > 0) {
+            let replaced = excess.min(*weight);
+            (*weight, excess) = (*weight - replaced, excess - replaced);
+            if *weight == 0 {
+                self.lent.pop_front();
+            }
+        }
     }
 
     /// Whether a Job may be created, as of the last [`refill`](Self::refill).
@@ -52,16 +64,28 @@ impl Bucket {
         self.fill >= TOKEN
     }
 
-    /// For a Job of a grant.
-    pub(super) fn take(&mut self) {
+    /// For a Job that this member is granted.
+    pub(super) fn take(&mut self, name: &Arc<str>) {
         self.fill = self.fill.saturating_sub(TOKEN);
-        self.lent += TOKEN;
+        self.lent_weight += TOKEN;
+        match self.lent.back_mut() {
+            Some((last, weight)) if last == name => *weight += TOKEN,
+            _ => self.lent.push_back((name.clone(), TOKEN)),
+        }
     }
 
-    /// So many Jobs of grants were not created.
-    pub(super) fn put_back(&mut self, jobs: u64) {
-        let back = TOKEN.saturating_mul(jobs.into()).min(self.lent);
-        (self.lent, self.fill) = (self.lent - back, self.fill + back);
+    /// So many Jobs of its grants were not created: the newest, for it has used the oldest, without those of a grant that
+    /// it has not seen yet.
+    pub(super) fn put_back(&mut self, name: &str, jobs: u64, unseen: u64) {
+        let weigh = |jobs: u64| TOKEN.saturating_mul(jobs.into());
+        let (mut left, mut unseen) = (weigh(jobs), weigh(unseen));
+        for (_, weight) in self.lent.iter_mut().rev().filter(|(whose, _)| **whose == *name) {
+            let skipped = unseen.min(*weight);
+            let back = left.min(*weight - skipped);
+            (unseen, left, *weight) = (unseen - skipped, left - back, *weight - back);
+            (self.lent_weight, self.fill) = (self.lent_weight - back, self.fill + back);
+        }
+        self.lent.retain(|(_, weight)| *weight > 0);
     }
 
     /// When there is a token; `None` where there never will be.
@@ -83,7 +107,7 @@ mod tests {
         bucket.refill(now);
         let mut taken = 0;
         while bucket.has_token() {
-            bucket.take();
+            bucket.take(&"a".into());
             taken += 1;
         }
         taken
@@ -102,9 +126,9 @@ mod tests {
 
     #[test]
     fn nothing_is_rounded_away() {
-        let mut bucket = Bucket::empty(7, Duration::ZERO);
+        let mut bucket = Bucket::empty(70, Duration::ZERO);
         let taken: usize = (0..60_000).map(|ms| drained(&mut bucket, Duration::from_millis(ms + 1))).sum();
-        assert_eq!(taken, 7);
+        assert_eq!(taken, 70);
     }
 
     #[test]
@@ -122,13 +146,28 @@ mod tests {
     fn what_comes_back_is_put_back_unless_time_has_done_so() {
         let mut bucket = Bucket::empty(60, Duration::ZERO);
         assert_eq!(drained(&mut bucket, SECOND * 6), 6);
-        bucket.put_back(4);
+        bucket.put_back("a", 4, 0);
         assert_eq!(drained(&mut bucket, SECOND * 6), 4);
         bucket.refill(SECOND * 12);
-        bucket.put_back(4);
+        bucket.put_back("a", 4, 0);
         assert_eq!(bucket.fill, TOKEN * 6);
         assert_eq!(drained(&mut bucket, SECOND * 12), 6);
-        bucket.put_back(0);
+        bucket.put_back("a", 0, 0);
         assert_eq!(drained(&mut bucket, SECOND * 12), 0);
+    }
+
+    #[test]
+    fn nobody_puts_back_what_another_has_taken() {
+        let (mut bucket, a, b) = (Bucket::empty(3, Duration::ZERO), Arc::from("a"), Arc::from("b"));
+        bucket.refill(SECOND * 20);
+        bucket.take(&a);
+        bucket.refill(SECOND * 40);
+        bucket.take(&b);
+        bucket.put_back("a", 1, 0);
+        assert!(!bucket.has_token(), "time has put another in its place, which b has now");
+        bucket.put_back("b", 1, 1);
+        assert!(!bucket.has_token(), "what it has not seen, it has not returned");
+        bucket.put_back("b", 1, 0);
+        assert!(bucket.has_token() && bucket.lent.is_empty() && bucket.lent_weight == 0);
     }
 }

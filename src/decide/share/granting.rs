@@ -108,7 +108,7 @@ impl Arbiter {
         let places: Places = member.policy.pools.iter().map(place).collect();
         for pool in member.policy.pools.iter() {
             if let Some(bucket) = self.pools.get_mut(pool).and_then(|pool| pool.bucket.as_mut()) {
-                bucket.take();
+                bucket.take(name);
             }
         }
         self.index.withdraw(name, member);

@@ -14,8 +14,9 @@ use crate::{
             deployments::{self, DeploymentRow},
             frame::{Frame, in_path},
             html,
-            rows::{QueueRow, ServiceRow},
+            rows::{PoolRow, QueueRow, ServiceRow},
         },
+        pools,
         problem::Problem,
         queues::{self, JobView},
         services::{self, ServiceView},
@@ -117,6 +118,7 @@ struct Overview {
     left_out: usize,
     services: Vec<ServiceRow>,
     services_known: usize,
+    pools: Vec<PoolRow>,
     /// Nothing where they can't be read.
     deployments: Option<Vec<DeploymentRow>>,
     decisions: Vec<Decided>,
@@ -127,13 +129,14 @@ struct Overview {
 struct Rows {
     queues: Vec<QueueRow>,
     services: Vec<ServiceRow>,
+    pools: Vec<PoolRow>,
     decisions: Vec<Decided>,
 }
 
 /// All of them.
 pub(super) async fn page(visit: Visit) -> Result<Response, Problem> {
     let (state, verbs) = (&visit.call.state, visit.session.is_some());
-    let deployments = deployments::rows(state).await;
+    let (deployments, pools) = tokio::join!(deployments::rows(state), pools(state));
     let _turn = state.turn().await;
     let (question, mut queues, mut services) = (Question::of(&visit), queues::all(state), services::all(state));
     let (queues_known, services_known) = (queues.len(), services.len());
@@ -154,6 +157,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, Problem> {
         left_out,
         services,
         services_known,
+        pools,
         deployments,
         decisions,
     }))
@@ -162,6 +166,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, Problem> {
 /// Those that are named.
 pub(super) async fn rows(visit: Visit) -> Result<Response, Problem> {
     let (state, verbs) = (&visit.call.state, visit.session.is_some());
+    let pools = pools(state).await;
     let _turn = state.turn().await;
     let roster = state.roster.borrow().clone();
     let (mut queues, mut services) = (vec![], vec![]);
@@ -170,7 +175,13 @@ pub(super) async fn rows(visit: Visit) -> Result<Response, Problem> {
         queues.extend(queues::view(handle, state).map(|view| QueueRow::of(&view, state, verbs)));
         services.extend(services::view(handle, state).map(|view| ServiceRow::of(&view, verbs)));
     }
-    Ok(html(&Rows { queues, services, decisions: decisions(state) }))
+    Ok(html(&Rows { queues, services, pools, decisions: decisions(state) }))
+}
+
+/// The pools; none where they are not known.
+async fn pools(state: &AppState) -> Vec<PoolRow> {
+    let page = serde_json::to_value(pools::all(state).await).unwrap_or_default();
+    page["pools"].as_array().into_iter().flatten().map(PoolRow::of).collect()
 }
 
 /// The last decisions for queues that have messages, the newest first.

@@ -51,6 +51,17 @@ pub(super) struct QueueRow {
     pub(super) verbs: bool,
 }
 
+/// A pool.
+pub(super) struct PoolRow {
+    pub(super) name: String,
+    pub(super) held: String,
+    pub(super) mood: &'static str,
+    /// Jobs created a minute; empty where as many as are wanted.
+    pub(super) rate: String,
+    pub(super) holders: String,
+    pub(super) waiting: String,
+}
+
 /// A service.
 pub(super) struct ServiceRow {
     pub(super) id: String,
@@ -107,6 +118,20 @@ impl QueueRow {
             failed: tables::failed_in_a_row(job),
             verbs: verbs && job["left"] == false,
             name,
+        }
+    }
+}
+
+impl PoolRow {
+    /// A pool as it is now.
+    pub(super) fn of(pool: &Value) -> Self {
+        Self {
+            name: text(&pool["pool"]),
+            held: tables::pools::held(pool),
+            mood: tables::pools::mood(pool).class(),
+            rate: text(&pool["createsPerMinute"]),
+            holders: tables::pools::holders(pool),
+            waiting: tables::pools::waiting(pool),
         }
     }
 }
