@@ -14,7 +14,7 @@ use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actors::supervisor::Handle,
+    actors::roster::Handle,
     config::{
         entry::Entry,
         job_config::JobConfig,
