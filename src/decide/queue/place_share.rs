@@ -156,7 +156,7 @@ impl Lifecycle {
         let waiting = self.backoff.until().is_some_and(|until| until > now);
         // Who asked by hand goes first.
         let by_hand = self.next_manual_slot().is_some();
-        let free = u64::from(self.policy.jobs_max).saturating_sub(self.live()).saturating_sub(by_hand.into());
+        let free = u64::from(self.in_force.max).saturating_sub(self.live()).saturating_sub(by_hand.into());
         let room = if self.may_create() && !waiting { self.room().min(free) } else { 0 };
         self.looks.backlog_left |= self.share.lacking > room;
         self.share.bound(self.share.lacking.min(room), by_hand, now);
