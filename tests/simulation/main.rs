@@ -4,6 +4,8 @@
 //! history is shrunk (fewer steps, fewer kinds of faults), printed, and belongs into `kept.txt`.
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::disallowed_methods, reason = "test code")]
 
+mod arbiter;
+mod arbiter_world;
 mod cluster;
 mod deployment_world;
 mod deployments;
@@ -24,9 +26,7 @@ mod service_disturb;
 mod service_one_offs;
 mod service_world;
 mod services;
-mod sharing;
 mod sharing_search;
-mod sharing_world;
 mod store;
 mod views;
 mod windows;

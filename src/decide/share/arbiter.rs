@@ -12,7 +12,7 @@ use crate::decide::{
         bucket::Bucket,
         index::Index,
         member::Member,
-        need::{Grant, Need},
+        need::Need,
         policy::{MemberPolicy, PoolPolicy, Pools},
         virtual_time::VirtualTime,
     },
@@ -153,11 +153,6 @@ impl Arbiter {
         }
     }
 
-    /// The grant that a member has not answered yet: an actor that begins anew is to be told it again.
-    pub fn unanswered(&self, name: &str) -> Option<&Grant> {
-        self.members.get(name)?.unanswered.as_ref()
-    }
-
     /// When the next token comes that somebody waits for while nothing else stands in its way.
     pub fn deadline(&self) -> Option<Duration> {
         let waiting = self.index.waiting.keys();
@@ -212,4 +207,201 @@ fn change_policy(time: &VirtualTime, member: &mut Member, policy: MemberPolicy) 
 /// Neither a member nor one that holds, or may yet hold, anything.
 fn is_nobody(member: &Member) -> bool {
     member.policy.pools.is_empty() && member.jobs().next().is_none() && member.unanswered.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{
+        place::Place,
+        share::{account::HeldUp, sentence::sentence},
+    };
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn policy(pools: &[&str]) -> MemberPolicy {
+        let pools = pools.iter().map(|pool| Arc::from(*pool)).collect();
+        MemberPolicy { pools, weight: 1, ..MemberPolicy::default() }
+    }
+
+    fn arbiter(pools: &[(&str, PoolPolicy)], members: &[(&str, MemberPolicy)]) -> Arbiter {
+        let mut arbiter = Arbiter::new(BTreeMap::new(), NOW);
+        configure(&mut arbiter, pools, members);
+        arbiter
+    }
+
+    fn configure(arbiter: &mut Arbiter, pools: &[(&str, PoolPolicy)], members: &[(&str, MemberPolicy)]) {
+        let pools = pools.iter().map(|(name, policy)| (Arc::from(*name), *policy)).collect();
+        let members = members.iter().map(|(name, policy)| (Arc::from(*name), policy.clone())).collect();
+        arbiter.configure(pools, members, NOW);
+    }
+
+    fn places(jobs: u32) -> PoolPolicy {
+        PoolPolicy { jobs: Some(jobs), creates_per_minute: None }
+    }
+
+    /// Jobs with one place each in a pool.
+    fn held(pool: &str, numbers: &[u32]) -> Vec<Places> {
+        numbers.iter().map(|number| [Place { pool: pool.into(), number: *number }].into()).collect()
+    }
+
+    fn want(wanted: u64, age: u64) -> Need {
+        let at = Some(NOW - Duration::from_secs(age));
+        Need { wanted, since: at, oldest_at: at, ..Need::default() }
+    }
+
+    fn tell(arbiter: &mut Arbiter, name: &str, need: Need) {
+        arbiter.note_need(&name.into(), need, NOW);
+    }
+
+    /// Who is given how many places.
+    fn given(arbiter: &mut Arbiter) -> String {
+        let grants = arbiter.grants(NOW);
+        let told: Vec<String> = grants.iter().map(|(name, grant)| format!("{name} {}", grant.places.len())).collect();
+        told.join(", ")
+    }
+
+    fn said(arbiter: &Arbiter, name: &str) -> String {
+        sentence(&arbiter.account(name, NOW).expect("it shares something")).expect("it waits")
+    }
+
+    #[test]
+    fn the_later_by_ratio_goes_first_then_priority_weight_and_age() {
+        let target = |seconds, policy| MemberPolicy { target_age: Some(Duration::from_secs(seconds)), ..policy };
+        let high = MemberPolicy { priority: 5, ..policy(&["p"]) };
+        let members = [
+            ("a", target(10, policy(&["p"]))),
+            ("b", target(100, high.clone())),
+            ("c", high),
+            ("d", policy(&["p"])),
+            ("e", MemberPolicy { weight: 3, ..policy(&["p"]) }),
+        ];
+        let mut arbiter = arbiter(&[("p", places(0))], &members);
+        for (name, age) in [("a", 40), ("b", 300), ("c", 1), ("d", 500), ("e", 1)] {
+            tell(&mut arbiter, name, want(2, age));
+        }
+        let expected = ["a 2", "a 2, b 1", "a 2, b 2, c 1", "a 2, b 2, c 2, d 1", "a 2, b 2, c 2, d 1, e 2"];
+        for (limit, expected) in [2, 3, 5, 7, 9].into_iter().zip(expected) {
+            let mut arbiter = arbiter.clone();
+            configure(&mut arbiter, &[("p", places(limit))], &members);
+            assert_eq!(given(&mut arbiter), expected, "{limit} places");
+        }
+        let before =
+            "before it go a (its targetAge is missed), b (its targetAge is missed), c (its priority is higher)";
+        let starves = "others of a higher priority may keep it waiting for ever, for it has no targetAge";
+        assert_eq!(
+            said(&arbiter, "d"),
+            format!("waits for 8m 20s for places for 2 Jobs: p has no places; {before}; {starves}")
+        );
+    }
+
+    #[test]
+    fn nothing_is_given_before_every_member_has_told() {
+        let recorded = [("old".into(), held("p", &[0]))].into();
+        let mut arbiter = Arbiter::new(recorded, NOW);
+        configure(
+            &mut arbiter,
+            &[("p", places(2)), ("q", places(1))],
+            &[("a", policy(&["p"])), ("b", policy(&["p", "q"])), ("c", policy(&["q"]))],
+        );
+        tell(&mut arbiter, "a", want(2, 3));
+        assert_eq!(given(&mut arbiter), "");
+        assert_eq!(said(&arbiter, "a"), "waits for 3s for places for 2 Jobs: what b holds in p is not known yet");
+        tell(&mut arbiter, "b", Need::default());
+        let grants = arbiter.grants(NOW);
+        assert_eq!(grants[0].1.places, held("p", &[1]), "a stranger has the other, by what is recorded");
+        arbiter.leave("old", NOW);
+        tell(&mut arbiter, "a", Need { held: held("p", &[1]), seen: 1, ..want(1, 3) });
+        assert_eq!(arbiter.grants(NOW)[0].1.places, held("p", &[0]));
+    }
+
+    #[test]
+    fn a_need_that_crosses_its_grant_is_given_nothing_for_it() {
+        let mut arbiter = arbiter(&[("p", places(5))], &[("a", policy(&["p"]))]);
+        tell(&mut arbiter, "a", want(2, 1));
+        assert_eq!(given(&mut arbiter), "a 2");
+        tell(&mut arbiter, "a", want(3, 1));
+        assert_eq!((given(&mut arbiter).as_str(), arbiter.usage()[0].held), ("", 2));
+        assert_eq!(arbiter.account("a", NOW).map(|account| account.granted), Some(2));
+        tell(&mut arbiter, "a", Need { held: held("p", &[0, 1]), seen: 1, ..want(1, 1) });
+        assert_eq!((given(&mut arbiter).as_str(), arbiter.usage()[0].held), ("a 1", 3));
+    }
+
+    #[test]
+    fn a_lower_limit_drains_and_a_pool_without_one_has_room() {
+        let mut arbiter = arbiter(&[("p", places(3))], &[("a", policy(&["p"])), ("b", policy(&["p"]))]);
+        tell(&mut arbiter, "a", Need { held: held("p", &[0, 1, 2]), ..want(0, 1) });
+        tell(&mut arbiter, "b", want(1, 1));
+        configure(&mut arbiter, &[("p", places(2))], &[("a", policy(&["p"])), ("b", policy(&["p"]))]);
+        assert_eq!(given(&mut arbiter), "");
+        assert_eq!(said(&arbiter, "b"), "waits for 1s for places for 1 Job: p is full, 3 of 2 places are held by a 3");
+        tell(&mut arbiter, "a", Need { held: held("p", &[2]), ..want(0, 1) });
+        assert_eq!(arbiter.grants(NOW)[0].1.places, held("p", &[0]));
+        configure(&mut arbiter, &[], &[]);
+        assert_eq!((given(&mut arbiter).as_str(), arbiter.usage()[0].held, arbiter.usage()[0].limit), ("", 2, None));
+        arbiter.leave("a", NOW);
+        arbiter.leave("b", NOW);
+        assert_eq!(arbiter.usage(), []);
+    }
+
+    #[test]
+    fn a_run_without_a_place_in_a_pool_of_its_policy_counts_there() {
+        let mut arbiter =
+            arbiter(&[("p", places(2)), ("q", places(1))], &[("a", policy(&["p", "q"])), ("b", policy(&["q"]))]);
+        tell(&mut arbiter, "a", Need { held: vec![[].into()], ..want(0, 1) });
+        tell(&mut arbiter, "b", want(1, 1));
+        assert_eq!(given(&mut arbiter), "");
+        let account = arbiter.account("b", NOW).expect("a member");
+        assert!(matches!(&account.held_up_by[..], [HeldUp::Full { held: 1, limit: 1, .. }]), "{account:?}");
+    }
+
+    #[test]
+    fn the_next_token_is_the_deadline_while_nothing_else_is_missing() {
+        let rated = PoolPolicy { jobs: Some(1), creates_per_minute: Some(6) };
+        let mut arbiter = arbiter(&[("p", rated)], &[("a", policy(&["p"]))]);
+        tell(&mut arbiter, "a", Need::default());
+        assert_eq!(arbiter.deadline(), None, "nobody waits");
+        tell(&mut arbiter, "a", want(2, 1));
+        assert_eq!(given(&mut arbiter), "", "it begins empty");
+        let due = NOW + Duration::from_secs(10);
+        assert_eq!(arbiter.deadline(), Some(due));
+        assert_eq!(
+            said(&arbiter, "a"),
+            "waits for 1s for places for 2 Jobs: p lets 6 Jobs be created a minute, the next in 10s"
+        );
+        assert_eq!(arbiter.grants(due).len(), 1);
+        tell(&mut arbiter, "a", Need { held: held("p", &[0]), seen: 1, ..want(1, 1) });
+        assert_eq!(arbiter.deadline(), None, "it waits for a place");
+        tell(&mut arbiter, "a", Need { seen: 1, returned: 1, ..want(1, 1) });
+        assert_eq!(arbiter.grants(due).len(), 1, "the token has come back");
+    }
+
+    #[test]
+    fn who_returns_everything_and_wants_on_lets_others_have_their_turn() {
+        let mut arbiter = arbiter(&[("p", places(1))], &[("a", policy(&["p"])), ("b", policy(&["p"]))]);
+        tell(&mut arbiter, "b", Need::default());
+        tell(&mut arbiter, "a", want(1, 9));
+        assert_eq!(given(&mut arbiter), "a 1");
+        tell(&mut arbiter, "b", want(1, 1));
+        tell(&mut arbiter, "a", Need { seen: 1, returned: 1, ..want(1, 9) });
+        assert_eq!(given(&mut arbiter), "b 1");
+    }
+
+    #[test]
+    fn a_group_that_was_held_up_has_saved_up_nothing() {
+        let members = [("a", policy(&["p"])), ("b", policy(&["p", "q"]))];
+        let mut arbiter = arbiter(&[("p", places(4)), ("q", places(0))], &members);
+        tell(&mut arbiter, "b", want(100, 9));
+        for seen in 0..50 {
+            tell(&mut arbiter, "a", Need { seen, ..want(1, 1) });
+            assert_eq!(given(&mut arbiter), "a 1");
+        }
+        configure(&mut arbiter, &[("p", places(8)), ("q", places(9))], &members);
+        tell(&mut arbiter, "a", Need { seen: 50, ..want(100, 1) });
+        assert_eq!(
+            given(&mut arbiter),
+            "a 3, b 5",
+            "a has just had a turn; b has none of the fifty that it could not have used"
+        );
+    }
 }

@@ -16,10 +16,10 @@ use crate::decide::{
     place::{Place, Places},
     share::{
         arbiter::Arbiter,
-        index::{Index, Turn, Waiting},
+        index::{Index, Turn},
         member::{Group, Member},
         need::Grant,
-        standing::{Standing, lateness},
+        standing::{Standing, late_by, lateness},
         virtual_time::VirtualTime,
     },
 };
@@ -48,17 +48,28 @@ impl Arbiter {
     }
 
     fn serve_late(&mut self, groups: &[Group], now: Duration, round: &mut Round) {
-        let mut late = BinaryHeap::new();
+        let mut heads = BinaryHeap::new();
         for group in groups {
-            let waiting = self.index.waiting.get(group).filter(|waiting| waiting.misses_a_target(now));
-            let Some(waiting) = waiting.filter(|_| self.held_up_by(group).is_none()) else { continue };
-            let turns = waiting.due.iter().take_while(|((due, _), _)| *due < now).map(|(_, turn)| turn);
-            late.extend(turns.map(|turn| Reverse(self.standing(group, turn, Some(now)))));
+            let targets = self.index.waiting.get(group).filter(|_| self.held_up_by(group).is_none());
+            let targets = targets.into_iter().flat_map(|waiting| waiting.aged.keys());
+            heads.extend(targets.filter_map(|target| self.latest(group, *target, now)));
         }
         let charge = |time: &mut VirtualTime, member: &mut Member| time.charge_late(member);
-        while let Some(Reverse(Standing { group, name, .. })) = late.pop() {
+        while let Some(Reverse(Standing { group, name, .. })) = heads.pop() {
+            let target = self.members[&name].policy.target_age;
             while self.held_up_by(&group).is_none() && self.give(&name, charge, round) {}
+            if self.held_up_by(&group).is_none() {
+                heads.extend(target.and_then(|target| self.latest(&group, target, now)));
+            }
         }
+    }
+
+    /// The member of a group that misses this target by most.
+    fn latest(&self, group: &Group, target: Duration, now: Duration) -> Option<Reverse<Standing>> {
+        let (oldest_at, pass, name) = self.index.waiting.get(group)?.aged.get(&target)?.first()?;
+        let late = Some(late_by(*oldest_at, target, now)?);
+        let turn = Turn { pass: *pass, oldest_at: *oldest_at, name: name.clone() };
+        Some(Reverse(Standing { late, ..self.standing(group, &turn, None) }))
     }
 
     /// One priority.
@@ -130,11 +141,5 @@ impl Arbiter {
         member.last_grant = grant.places.len() as u64;
         member.unanswered = Some(grant.clone());
         (name, grant)
-    }
-}
-
-impl Waiting {
-    fn misses_a_target(&self, now: Duration) -> bool {
-        self.due.first_key_value().is_some_and(|((due, _), _)| *due < now)
     }
 }

@@ -30,9 +30,13 @@ pub(super) struct Index {
 pub(super) struct Waiting {
     /// By whose turn it is.
     pub(super) turns: BTreeSet<Turn>,
-    /// By when the oldest message will have waited for longer than the `targetAge`.
-    pub(super) due: BTreeMap<(Duration, Arc<str>), Turn>,
+    /// By `targetAge`, those that have one, by who misses it first: among equal targets the oldest message is the latest by
+    /// ratio, too, at any time.
+    pub(super) aged: BTreeMap<Duration, BTreeSet<Aged>>,
 }
+
+/// Since when the oldest message of a member waits, and how far on and who it is.
+pub(super) type Aged = (Duration, u64, Arc<str>);
 
 /// Whose turn it is within a group: the least goes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,8 +126,8 @@ impl Index {
         let Some(group) = member.group() else { return };
         let waiting = self.waiting.entry(group).or_default();
         let turn = Turn::of(name, member);
-        if let Some(due) = due_at(member, &turn) {
-            waiting.due.insert((due, name.clone()), turn.clone());
+        if let Some(target) = target_age(member) {
+            waiting.aged.entry(target).or_default().insert((turn.oldest_at, turn.pass, turn.name.clone()));
         }
         waiting.turns.insert(turn);
     }
@@ -133,20 +137,24 @@ impl Index {
         let Some(group) = member.group() else { return };
         let Some(waiting) = self.waiting.get_mut(&group) else { return };
         let turn = Turn::of(name, member);
-        if let Some(due) = due_at(member, &turn) {
-            waiting.due.remove(&(due, name.clone()));
-        }
         waiting.turns.remove(&turn);
+        if let Some(target) = target_age(member)
+            && let Some(aged) = waiting.aged.get_mut(&target)
+        {
+            aged.remove(&(turn.oldest_at, turn.pass, turn.name));
+            if aged.is_empty() {
+                waiting.aged.remove(&target);
+            }
+        }
         if waiting.turns.is_empty() {
             self.waiting.remove(&group);
         }
     }
 }
 
-/// When the oldest message will have waited for longer than the `targetAge`.
-fn due_at(member: &Member, turn: &Turn) -> Option<Duration> {
-    let target = member.policy.target_age?;
-    (turn.oldest_at < Duration::MAX).then(|| turn.oldest_at.saturating_add(target))
+/// The `targetAge` of a member that knows of a message.
+fn target_age(member: &Member) -> Option<Duration> {
+    member.policy.target_age.filter(|_| member.need.as_ref().is_some_and(|need| need.oldest_at.is_some()))
 }
 
 /// In which pools a Job counts, and with which number: where it has a place, also if its policy no longer names that

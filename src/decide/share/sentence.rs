@@ -32,7 +32,8 @@ pub fn sentence(account: &Account) -> Option<String> {
 fn held_up(it: &HeldUp) -> String {
     match it {
         HeldUp::Unknown { pool, of, more } => {
-            format!("what {} hold of {pool} is not known yet", list(&names(of), *more))
+            let hold = if of.len() == 1 && *more == 0 { "holds" } else { "hold" };
+            format!("what {} {hold} in {pool} is not known yet", list(&names(of), *more))
         }
         HeldUp::Full { pool, limit: 0, .. } => format!("{pool} has no places"),
         HeldUp::Full { pool, limit, held, holders, more } => {

@@ -8,7 +8,7 @@ use crate::decide::share::member::{Group, Member};
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     /// The age of the oldest message and the `targetAge`, in nanoseconds, where that is missed.
-    pub(super) late: Option<(u128, u128)>,
+    pub(super) late: Option<(u64, u64)>,
     /// With the priority.
     pub(super) group: Group,
     /// Its virtual time.
@@ -30,10 +30,16 @@ pub(super) enum Rule {
 }
 
 /// The age of the oldest message and the target, where the one is greater.
-pub(super) fn lateness(member: &Member, now: Duration) -> Option<(u128, u128)> {
-    let (target, oldest_at) = (member.policy.target_age?, member.need.as_ref()?.oldest_at?);
+pub(super) fn lateness(member: &Member, now: Duration) -> Option<(u64, u64)> {
+    late_by(member.need.as_ref()?.oldest_at?, member.policy.target_age?, now)
+}
+
+/// The same, of a message that has waited since then.
+pub(super) fn late_by(oldest_at: Duration, target: Duration, now: Duration) -> Option<(u64, u64)> {
+    // 584 years.
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let age = now.saturating_sub(oldest_at);
-    (age > target).then_some((age.as_nanos(), target.as_nanos()))
+    (age > target).then_some((nanoseconds(age), nanoseconds(target)))
 }
 
 impl Standing {
@@ -42,7 +48,8 @@ impl Standing {
         let late = match (self.late, other.late) {
             // The ratios, multiplied out: no fraction is rounded.
             (Some((age, target)), Some((other_age, other_target))) => {
-                other_age.saturating_mul(target).cmp(&age.saturating_mul(other_target))
+                let product = |one: u64, two: u64| u128::from(one) * u128::from(two);
+                product(other_age, target).cmp(&product(age, other_target))
             }
             (one, two) => two.is_some().cmp(&one.is_some()),
         };

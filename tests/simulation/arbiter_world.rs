@@ -1,4 +1,4 @@
-//! The real arbiter with a small model of those who ask it: what `sharing.rs` and its properties run on.
+//! The real arbiter with a small model of those who ask it: what `arbiter.rs` and its properties run on.
 //!
 //! The model knows who really holds what, and works out anew at each step what the arbiter keeps up to date.
 

@@ -1,4 +1,4 @@
-//! What holds of the arbiter whatever happens: properties over the model of `sharing_world.rs`.
+//! What holds of the arbiter whatever happens: properties over the model of `arbiter_world.rs`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 use job_chief::decide::share::policy::{MemberPolicy, PoolPolicy};
 use proptest::prelude::*;
 
-use crate::sharing_world::{Actor, MEMBERS, Op, Waits, World, op};
+use crate::arbiter_world::{Actor, MEMBERS, Op, Waits, World, op};
 
 /// Jobs of the last grants that count in a pool.
 fn given_in(world: &World, pool: &str, counts: impl Fn(&str) -> bool) -> u64 {
@@ -242,7 +242,7 @@ fn invariant_tokens_never_exceed_rate_and_burst(created: &[(Duration, u64)], per
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_that_happens_breaks_a_promise(ops in proptest::collection::vec(op(), 1..80)) {
