@@ -65,9 +65,14 @@ fn what_is_wrong_with_what_is_shared_is_told_with_its_place_and_remedy() {
     assert!(found.contains("pools: found an object, allowed is at most 100 keys"), "{found}");
 }
 
-fn warnings(file: &Value) -> Vec<String> {
-    let loaded = jobs_file::load("jobs.json", &file.to_string()).unwrap_or_else(|problems| panic!("{problems}"));
-    loaded.warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.text)).collect()
+/// Of each file these warnings are given, and no others.
+fn assert_warned(cases: &[(Value, &[&str])]) {
+    for (file, wanted) in cases {
+        let loaded = jobs_file::load("jobs.json", &file.to_string()).unwrap_or_else(|problems| panic!("{problems}"));
+        let told: Vec<String> = loaded.warnings.iter().map(|it| format!("{}: {}", it.path, it.text)).collect();
+        let all_told = told.len() == wanted.len() && wanted.iter().all(|text| told.iter().any(|it| it.contains(text)));
+        assert!(all_told, "{file}\n{told:?}");
+    }
 }
 
 /// A queue with these keys.
@@ -77,17 +82,30 @@ fn queue(name: &str, keys: Value) -> Value {
     entry
 }
 
+/// A service of so many replicas with these keys.
+fn service(replicas: u32, keys: Value) -> Value {
+    let mut entry =
+        json!({"type": "service", "name": format!("s{replicas}"), "podConfig": {"image": "i"}, "replicas": replicas});
+    jobs_file::lay_over(&mut entry, keys);
+    entry
+}
+
+fn gpu() -> Value {
+    json!({"gpu": {"jobs": 4}})
+}
+
+fn any() -> Value {
+    json!({"pools": ["gpu"]})
+}
+
+fn first() -> Value {
+    json!({"pools": ["gpu"], "priority": 10, "targetAge": "1m"})
+}
+
 #[test]
-fn what_is_probably_not_meant_of_sharing_is_told() {
-    let service = |replicas: u32, keys: Value| {
-        let mut entry = json!({"type": "service", "name": format!("s{replicas}"), "podConfig": {"image": "i"}, "replicas": replicas});
-        jobs_file::lay_over(&mut entry, keys);
-        entry
-    };
-    let gpu = || json!({"gpu": {"jobs": 4}});
-    let (first, any) = (json!({"pools": ["gpu"], "priority": 10, "targetAge": "1m"}), json!({"pools": ["gpu"]}));
-    let cases: Vec<(Value, &[&str])> = vec![
-        (json!({"pools": gpu(), "jobs": [queue("a", any.clone()), queue("b", any.clone())]}), &[]),
+fn what_has_no_effect_or_two_of_them_is_told() {
+    assert_warned(&[
+        (json!({"pools": gpu(), "jobs": [queue("a", any()), queue("b", any())]}), &[]),
         (
             json!({"jobs": [queue("a", json!({"weight": 1, "priority": 0, "targetAge": "1m"}))]}),
             &[
@@ -103,16 +121,31 @@ fn what_is_probably_not_meant_of_sharing_is_told() {
         (json!({"defaults": {"priority": 3}, "jobs": [queue("a", json!({})), service(1, json!({}))]}), &[]),
         (
             json!({"defaults": {"weight": 2, "targetAge": "1m"}, "pools": gpu(),
-                   "jobs": [queue("a", any.clone()), queue("b", json!({}))]}),
+                   "jobs": [queue("a", any()), queue("b", json!({}))]}),
             &[],
         ),
         (json!({"limits": {"jobs": 9}, "jobs": [queue("a", json!({"weight": 2}))]}), &[]),
         (
-            json!({"pools": {"gpu": {"jobs": 4}, "licence": {"jobs": 1}}, "jobs": [queue("a", any.clone())]}),
+            json!({"pools": {"gpu": {"jobs": 4}, "licence": {"jobs": 1}}, "jobs": [queue("a", any())]}),
             &["pools.licence: no entry names it: unless a deployment does"],
         ),
         (
-            json!({"pools": gpu(), "jobs": [queue("a", first.clone()), queue("b", any.clone()), queue("c", first.clone())]}),
+            json!({"defaults": {"priority": 3}, "pools": gpu(), "jobs": [queue("a", any()), service(1, json!({}))]}),
+            &["defaults.priority: it counts for services (the order of their start) and for queues"],
+        ),
+        (
+            json!({"defaults": {"priority": 3}, "pools": gpu(),
+                   "jobs": [queue("a", any()), service(1, json!({"priority": 1}))]}),
+            &[],
+        ),
+    ]);
+}
+
+#[test]
+fn who_may_wait_for_ever_or_longer_than_it_says_is_told() {
+    assert_warned(&[
+        (
+            json!({"pools": gpu(), "jobs": [queue("a", first()), queue("b", any()), queue("c", first())]}),
             &[
                 "jobs[1].priority: \"b\" may wait for ever: \"a\" has the priority 10, not 0, and goes first in the pool \"gpu\"; set a \"targetAge\"",
             ],
@@ -123,7 +156,7 @@ fn what_is_probably_not_meant_of_sharing_is_told() {
         ),
         (
             json!({"pools": {"gpu": {"jobs": 4}, "b": {"jobs": 4}},
-                   "jobs": [queue("a", first.clone()), queue("b", json!({"pools": ["b"]}))]}),
+                   "jobs": [queue("a", first()), queue("b", json!({"pools": ["b"]}))]}),
             &[],
         ),
         (
@@ -131,32 +164,18 @@ fn what_is_probably_not_meant_of_sharing_is_told() {
             &["jobs[0].targetAge: it is shorter than \"queueCheckInterval\" (10s)"],
         ),
         (
-            json!({"pools": gpu(), "jobs": [service(3, any.clone()), service(2, any.clone())]}),
+            json!({"pools": gpu(), "jobs": [service(3, any()), service(2, any())]}),
             &["pools.gpu.jobs: the services there keep 5 places, and there are 4: some would never be up"],
         ),
         (
-            json!({"pools": gpu(), "jobs": [service(3, any.clone()), service(1, any.clone()), queue("a", any.clone())]}),
+            json!({"pools": gpu(), "jobs": [service(3, any()), service(1, any()), queue("a", any())]}),
             &["pools.gpu.jobs: the services there keep all 4 places: no queue would ever get one"],
         ),
         (
-            json!({"limits": {"jobs": 3}, "pools": gpu(), "jobs": [service(3, any.clone()), service(9, json!({})), queue("a", json!({}))]}),
+            json!({"limits": {"jobs": 3}, "pools": gpu(), "jobs": [service(3, any()), service(9, json!({})), queue("a", json!({}))]}),
             &["limits.jobs: the services there keep all 3 places"],
         ),
-        (
-            json!({"defaults": {"priority": 3}, "pools": gpu(), "jobs": [queue("a", any.clone()), service(1, json!({}))]}),
-            &["defaults.priority: it counts for services (the order of their start) and for queues"],
-        ),
-        (
-            json!({"defaults": {"priority": 3}, "pools": gpu(),
-                   "jobs": [queue("a", any.clone()), service(1, json!({"priority": 1}))]}),
-            &[],
-        ),
-    ];
-    for (file, wanted) in cases {
-        let told = warnings(&file);
-        let all_told = told.len() == wanted.len() && wanted.iter().all(|text| told.iter().any(|it| it.contains(text)));
-        assert!(all_told, "{file}\n{told:?}");
-    }
+    ]);
 }
 
 #[test]
