@@ -13,7 +13,11 @@ use job_chief::decide::{
         scale::Look,
     },
     run::event::{LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
-    share::need::{Grant, Need},
+    share::{
+        arbiter::Arbiter,
+        need::{Grant, Need},
+        policy::{MemberPolicy, PoolPolicy, Pools},
+    },
 };
 use serde_json::{Value, json};
 
@@ -504,6 +508,24 @@ fn what_has_left_the_file_holds_its_places_to_the_end_and_says_so() {
     assert_eq!((script.held().len(), script.life.is_done()), (1, false));
     script.all(&ended(Outcome::Succeeded, Reason::Completed));
     assert_eq!((script.need(), script.life.is_done()), (Need { seen: 1, ..Need::default() }, true));
+}
+
+/// It tells only what is new: were it forgotten meanwhile, nobody of the pool would be given anything.
+#[test]
+fn whoever_leaves_and_is_back_before_its_actor_has_noticed_need_not_tell_again() {
+    let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+    let configure = |arbiter: &mut Arbiter, names: &[&Arc<str>]| {
+        let policy = MemberPolicy { pools: ["gpu".into()].into(), weight: 1, ..MemberPolicy::default() };
+        let pools = Pools::from([("gpu".into(), PoolPolicy { jobs: Some(1), creates_per_minute: None })]);
+        arbiter.configure(pools, names.iter().map(|name| ((*name).clone(), policy.clone())).collect(), SECOND);
+    };
+    let mut arbiter = Arbiter::new(BTreeMap::new(), SECOND);
+    configure(&mut arbiter, &[&a, &b]);
+    arbiter.note_need(&a, Need::default(), SECOND);
+    configure(&mut arbiter, &[&b]);
+    configure(&mut arbiter, &[&a, &b]);
+    arbiter.note_need(&b, Need { wanted: 1, since: Some(SECOND), ..Need::default() }, SECOND);
+    assert_eq!(arbiter.grants(SECOND), [(b, grant(1, "gpu", &[0]))]);
 }
 
 // --- what is known of messages

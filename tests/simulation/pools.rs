@@ -98,8 +98,9 @@ fn invariant_nobody_waits_who_could_go_on(world: &SharingWorld) {
         let pools = world.broker.file.pools_of(at);
         assert!(
             untold || pools.iter().any(holds_up),
-            "invariant: nobody_waits_who_could_go_on: {} {need:?} {usage:?}",
-            member.name
+            "invariant: nobody_waits_who_could_go_on: {} {need:?} {usage:?} {:?}",
+            member.name,
+            arbiter.account(&member.name, world.now)
         );
     }
 }

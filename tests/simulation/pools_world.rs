@@ -60,6 +60,8 @@ pub(crate) struct Member {
 /// The world of one history.
 pub(crate) struct SharingWorld {
     pub(crate) dice: Dice,
+    /// How seldom anything strikes that concerns all.
+    calmness: u64,
     pub(crate) now: Duration,
     pub(crate) members: Vec<Member>,
     pub(crate) file: File,
@@ -103,8 +105,10 @@ impl SharingWorld {
             }
         };
         let members: Vec<Member> = (0..count).map(member).collect();
+        let calmness = [1, 3, 9][dice.roll(3) as usize];
         Self {
             dice,
+            calmness,
             now: members[0].world.now,
             members,
             file,
@@ -126,7 +130,8 @@ impl SharingWorld {
             7 | 8 => self.broker_goes_on(),
             9 => drop(self.grant_is_found(at)),
             10 => self.file_is_read(at),
-            _ => self.disturb(),
+            _ if self.dice.once_in(self.calmness) => self.disturb(),
+            _ => {}
         }
         self.note_allowed();
     }

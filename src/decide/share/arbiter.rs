@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::decide::{
     place::Places,
     share::{
-        bucket::Bucket,
+    /// Also JobConfigs that are no members and still hold places, or have told what they need and not left.
         index::Index,
         member::Member,
         need::Need,
@@ -204,9 +204,11 @@ fn change_policy(time: &VirtualTime, member: &mut Member, policy: MemberPolicy) 
     }
 }
 
-/// Neither a member nor one that holds, or may yet hold, anything.
+/// Neither a member nor one that holds, or may yet hold, anything. Who has told what it needs is remembered until it has
+/// left: it tells only what is new, and may be a member again before that.
 fn is_nobody(member: &Member) -> bool {
-    member.policy.pools.is_empty() && member.jobs().next().is_none() && member.unanswered.is_none()
+    let tells = member.need.is_some() || member.unanswered.is_some();
+    member.policy.pools.is_empty() && !tells && member.jobs().next().is_none()
 }
 
 #[cfg(test)]
