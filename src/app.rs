@@ -155,9 +155,9 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());
     let totals = watch::Sender::new(Totals::new());
-    let history = HistoryReader::new(&pool, &settings.db.schema);
+    let forecasting = (reloader.jobs(), HistoryReader::new(&pool, &settings.db.schema));
     let followed = (leader.standing(), roster.clone(), totals.subscribe());
-    let state = AppState::new(me.clone(), followed, &settings.server, (shared.clone(), desk, history));
+    let state = AppState::new(me.clone(), followed, &settings.server, (shared.clone(), desk), forecasting);
     serve(&settings, state, &shutdown, &tasks).await?;
     let interval = Duration::from_secs(settings.db.monitor_state_interval_seconds);
     let monitor =

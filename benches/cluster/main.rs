@@ -16,6 +16,7 @@ mod burst;
 mod depth;
 mod figures;
 mod footprint;
+mod forecast;
 mod handover;
 mod idle;
 mod latency;
@@ -35,7 +36,7 @@ mod witness;
 use figures::Figures;
 
 /// The parts by name, in order.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "footprint",
     "latency",
     "burst",
@@ -47,6 +48,7 @@ const PARTS: [&str; 12] = [
     "depth",
     "services",
     "modules",
+    "forecast",
     "sharing",
 ];
 
@@ -72,6 +74,7 @@ async fn main() {
             "handover" => handover::measure(&mut figures, runs).await,
             "services" => services::measure(&mut figures, runs).await,
             "modules" => modules::measure(&mut figures, runs).await,
+            "forecast" => forecast::measure(&mut figures, runs).await,
             "memory" => memory::measure(&mut figures, runs).await,
             "sharing" => sharing::measure(&mut figures, runs),
             _ => unreachable!("every part has an arm"),

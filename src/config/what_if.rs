@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::config::{
     entry::Entry,
     jobs_file::{self, JobsFile, lay_over},
     problems::{Place, Problem, Problems, nearest},
+    sharing::Sharing,
 };
 
 /// What the text is called that is made here; problems stand at no place of a file.
@@ -22,7 +23,7 @@ pub struct Base<'a> {
     /// The entries that are in force.
     pub entries: &'a [Entry],
     /// `limits` and `pools`, as they are in force.
-    pub root: &'a Map<String, Value>,
+    pub sharing: &'a Sharing,
 }
 
 /// Keys and their values: `KEY` of the entry that is asked about, `NAME.KEY`, `limits.…` or `pools.…`. A `null` takes a
@@ -35,7 +36,8 @@ impl Base<'_> {
     /// # Errors
     /// Keys that belong nowhere, and everything that the loader has against what comes of them.
     pub fn with(&self, set: &Set, name: Option<&str>) -> Result<JobsFile, Problems> {
-        let mut root = self.root.clone();
+        let root = serde_json::to_value(self.sharing).unwrap_or_default();
+        let mut root = root.as_object().cloned().unwrap_or_default();
         let entry = |entry: &Entry| serde_json::to_value(entry).unwrap_or_default();
         let mut entries: Vec<Value> = self.entries.iter().map(entry).collect();
         let mut problems = vec![];
@@ -126,7 +128,7 @@ mod tests {
     fn with(set: &[(&str, Value)], name: Option<&str>) -> Result<Vec<Entry>, String> {
         let entries = jobs_file::load("jobs.json", JOBS).expect("it is well").jobs;
         let set = set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let base = Base { entries: &entries, root: &Map::new() };
+        let base = Base { entries: &entries, sharing: &Sharing::default() };
         base.with(&set, name).map(|file| file.jobs).map_err(|problems| problems.to_string())
     }
 
@@ -134,9 +136,10 @@ mod tests {
     fn nothing_set_is_the_same() {
         let example = include_str!("../../jobs.example.json");
         for text in [JOBS, example] {
-            let entries = jobs_file::load("jobs.json", text).expect("it is well").jobs;
-            let base = Base { entries: &entries, root: &Map::new() };
-            assert_eq!(base.with(&Set::new(), None).expect("it is well").jobs, entries);
+            let file = jobs_file::load("jobs.json", text).expect("it is well");
+            let base = Base { entries: &file.jobs, sharing: &file.sharing };
+            let same = base.with(&Set::new(), None).expect("it is well");
+            assert_eq!((same.jobs, same.sharing), (file.jobs, file.sharing));
         }
     }
 
@@ -150,6 +153,20 @@ mod tests {
         let changed = changed.expect("it is well");
         assert_eq!(changed[1].queue().expect("a queue").backoff.after, 7);
         assert_eq!(changed[0].queue().expect("a queue").handover.as_secs(), 3);
+    }
+
+    #[test]
+    fn limits_and_pools_are_those_of_the_file() {
+        let text = r#"{"pools": {"gpu": {"jobs": 2}}, "jobs": [
+            {"queueName": "mail", "podConfig": {"image": "mail:1"}, "pools": ["gpu"]}]}"#;
+        let file = jobs_file::load("jobs.json", text).expect("it is well");
+        let base = Base { entries: &file.jobs, sharing: &file.sharing };
+        let with = |set: Value| base.with(&serde_json::from_value(set).expect("a map"), Some("mail"));
+        let changed = with(json!({"pools.gpu.jobs": 6, "limits.jobs": 9, "pools": []})).expect("it is well");
+        assert_eq!((changed.sharing.pools["gpu"].jobs, changed.sharing.limits.and_then(|it| it.jobs)), (6, Some(9)));
+        assert!(changed.jobs[0].queue().expect("a queue").pools.is_empty(), "without a dot it is the entry's own");
+        assert!(with(json!({"pools.gpu.jobs": 0})).expect_err("too few").to_string().contains("pools.gpu.jobs"));
+        assert!(with(json!({"pools.gpu": null})).expect_err("it is named").to_string().contains("mail.pools"));
     }
 
     #[test]

@@ -61,8 +61,7 @@ fn covered(windows: &[Window]) -> Vec<Finding> {
         };
         let before: Vec<usize> = (0..at).filter(counts).collect();
         if (0..own.len()).all(|minute| !own[minute] || before.iter().any(|it| hours[*it][minute])) {
-            let text =
-                "it never counts: whenever it is open, so is one before it in the list, and the first that is open counts";
+            let text = "it never counts: whenever it is open, so is one before it in the list, and the first that is open counts";
             found.push(Finding::new(&["windows", &at.to_string()], text));
         }
     }

@@ -20,6 +20,9 @@ pub mod simulated_job;
 /// One JobConfig in simulated time.
 pub mod member;
 
+/// What JobConfigs share.
+pub mod shared_places;
+
 /// All of them together.
 pub mod replay;
 

@@ -1,31 +1,25 @@
 //! What another configuration would have done with the messages that pg-boss remembers. Any process answers; nothing is
 //! changed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    actors::roster::Handle,
     config::{
         entry::Entry,
-        job_config::JobConfig,
-        jobs_file,
+        jobs_file::{self, JobsFile},
         problems::{Problems, nearest},
+        sharing::Sharing,
         what_if::{Base, Set},
     },
     decide::forecast::{
         history::Known,
         report::{Configs, Report},
-        scenario::Forecast,
+        scenario::{Configuration, Forecast},
     },
     http::{
         problem::{Problem, ProblemType},
@@ -71,7 +65,7 @@ struct ForecastWords {
     /// How far to look back, such as `24h`; at the most `7d`.
     last: Option<String>,
     /// Keys of the JobConfig; `NAME.KEY` where no name is said; `limits.…` and `pools.…`. `null` takes a key away.
-    set: BTreeMap<String, Value>,
+    set: Set,
     /// Another jobs.json, whole, in place of `set`.
     file: Option<String>,
 }
@@ -93,15 +87,17 @@ pub(super) fn routes() -> Vec<Route> {
 async fn forecast(call: Call, words: ForecastWords) -> Result<Report, Problem> {
     let state = &call.state;
     let last = last(words.last.as_deref())?;
-    let entries = in_force(state);
-    let today = queues(entries.iter().map(|(entry, _)| entry), words.name.as_deref());
-    let changed = changed(&entries, &words)?.map(|changed| queues(&changed, words.name.as_deref()));
-    if today.is_empty() && changed.as_ref().is_none_or(Vec::is_empty) {
-        return Err(unknown(words.name.as_deref(), &entries));
+    let (in_force, of_deployments) = in_force(state);
+    let changed = changed(&in_force, &of_deployments, &words)?;
+    if let Some(name) = &words.name {
+        let entries = in_force.entries.iter().chain(changed.iter().flat_map(|it| &it.entries));
+        known(name, entries)?;
     }
+    let about = |all: Configuration| words.name.iter().fold(all, |all, name| all.about(name));
+    let (today, changed) = (about(in_force), changed.map(about));
     let under_way = || Problem::new(ProblemType::ForecastUnderWay, "a forecast is being made for somebody else");
     let turn = state.forecasts.clone().try_acquire_owned().map_err(|_| under_way())?;
-    let known = read(state, today.iter().chain(changed.iter().flatten()), last).await?;
+    let known = read(state, std::iter::once(&today).chain(&changed), last).await?;
     replay(turn, known, today, changed).await
 }
 
@@ -112,68 +108,67 @@ fn last(said: Option<&str>) -> Result<Duration, Problem> {
     read.ok_or_else(|| Problem::new(ProblemType::InvalidBody, allowed()))
 }
 
-/// The entries that are in force, each with whether it is of a deployment.
-fn in_force(state: &AppState) -> Vec<(Entry, bool)> {
+/// What is in force, and the names of the entries that are of deployments.
+fn in_force(state: &AppState) -> (Configuration, BTreeSet<String>) {
     let roster = state.roster.borrow().clone();
-    let entry = |handle: &Handle| {
+    let (mut entries, mut of_deployments) = (vec![], BTreeSet::new());
+    for handle in roster.values() {
         let orders = handle.orders.borrow();
-        (!orders.left).then(|| (orders.entry.clone(), orders.deployment.is_some()))
-    };
-    roster.values().filter_map(entry).collect()
+        if orders.deployment.is_some() {
+            of_deployments.insert(orders.entry.name().to_owned());
+        }
+        entries.extend((!orders.left).then(|| orders.entry.clone()));
+    }
+    let sharing = Sharing::clone(&state.in_file.borrow().sharing);
+    (Configuration { entries, sharing }, of_deployments)
 }
 
-/// Those of queues, or the one of this name.
-fn queues<'a>(entries: impl IntoIterator<Item = &'a Entry>, name: Option<&str>) -> Configs {
-    let queues = entries.into_iter().filter_map(Entry::queue).cloned();
-    queues.filter(|config| name.is_none_or(|name| config.name == name)).collect()
-}
-
-fn unknown(name: Option<&str>, entries: &[(Entry, bool)]) -> Problem {
-    let Some(name) = name else { return Problem::new(ProblemType::UnknownName, "there is no JobConfig of a queue") };
-    let names = entries.iter().filter(|(entry, _)| entry.queue().is_some()).map(|(entry, _)| entry.name());
+/// There is a queue of this name.
+fn known<'a>(name: &str, entries: impl Iterator<Item = &'a Entry>) -> Result<(), Problem> {
+    let names: BTreeSet<&str> = entries.filter(|entry| entry.queue().is_some()).map(Entry::name).collect();
+    if names.contains(name) {
+        return Ok(());
+    }
     let detail = format!("there is no JobConfig of a queue {name:?}{}", nearest(name, names));
-    Problem::new(ProblemType::UnknownName, detail)
+    Err(Problem::new(ProblemType::UnknownName, detail))
 }
 
 /// What would be in force instead; `None` where nothing is to be changed.
-fn changed(entries: &[(Entry, bool)], words: &ForecastWords) -> Result<Option<Vec<Entry>>, Problem> {
+fn changed(
+    in_force: &Configuration,
+    of_deployments: &BTreeSet<String>,
+    words: &ForecastWords,
+) -> Result<Option<Configuration>, Problem> {
     let wrong = |problems: Problems| Problem::new(ProblemType::InvalidBody, problems.to_string());
-    let set: &Set = &words.set;
+    let of = |file: JobsFile| Configuration { entries: file.jobs, sharing: file.sharing };
     match &words.file {
-        None if set.is_empty() => Ok(None),
+        None if words.set.is_empty() => Ok(None),
         None => {
-            let entries: Vec<Entry> = entries.iter().map(|(entry, _)| entry.clone()).collect();
-            let base = Base { entries: &entries, root: &Map::new() };
-            Ok(Some(base.with(set, words.name.as_deref()).map_err(wrong)?.jobs))
+            let base = Base { entries: &in_force.entries, sharing: &in_force.sharing };
+            base.with(&words.set, words.name.as_deref()).map(|file| Some(of(file))).map_err(wrong)
         }
-        Some(_) if !set.is_empty() => {
+        Some(_) if !words.set.is_empty() => {
             Err(Problem::new(ProblemType::InvalidBody, "file and set: allowed is one of the two"))
         }
         Some(text) => {
-            let mut jobs = jobs_file::load("jobs.json", text).map_err(wrong)?.jobs;
-            let named: BTreeSet<String> = jobs.iter().map(|entry| entry.name().to_owned()).collect();
+            let mut changed = of(jobs_file::load("jobs.json", text).map_err(wrong)?);
+            let named: BTreeSet<String> = changed.entries.iter().map(|entry| entry.name().to_owned()).collect();
             // What deployments have put in force stays, unless jobs.json has the name.
-            let of_deployments = entries.iter().filter(|(entry, deployed)| *deployed && !named.contains(entry.name()));
-            jobs.extend(of_deployments.map(|(entry, _)| entry.clone()));
-            Ok(Some(jobs))
+            let stays = |entry: &&Entry| of_deployments.contains(entry.name()) && !named.contains(entry.name());
+            changed.entries.extend(in_force.entries.iter().filter(stays).cloned());
+            Ok(Some(changed))
         }
     }
 }
 
-/// What is known of the queues of these JobConfigs.
-async fn read(
-    state: &AppState,
-    configs: impl Iterator<Item = &Arc<JobConfig>>,
-    last: Duration,
-) -> Result<Known, Problem> {
-    let (mut names, mut queues) = (BTreeSet::new(), BTreeSet::new());
-    for config in configs {
-        names.insert(config.name.as_str());
-        queues.insert(config.queue_name.clone());
-    }
+/// What is known of the queues of these configurations.
+async fn read(state: &AppState, of: impl Iterator<Item = &Configuration>, last: Duration) -> Result<Known, Problem> {
+    let configs: Configs = of.flat_map(Configuration::configs).collect();
+    let queues: BTreeSet<String> = configs.iter().map(|config| config.queue_name.clone()).collect();
+    let names: BTreeSet<&str> = configs.iter().map(|config| config.name.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
     let away = |why: String| Problem::new(ProblemType::Unavailable, why);
     let remembered = state.history.read(&queues, last).await.map_err(|error| away(with_causes(&error)))?;
-    let names: Vec<&str> = names.into_iter().collect();
     let runs = state.shared.stored.run_histories.read(&names, remembered.span).await;
     let runs = runs.map_err(|error| away(with_causes(&error)))?;
     Ok(Known { span: remembered.span, cut: remembered.cut, queues: remembered.queues, runs })
@@ -183,15 +178,15 @@ async fn read(
 async fn replay(
     turn: OwnedSemaphorePermit,
     known: Known,
-    today: Configs,
-    changed: Option<Configs>,
+    today: Configuration,
+    changed: Option<Configuration>,
 ) -> Result<Report, Problem> {
     let waits = CancellationToken::new();
     let gone = waits.clone();
     let _waiting = waits.drop_guard();
     let replaying = spawn_blocking(move || {
         let _turn = turn;
-        let mut forecast = Forecast::begin(known, today, changed);
+        let mut forecast = Forecast::begin(known, &today, changed.as_ref());
         while !forecast.run(MOMENTS) {
             if gone.is_cancelled() {
                 return None;

@@ -11,7 +11,7 @@ use crate::{
         performer::Shared,
         roster::{Handle, Roster},
     },
-    config::{entry::Kind, problems::nearest, settings::ServerSettings},
+    config::{entry::Kind, in_file::InFile, problems::nearest, settings::ServerSettings},
     decide::pod::observation::Observed,
     http::{
         channel::Channel,
@@ -70,6 +70,8 @@ pub struct AppState {
     turns: Turns,
     /// Who may make a forecast now.
     pub(in crate::http) forecasts: Arc<Semaphore>,
+    /// jobs.json, as it was last found good.
+    pub(in crate::http) in_file: watch::Receiver<InFile>,
     /// What pg-boss remembers.
     pub(in crate::http) history: HistoryReader,
     /// What the actors share: the time, what is counted, what works, and who is told of a switch.
@@ -85,11 +87,26 @@ impl AppState {
         me: Arc<str>,
         (standing, roster, totals): Followed,
         settings: &ServerSettings,
-        (shared, desk, history): (Arc<Shared>, Arc<Desk>, HistoryReader),
+        (shared, desk): (Arc<Shared>, Arc<Desk>),
+        (in_file, history): (watch::Receiver<InFile>, HistoryReader),
     ) -> Self {
         let (gate, channel, turns) = (Gate::of(settings, &shared.instance.uid), Channel::default(), Turns::default());
         let (deployments, forecasts) = (watch::Sender::default(), Arc::new(Semaphore::new(FORECASTS_AT_ONCE)));
-        Self { me, standing, roster, totals, gate, channel, desk, deployments, turns, forecasts, history, shared }
+        Self {
+            me,
+            standing,
+            roster,
+            totals,
+            gate,
+            channel,
+            desk,
+            deployments,
+            turns,
+            forecasts,
+            in_file,
+            history,
+            shared,
+        }
     }
 
     /// The task that sees how deployments stand.

@@ -12,7 +12,8 @@ use job_chief::{
     config::{entry::Entry, job_config::JobConfig, jobs_file},
     decide::forecast::{
         history::{Message, Span},
-        replay::{MemberInput, QueueInput, Replay, Replayed},
+        member::MemberInput,
+        replay::{QueueInput, Replay, Replayed},
         worker::{Start, WorkerModel},
     },
 };
@@ -67,9 +68,10 @@ pub(crate) fn replayed(queue: &QueueInput, members: &[(Arc<JobConfig>, WorkerMod
         config: config.clone(),
         queue: 0,
         model: Arc::new(model.clone()),
+        pools: [].into(),
     };
     let members: Vec<MemberInput> = members.iter().map(member).collect();
-    let mut replay = Replay::new(SPAN, std::slice::from_ref(queue), &members);
+    let mut replay = Replay::new(SPAN, std::slice::from_ref(queue), &members, None);
     while !replay.run(MOMENTS) {}
     replay.result()
 }

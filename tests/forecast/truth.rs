@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use job_chief::decide::{
-    forecast::{
-        history::{Known, Message, PastRun, QueueHistory, RunHistory},
-        report::Report,
-        scenario::Forecast,
+use job_chief::{
+    config::{entry::Entry, sharing::Sharing},
+    decide::{
+        forecast::{
+            history::{Known, Message, PastRun, QueueHistory, RunHistory},
+            report::Report,
+            scenario::{Configuration, Forecast},
+        },
+        outcome::Outcome,
     },
-    outcome::Outcome,
 };
 use serde_json::{Value, json};
 
@@ -47,7 +50,8 @@ fn history(slots: usize, bursts: u64, each: usize) -> Known {
 }
 
 fn report(known: Known, today: &Value, changed: Option<&Value>) -> Report {
-    let mut forecast = Forecast::begin(known, vec![config(today)], changed.map(|keys| vec![config(keys)]));
+    let of = |keys: &Value| Configuration { entries: vec![Entry::Queue(config(keys))], sharing: Sharing::default() };
+    let mut forecast = Forecast::begin(known, &of(today), changed.map(of).as_ref());
     while !forecast.run(MOMENTS) {}
     forecast.report()
 }

@@ -2,6 +2,7 @@
 //! their links followed.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod forecast;
 mod links;
 mod metrics;
 mod page;

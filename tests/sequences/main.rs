@@ -14,6 +14,7 @@ mod objects;
 mod one_offs;
 mod one_offs_changed;
 mod places;
+mod places_held;
 mod places_of_services;
 mod rollouts;
 mod runs;

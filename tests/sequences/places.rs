@@ -6,28 +6,25 @@ use job_chief::decide::{
     decision::DecisionReason,
     outcome::{JobName, Outcome, Reason},
     place::{Place, Places},
-    pod::observation::{Phase, SeenJob},
+    pod::observation::SeenJob,
     queue::{
         event::{LogEntry, QueueEffect, QueueEvent},
+        lifecycle::Lifecycle,
         policy::QueuePolicy,
         scale::Look,
     },
-    run::event::{LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
-    share::{
-        arbiter::Arbiter,
-        need::{Grant, Need},
-        policy::{MemberPolicy, PoolPolicy, Pools},
-    },
+    run::event::{LoadedRun, RunEffect, RunEvent},
+    share::need::{Grant, Need},
 };
 use serde_json::{Value, json};
 
 use crate::{
     bare::Bare,
-    script::{SECOND, Script, config, ended, on_record, running, starting},
+    script::{SECOND, Script, config, ended, running, starting},
 };
 
 /// Much shorter than the interval of the queue, and longer than the gap between two looks.
-const SOON: Duration = Duration::from_millis(20);
+pub(crate) const SOON: Duration = Duration::from_millis(20);
 
 /// One place in each of these pools.
 pub(crate) fn places(pools: &[&str], number: u32) -> Places {
@@ -39,54 +36,54 @@ pub(crate) fn grant(number: u64, pool: &str, numbers: &[u32]) -> Grant {
     Grant { number, places: numbers.iter().map(|number| places(&[pool], *number)).collect() }
 }
 
-fn policy(keys: Value, pools: &[&str]) -> QueuePolicy {
+pub(crate) fn policy(keys: Value, pools: &[&str]) -> QueuePolicy {
     QueuePolicy { pools: pools.iter().map(|pool| Arc::from(*pool)).collect(), ..QueuePolicy::of(&config(keys), "i") }
 }
 
 impl Script {
     /// A queue whose Jobs take a place of the pool `gpu`.
-    fn sharing(keys: Value) -> Self {
+    pub(crate) fn sharing(keys: Value) -> Self {
         Self::found(keys, vec![], BTreeMap::new())
     }
 
-    fn found(keys: Value, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
+    pub(crate) fn found(keys: Value, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
         Self::made(policy(keys, &["gpu"]), 7, unfinished, jobs)
     }
 
-    fn grant(&mut self, number: u64, numbers: &[u32]) {
+    pub(crate) fn grant(&mut self, number: u64, numbers: &[u32]) {
         self.feed(QueueEvent::Granted(grant(number, "gpu", numbers)));
     }
 
     /// Without what has gone back so far.
-    fn need(&self) -> Need {
+    pub(crate) fn need(&self) -> Need {
         Need { returned: 0, ..self.life.need().unwrap() }
     }
 
-    fn returned(&self) -> u64 {
+    pub(crate) fn returned(&self) -> u64 {
         self.life.need().unwrap().returned
     }
 
     /// The numbers of what it holds of `gpu`.
-    fn held(&self) -> Vec<u32> {
+    pub(crate) fn held(&self) -> Vec<u32> {
         let held = self.need().held;
         let mut numbers: Vec<u32> = held.iter().flat_map(|places| places.iter().map(|place| place.number)).collect();
         numbers.sort_unstable();
         numbers
     }
 
-    fn wanted(&self) -> u64 {
+    pub(crate) fn wanted(&self) -> u64 {
         self.need().wanted
     }
 
-    fn why(&self) -> DecisionReason {
+    pub(crate) fn why(&self) -> DecisionReason {
         self.life.status(self.now).decided.unwrap().1.why
     }
 
-    fn took_nothing(&self) -> usize {
+    pub(crate) fn took_nothing(&self) -> usize {
         self.notes.iter().filter(|note| matches!(note, LogEntry::TookNothing(_))).count()
     }
 
-    fn configure(&mut self, pools: &[&str]) {
+    pub(crate) fn configure(&mut self, pools: &[&str]) {
         let policy = Box::new(policy(json!({}), pools));
         self.feed(QueueEvent::Configured { policy, other_queue: false });
     }
@@ -137,7 +134,7 @@ fn a_message_waits_for_a_place_and_a_grant_is_used_at_once() {
 #[test]
 fn each_wish_has_its_own_places() {
     let mut bare = Bare::of(json!({}));
-    bare.life = job_chief::decide::queue::lifecycle::Lifecycle::new(policy(json!({}), &["gpu", "limits"]), 7, bare.now);
+    bare.life = Lifecycle::new(policy(json!({}), &["gpu", "limits"]), 7, bare.now);
     bare.found(&[]);
     let look = QueueEvent::DepthRead(Some(Look { old: 2, limit: 100, at_us: 1, ..Look::default() }));
     bare.feed(look.clone());
@@ -356,176 +353,6 @@ fn who_asks_by_hand_goes_before_messages() {
     assert_eq!((script.held(), script.wanted(), script.pending_look), (vec![0], 1, false));
     script.grant(2, &[1]);
     assert_eq!((script.look(3, 0), script.held()), (1, vec![0, 1]));
-}
-
-// --- what is held
-
-#[test]
-fn a_run_keeps_its_places_until_its_job_is_finished() {
-    let mut script = Script::sharing(json!({"maxConcurrentJobs": 1}));
-    script.look(1, 0);
-    script.grant(1, &[3]);
-    assert_eq!(script.look(1, 0), 1);
-    let sign = Phase::Ended { end: end(), terminal: false, explained: true, age: SECOND };
-    script.all(&sign);
-    assert_eq!((script.ends.len(), script.held()), (1, vec![3]), "its pods still end");
-    script.all(&ended(Outcome::Failed, Reason::ExitCode));
-    assert_eq!(script.need(), Need { seen: 1, ..Need::default() });
-}
-
-fn end() -> job_chief::decide::outcome::End {
-    job_chief::decide::outcome::End::new(Outcome::Failed, Reason::ExitCode)
-}
-
-#[test]
-fn what_is_found_counts_without_places_and_what_is_on_record_has_its_own() {
-    let job = |slot, phase| SeenJob {
-        uid: "u".into(),
-        resource_version: "1".into(),
-        slot: Some(slot),
-        phase,
-        ..SeenJob::default()
-    };
-    let finished = ended(Outcome::Succeeded, Reason::Completed);
-    let jobs = BTreeMap::from([
-        (JobName("found".into()), job(0, running())),
-        (JobName("known".into()), job(1, running())),
-        (JobName("over".into()), job(2, finished)),
-    ]);
-    let known = LoadedRun { places: places(&["gpu"], 6), ..on_record("known", 1, SECOND) };
-    let script = Script::found(json!({}), vec![known.clone()], jobs.clone());
-    assert_eq!(script.need().held, [places(&[], 0), places(&["gpu"], 6)]);
-    let script = Script::made(policy(json!({}), &[]), 7, vec![known], jobs);
-    assert_eq!(script.need().held, [places(&["gpu"], 6)], "it does not share any more, and what it holds it holds");
-}
-
-#[test]
-fn nothing_is_said_before_it_knows_itself() {
-    let mut bare = Bare::begin();
-    assert_eq!(bare.life.need(), None);
-    bare.feed(QueueEvent::DeadlineReached);
-    bare.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default()))));
-    assert_eq!(bare.life.need(), None);
-    bare.run(RunEvent::Observed(Arc::default()));
-    assert_eq!(bare.life.need(), Some(Need::default()));
-}
-
-/// One Job is wished for, and its wish is answered like this; then the store has these runs.
-fn need_after(answer: Option<WishAnswer>, unfinished: impl FnOnce(JobName) -> Vec<LoadedRun>) -> Need {
-    let mut bare = Bare::begin();
-    bare.life = job_chief::decide::queue::lifecycle::Lifecycle::new(policy(json!({}), &["gpu"]), 7, bare.now);
-    bare.found(&[]);
-    let look = QueueEvent::DepthRead(Some(Look { old: 1, limit: 100, at_us: 1, ..Look::default() }));
-    bare.feed(look.clone());
-    bare.feed(QueueEvent::Granted(grant(1, "gpu", &[2])));
-    let effects = bare.feed(look);
-    let Some(QueueEffect::Run(RunEffect::WriteWishes(wishes))) = effects.first() else { panic!("{effects:?}") };
-    let wish = wishes[0].clone();
-    assert_eq!(bare.life.need().unwrap().held, [places(&["gpu"], 2)]);
-    bare.run(RunEvent::WishWritten(wish.name.clone(), answer));
-    assert_eq!(bare.life.need(), None, "what the store holds is what counts");
-    bare.feed(QueueEvent::Granted(grant(2, "gpu", &[3])));
-    let mut effects = bare.run_due();
-    while !effects.contains(&RunEffect::LoadRuns) {
-        bare.feed(QueueEvent::LogWritten(true));
-        effects = bare.run_due();
-    }
-    let unfinished = unfinished(wish.name);
-    bare.run(RunEvent::RunsLoaded(Some(LoadedRuns { unfinished, ..LoadedRuns::default() })));
-    bare.life.need().unwrap()
-}
-
-#[test]
-fn a_wish_that_was_refused_or_not_answered_holds_what_is_on_record() {
-    let refused = need_after(Some(WishAnswer::SlotTaken), |_| vec![]);
-    assert_eq!((refused.held, refused.seen), (vec![], 2), "somebody else has the place");
-    let lost =
-        need_after(None, |name| vec![LoadedRun { places: places(&["gpu"], 2), ..on_record(&name.0, 0, SECOND) }]);
-    assert_eq!((lost.held, lost.seen), (vec![places(&["gpu"], 2)], 2), "it was written");
-}
-
-#[test]
-fn a_place_of_a_run_of_ours_is_not_given_to_another() {
-    let mut script = Script::sharing(json!({}));
-    script.look(2, 0);
-    script.grant(1, &[0]);
-    assert_eq!(script.look(2, 0), 1);
-    script.grant(2, &[0]);
-    assert_eq!((script.held(), script.wanted(), script.need().seen), (vec![0], 0, 2));
-    assert!(script.looks_within(SOON), "it asks again, at a pace");
-    assert_eq!(script.look(2, 0), 0);
-    assert_eq!(script.wanted(), 1);
-}
-
-// --- another jobs.json
-
-#[test]
-fn other_pools_leave_what_runs_alone_and_grants_of_the_old_ones_go_back() {
-    let mut script = Script::sharing(json!({}));
-    script.look(1, 0);
-    script.grant(1, &[0]);
-    assert_eq!(script.look(1, 0), 1);
-    script.configure(&["gpu", "licence"]);
-    assert_eq!(script.need().held, [places(&["gpu"], 0)]);
-    script.look(1, 1);
-    assert_eq!(script.wanted(), 1);
-    script.grant(2, &[1]);
-    assert_eq!((script.held(), script.need().seen), (vec![0], 2));
-    assert!(script.looks_within(SOON), "it asks again, at a pace");
-    assert_eq!(script.look(1, 1), 0);
-    script.feed(QueueEvent::Granted(Grant { number: 3, places: vec![places(&["gpu", "licence"], 1)] }));
-    assert_eq!(script.look(1, 1), 1);
-    assert_eq!(script.need().held.len(), 2);
-    assert!(script.need().held.contains(&places(&["gpu", "licence"], 1)));
-}
-
-#[test]
-fn without_pools_nothing_is_waited_for_any_more() {
-    let mut script = Script::sharing(json!({}));
-    script.look(2, 0);
-    script.grant(1, &[0]);
-    assert_eq!(script.look(2, 0), 1);
-    script.configure(&[]);
-    assert_eq!((script.need().held, script.need().wanted), (vec![places(&["gpu"], 0)], 0));
-    assert!(script.looks_within(SOON));
-    assert_eq!(script.look(2, 0), 1);
-    assert_eq!(script.need().held, [places(&["gpu"], 0)]);
-    script.all(&ended(Outcome::Succeeded, Reason::Completed));
-    assert_eq!(script.need(), Need { seen: 1, ..Need::default() }, "and at the end it tells so");
-}
-
-#[test]
-fn what_has_left_the_file_holds_its_places_to_the_end_and_says_so() {
-    let mut script = Script::sharing(json!({"maxConcurrentJobs": 2}));
-    script.look(2, 0);
-    script.grant(1, &[0, 1]);
-    assert_eq!(script.look(2, 0), 2);
-    script.feed(QueueEvent::Run(RunEvent::Drain));
-    assert_eq!(script.held(), [0, 1]);
-    let first = script.jobs.keys().next().cloned().unwrap();
-    script.jobs.get_mut(&first).unwrap().phase = ended(Outcome::Succeeded, Reason::Completed);
-    script.show();
-    assert_eq!((script.held().len(), script.life.is_done()), (1, false));
-    script.all(&ended(Outcome::Succeeded, Reason::Completed));
-    assert_eq!((script.need(), script.life.is_done()), (Need { seen: 1, ..Need::default() }, true));
-}
-
-/// It tells only what is new: were it forgotten meanwhile, nobody of the pool would be given anything.
-#[test]
-fn whoever_leaves_and_is_back_before_its_actor_has_noticed_need_not_tell_again() {
-    let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-    let configure = |arbiter: &mut Arbiter, names: &[&Arc<str>]| {
-        let policy = MemberPolicy { pools: ["gpu".into()].into(), weight: 1, ..MemberPolicy::default() };
-        let pools = Pools::from([("gpu".into(), PoolPolicy { jobs: Some(1), creates_per_minute: None })]);
-        arbiter.configure(pools, names.iter().map(|name| ((*name).clone(), policy.clone())).collect(), SECOND);
-    };
-    let mut arbiter = Arbiter::new(BTreeMap::new(), SECOND);
-    configure(&mut arbiter, &[&a, &b]);
-    arbiter.note_need(&a, Need::default(), SECOND);
-    configure(&mut arbiter, &[&b]);
-    configure(&mut arbiter, &[&a, &b]);
-    arbiter.note_need(&b, Need { wanted: 1, since: Some(SECOND), ..Need::default() }, SECOND);
-    assert_eq!(arbiter.grants(SECOND), [(b, grant(1, "gpu", &[0]))]);
 }
 
 // --- what is known of messages

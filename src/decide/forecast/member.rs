@@ -23,6 +23,7 @@ use crate::{
             event::{CreateAnswer, DeleteAnswer, GetAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
             milestone::Milestone,
         },
+        share::need::{Grant, Need},
     },
 };
 
@@ -57,6 +58,19 @@ pub enum JobStep {
 /// What is to happen to Jobs.
 pub type Steps = Vec<(Duration, JobNumber, JobStep)>;
 
+/// A JobConfig that is replayed.
+#[derive(Clone, Debug)]
+pub struct MemberInput {
+    /// The JobConfig.
+    pub config: Arc<JobConfig>,
+    /// Which of the queues is its own.
+    pub queue: usize,
+    /// How its workers behave.
+    pub model: Arc<WorkerModel>,
+    /// The pools of which each of its Jobs takes a place, sorted.
+    pub pools: Arc<[Arc<str>]>,
+}
+
 /// One JobConfig.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -85,18 +99,20 @@ pub struct Member {
 
 impl Member {
     /// A JobConfig that begins now, without any Job.
-    pub fn new(config: &JobConfig, queue: (usize, bool), model: Arc<WorkerModel>, now: Duration) -> Self {
+    pub fn new(input: &MemberInput, notifies: bool, now: Duration) -> Self {
+        let MemberInput { config, queue, model, pools } = input;
         // Gauges are for people who look now.
-        let policy = QueuePolicy { gauges_every: Duration::MAX, ..QueuePolicy::of(config, "forecast") };
+        let policy =
+            QueuePolicy { gauges_every: Duration::MAX, pools: pools.clone(), ..QueuePolicy::of(config, "forecast") };
         Self {
-            queue: queue.0,
-            notifies: queue.1,
+            queue: *queue,
+            notifies,
             counted: Counted::default(),
             wake_at: Some(now),
             check_interval: policy.check_interval,
             start_timeout: policy.runs.start_timeout,
             lifecycle: Lifecycle::new(policy, SEED, now),
-            model,
+            model: model.clone(),
             parallelism: config.pod_config.parallelism,
             jobs: BTreeMap::new(),
             jobs_made: 0,
@@ -121,6 +137,16 @@ impl Member {
     /// pg-boss notifies of a message.
     pub fn notify(&mut self) {
         self.events.push(QueueEvent::Notified);
+    }
+
+    /// It is given places.
+    pub fn grant(&mut self, grant: Grant) {
+        self.events.push(QueueEvent::Granted(grant));
+    }
+
+    /// What it holds and wants of what is shared; `None` where it shares nothing, or does not know.
+    pub fn need(&self) -> Option<Need> {
+        self.lifecycle.need().filter(|_| self.lifecycle.shares())
     }
 
     // --- its Jobs

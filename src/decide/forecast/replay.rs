@@ -7,15 +7,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    config::job_config::JobConfig,
-    decide::forecast::{
-        backlog::Backlog,
-        figures::Counted,
-        history::{Message, Span},
-        member::{JobNumber, JobStep, Member},
-        worker::WorkerModel,
-    },
+use crate::decide::forecast::{
+    backlog::Backlog,
+    figures::Counted,
+    history::{Message, Span},
+    member::{JobNumber, JobStep, Member, MemberInput},
+    shared_places::SharedPlaces,
 };
 
 /// For how long a replay goes on after its last message, in lengths of its span: what is not taken by then waits for ever.
@@ -23,6 +20,12 @@ const GOES_ON_FOR: u32 = 1;
 
 /// The shortest time for which it does.
 const GOES_ON_MIN: Duration = Duration::from_secs(3_600);
+
+/// Grants after one another at one time: what one gives back another may take.
+const ROUNDS_MAX: usize = 1_000;
+
+/// The shortest wait for a token: it may not keep the replay.
+const TOKEN_WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// A queue that is replayed.
 #[derive(Clone, Debug)]
@@ -35,17 +38,6 @@ pub struct QueueInput {
     pub notifies: bool,
 }
 
-/// A JobConfig that is replayed.
-#[derive(Clone, Debug)]
-pub struct MemberInput {
-    /// The JobConfig.
-    pub config: Arc<JobConfig>,
-    /// Which of the queues is its own.
-    pub queue: usize,
-    /// How its workers behave.
-    pub model: Arc<WorkerModel>,
-}
-
 /// What is to happen; in this order at one time: what comes first, looks last, so that they see all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
@@ -55,6 +47,8 @@ enum Happening {
     Job(usize, JobNumber, JobStep),
     /// This member wants to be asked.
     Wakes(usize),
+    /// A Job may be created again that had to wait for its minute.
+    Token,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +65,9 @@ struct SimulatedQueue {
 pub struct Replay {
     queues: Vec<SimulatedQueue>,
     members: Vec<Member>,
+    /// What they share, where they do.
+    shared: Option<SharedPlaces>,
+    token_at: Option<Duration>,
     happenings: BinaryHeap<Reverse<(Duration, Happening)>>,
     ends_at: Duration,
     live: u64,
@@ -90,21 +87,20 @@ pub struct Replayed {
 
 impl Replay {
     /// Nothing has happened yet.
-    pub fn new(span: Span, queues: &[QueueInput], members: &[MemberInput]) -> Self {
+    pub fn new(span: Span, queues: &[QueueInput], members: &[MemberInput], shared: Option<SharedPlaces>) -> Self {
         let simulated = |(at, input): (usize, &QueueInput)| SimulatedQueue {
             backlog: Backlog::new(input.messages.clone()),
             waits: vec![None; input.messages.len()],
             members: (0..members.len()).filter(|member| members[*member].queue == at).collect(),
             input: input.clone(),
         };
-        let member = |it: &MemberInput| {
-            let queue = (it.queue, queues[it.queue].notifies);
-            Member::new(&it.config, queue, it.model.clone(), span.from)
-        };
+        let member = |it: &MemberInput| Member::new(it, queues[it.queue].notifies, span.from);
         let length = span.to.saturating_sub(span.from);
         let mut replay = Self {
             queues: queues.iter().enumerate().map(simulated).collect(),
             members: members.iter().map(member).collect(),
+            shared,
+            token_at: None,
             happenings: BinaryHeap::new(),
             ends_at: span.to.saturating_add((length * GOES_ON_FOR).max(GOES_ON_MIN)),
             live: 0,
@@ -168,10 +164,31 @@ impl Replay {
                 Happening::Wakes(member) if self.members[member].wake_at == Some(at) => drop(touched.insert(member)),
                 // It wants to be asked at another time by now.
                 Happening::Wakes(_) => {}
+                Happening::Token => self.token_at = None,
             }
         }
         for member in touched {
             self.ask(member, now);
+        }
+        self.share_out(now);
+    }
+
+    /// Gives away what is free of what is shared. What is granted and not used goes back at once, and to another.
+    fn share_out(&mut self, now: Duration) {
+        for _ in 0..ROUNDS_MAX {
+            let grants = self.shared.as_mut().map(|shared| shared.grants(now)).unwrap_or_default();
+            if grants.is_empty() {
+                break;
+            }
+            for (member, grant) in grants {
+                self.members[member].grant(grant);
+                self.ask(member, now);
+            }
+        }
+        let token_at = self.shared.as_ref().and_then(SharedPlaces::deadline).map(|at| at.max(now + TOKEN_WAIT_MIN));
+        if let Some(at) = token_at.filter(|at| self.token_at.is_none_or(|expected| *at < expected)) {
+            self.token_at = Some(at);
+            self.expect(at, Happening::Token);
         }
     }
 
@@ -203,6 +220,9 @@ impl Replay {
         let (before, woken_before) = (asked.live(), asked.wake_at);
         let steps = asked.step(now, &self.queues[asked.queue].backlog);
         let wake_at = asked.wake_at;
+        if let Some((shared, need)) = self.shared.as_mut().zip(asked.need()) {
+            shared.tell(member, need, now);
+        }
         self.live = self.live.saturating_sub(before) + asked.live();
         self.live_max = self.live_max.max(self.live);
         for (at, number, step) in steps {

@@ -6,14 +6,28 @@ use std::{
 };
 
 use crate::{
-    config::job_config::JobConfig,
-    decide::forecast::{
-        history::{Known, QueueHistory, Span},
-        replay::{MemberInput, QueueInput, Replay, Replayed},
-        report::{Configs, Outcomes, Report},
-        worker::{WorkerModel, work},
+    config::{entry::Entry, job_config::JobConfig, sharing::Sharing},
+    decide::{
+        forecast::{
+            history::{Known, QueueHistory, Span},
+            member::MemberInput,
+            replay::{QueueInput, Replay, Replayed},
+            report::{Configs, Outcomes, Report},
+            shared_places::SharedPlaces,
+            worker::{WorkerModel, work},
+        },
+        share::policy::MemberPolicy,
     },
 };
+
+/// A configuration: its entries, and what they share.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// Its entries. Services keep the places that they have.
+    pub entries: Vec<Entry>,
+    /// What they share.
+    pub sharing: Sharing,
+}
 
 /// A configuration that is replayed.
 struct Scenario {
@@ -33,15 +47,41 @@ pub struct Forecast {
     changed: Option<Scenario>,
 }
 
+impl Configuration {
+    /// The JobConfigs of queues.
+    pub fn configs(&self) -> Configs {
+        self.entries.iter().filter_map(Entry::queue).cloned().collect()
+    }
+
+    /// The same with the entry of this name alone, and with those that share anything with it.
+    #[must_use]
+    pub fn about(mut self, name: &str) -> Self {
+        let pools = |entry: &Entry| MemberPolicy::of(entry, &self.sharing).pools;
+        let (mut kept, mut shared) = (BTreeSet::from([name.to_owned()]), BTreeSet::<Arc<str>>::new());
+        loop {
+            let of_kept = self.entries.iter().filter(|entry| kept.contains(entry.name()));
+            shared.extend(of_kept.flat_map(|entry| pools(entry).iter().cloned().collect::<Vec<_>>()));
+            let sharing = self.entries.iter().filter(|entry| pools(entry).iter().any(|pool| shared.contains(pool)));
+            let before = kept.len();
+            kept.extend(sharing.map(|entry| entry.name().to_owned()));
+            if kept.len() == before {
+                break;
+            }
+        }
+        self.entries.retain(|entry| kept.contains(entry.name()));
+        self
+    }
+}
+
 impl Forecast {
     /// Of the configuration that is in force, and of another one if one is asked for. Workers behave as they did.
-    pub fn begin(known: Known, today: Configs, changed: Option<Configs>) -> Self {
-        let all: Vec<&Arc<JobConfig>> = today.iter().chain(changed.iter().flatten()).collect();
+    pub fn begin(known: Known, today: &Configuration, changed: Option<&Configuration>) -> Self {
+        let all: Configs = std::iter::once(today).chain(changed).flat_map(Configuration::configs).collect();
         let names: BTreeSet<&String> = all.iter().map(|config| &config.queue_name).collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
         let models = models(&known, &all);
         let inputs: Vec<QueueInput> = names.iter().map(|name| input(known.queues.get(name))).collect();
-        let scenario = |configs: Configs| Scenario::begin(known.span, configs, &names, &inputs, &models);
+        let scenario = |of: &Configuration| Scenario::begin(known.span, of, (&names, &inputs), &models);
         let (today, changed) = (scenario(today), changed.map(scenario));
         Self { today, changed, names, models, known }
     }
@@ -72,20 +112,21 @@ impl Forecast {
 impl Scenario {
     fn begin(
         span: Span,
-        configs: Configs,
-        names: &[String],
-        inputs: &[QueueInput],
+        of: &Configuration,
+        (names, inputs): (&[String], &[QueueInput]),
         models: &BTreeMap<String, Arc<WorkerModel>>,
     ) -> Self {
-        let place = |config: &Arc<JobConfig>| names.iter().position(|name| *name == config.queue_name);
-        let queues: Vec<usize> = configs.iter().map(|config| place(config).expect("its queue is among them")).collect();
-        let member = |(config, queue): (&Arc<JobConfig>, &usize)| MemberInput {
-            config: config.clone(),
-            queue: *queue,
-            model: models.get(&config.name).expect("each has one").clone(),
+        let place = |config: &JobConfig| names.iter().position(|name| *name == config.queue_name);
+        let member = |entry: &Entry| {
+            let config = entry.queue()?.clone();
+            let queue = place(&config).expect("its queue is among them");
+            let model = models.get(&config.name).expect("each has one").clone();
+            Some(MemberInput { config, queue, model, pools: MemberPolicy::of(entry, &of.sharing).pools })
         };
-        let members: Vec<MemberInput> = configs.iter().zip(&queues).map(member).collect();
-        Self { replay: Replay::new(span, inputs, &members), configs, queues, over: false }
+        let members: Vec<MemberInput> = of.entries.iter().filter_map(member).collect();
+        let shared = SharedPlaces::begin(&of.entries, &of.sharing, span.from);
+        let queues = members.iter().map(|member| member.queue).collect();
+        Self { replay: Replay::new(span, inputs, &members, shared), configs: of.configs(), queues, over: false }
     }
 }
 
@@ -100,7 +141,7 @@ fn input(history: Option<&QueueHistory>) -> QueueInput {
 
 /// How the workers of each JobConfig behave: as they did, by the first entry of its name; those that have never run as
 /// the others do.
-fn models(known: &Known, configs: &[&Arc<JobConfig>]) -> BTreeMap<String, Arc<WorkerModel>> {
+fn models(known: &Known, configs: &[Arc<JobConfig>]) -> BTreeMap<String, Arc<WorkerModel>> {
     let mut own: BTreeMap<&String, WorkerModel> = BTreeMap::new();
     for config in configs {
         own.entry(&config.name).or_insert_with(|| {

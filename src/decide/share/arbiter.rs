@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::decide::{
     place::Places,
     share::{
-    /// Also JobConfigs that are no members and still hold places, or have told what they need and not left.
+        bucket::Bucket,
         index::Index,
         member::Member,
         need::Need,
@@ -28,7 +28,7 @@ pub(super) struct Pool {
 /// Who shares what in one term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Arbiter {
-    /// Also JobConfigs that are no members and still hold places.
+    /// Also JobConfigs that are no members: they still hold places, or have told what they need and not left.
     pub(super) members: BTreeMap<Arc<str>, Member>,
     pub(super) pools: BTreeMap<Arc<str>, Pool>,
     pub(super) time: VirtualTime,

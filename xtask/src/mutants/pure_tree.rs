@@ -37,7 +37,7 @@ const NEEDED: [&str; 17] = [
 const LIB: &str = "//! The pure floors.\npub mod config;\npub mod decide;\npub mod modules;\n";
 
 /// Their tests that need no server. The slow one is the last by its name, and so in the run.
-const TESTS: [&str; 3] = ["documents", "sequences", "simulation"];
+const TESTS: [&str; 4] = ["documents", "forecast", "sequences", "simulation"];
 
 /// What `cargo test` is told to run of the copy.
 pub(super) fn tests() -> impl Iterator<Item = &'static str> {
