@@ -251,11 +251,7 @@ impl Metrics {
                 &["job_config"],
             )?,
             paused: page.gauges("paused", "1 while nothing is created until resumed.", &["job_config"])?,
-            jobs_max: page.gauges(
-                "max_concurrent_jobs",
-                "What maxConcurrentJobs is in force by the windows of the JobConfig; 0 while none is open.",
-                &["job_config"],
-            )?,
+            jobs_max: page.gauges("max_concurrent_jobs", "Jobs that windows allow now.", &["job_config"])?,
             kube_requests: page.counters("kube_requests_total", "Requests to the API server.", &["verb", "code"])?,
             kube_request_duration: page.histograms(
                 "kube_request_duration_seconds",

@@ -118,42 +118,6 @@ fn every_problem_is_told_at_once_with_its_place() {
 }
 
 #[test]
-fn what_is_wrong_with_windows_is_told_with_the_remedy() {
-    let text = r#"[
-  {"queueName": "a", "podConfig": {"image": "i"}, "windows": [
-    {"days": "Mo-Fri", "from": "22:00", "to": "25:00", "maxConcurrentJobs": 1},
-    {"from": "7:00", "maxConcurrentJobs": -1, "timezone": ""},
-    {"from": "07:00", "to": "08:00", "maxConcurrentJobs": 10001, "zone": "UTC"}
-  ]},
-  {"queueName": "b", "podConfig": {"image": "i"}, "windows": [
-    {"days": "Sat", "from": "24:00", "to": "24:00", "maxConcurrentJobs": 1, "timezone": "Europe/Zürich"},
-    {"from": "01:00", "to": "02:00", "maxConcurrentJobs": 1, "timezone": "new_york"},
-    {"from": "01:00", "to": "02:00", "maxConcurrentJobs": 1, "timezone": "nowhere"}
-  ]},
-  {"queueName": "c", "podConfig": {"image": "i"}, "maxConcurrentJobs": 0},
-  {"queueName": "d", "podConfig": {"image": "i"}, "maxConcurrentJobs": 0, "windows": [{"from": "01:00", "to": "02:00", "maxConcurrentJobs": 0}]},
-  {"queueName": "e", "podConfig": {"image": "i"}, "windows": [
-    {"days": "Mon-Fri", "from": "22:00", "to": "06:00", "maxConcurrentJobs": 1, "timezone": "Europe/Zurich"},
-    {"days": "Fri", "from": "23:00", "to": "01:00", "maxConcurrentJobs": 1, "timezone": "europe/zurich"},
-    {"days": "Fri", "from": "23:00", "to": "01:00", "maxConcurrentJobs": 1, "timezone": "Europe/Rome"},
-    {"from": "00:00", "to": "24:00", "maxConcurrentJobs": 1},
-    {"days": "Sun", "from": "00:00", "to": "01:00", "maxConcurrentJobs": 1, "timezone": "Asia/Kolkata"}
-  ]},
-  {"type": "service", "name": "f", "podConfig": {"image": "i"}, "windows": []}
-]"#;
-    insta::assert_snapshot!("windows", problems(text));
-    let many = vec![json!({"from": "01:00", "to": "02:00", "maxConcurrentJobs": 1}); 51];
-    let entry = json!([{"queueName": "q", "podConfig": {"image": "i"}, "windows": many}]);
-    assert!(problems(&entry.to_string()).contains("[0].windows: found an array, allowed is at most 50 entries"));
-    let open = json!({"queueName": "q", "podConfig": {"image": "i"}, "maxConcurrentJobs": 0, "windows": [
-        {"from": "01:00", "to": "02:00", "maxConcurrentJobs": 0}, {"from": "01:00", "to": "03:00", "maxConcurrentJobs": 3}]});
-    let read = one(open);
-    assert_eq!((read.max_concurrent_jobs, read.windows.len(), read.windows[1].timezone.as_str()), (0, 2, "UTC"));
-    let written = serde_json::to_value(&read).unwrap();
-    assert_eq!(serde_json::from_value::<JobConfig>(written).unwrap(), read, "what is written is what was read");
-}
-
-#[test]
 fn what_is_wrong_with_services_is_told_at_once() {
     let text = r#"{
   "defaults": {"queueCheckInterval": "5s", "podConfig": {"parallelism": 2}, "checkInterval": "6s"},

@@ -55,7 +55,6 @@ fn entry_values() -> Value {
         "name": "n", "queueName": "r", "jobTemplate": {"spec": {"activeDeadlineSeconds": 5}}, "queueCheckInterval": "20s",
         "jobStartTimeout": "20s", "waitTimeAfterSuccessfulRun": "30s", "waitTimeAfterFailedRun": "2s", "waitTimeAfterTimeout": "50s",
         "waitTimeAfterError": "50s", "backoff": {"factor": 5, "max": "20s", "after": 1}, "maxConcurrentJobs": 2, "messagesPerJob": 3,
-        "windows": [{"from": "22:00", "to": "23:00", "maxConcurrentJobs": 1}],
         "fetchGrace": "5s", "handover": "7s", "successfulJobsHistoryLimit": 2, "failedJobsHistoryLimit": 2,
         "ttlSecondsAfterFinished": 99, "startErrorGrace": "3s", "paused": true, "dependsOn": ["redis"],
         "podConfig": {
@@ -67,6 +66,8 @@ fn entry_values() -> Value {
     });
     let shared = json!({"pools": ["gpu"], "weight": 3, "priority": 10, "targetAge": "2m"});
     jobs_file::lay_over(&mut values, shared);
+    let windows = json!({"windows": [{"from": "22:00", "to": "23:00", "maxConcurrentJobs": 1}]});
+    jobs_file::lay_over(&mut values, windows);
     values
 }
 

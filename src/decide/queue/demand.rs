@@ -26,7 +26,7 @@ impl Lifecycle {
         self.runs.by_name.values().filter(|run| run.is_starting(now, self.policy.fetch_grace)).count() as u64
     }
 
-    /// `maxConcurrentJobs` in force `− live − cooling slots`; less where the cluster is full or a back-off allows one trial.
+    /// `maxConcurrentJobs` in force − live − cooling slots; less where the cluster is full or a back-off allows one trial.
     /// Also why there is none where there is none.
     fn room_and_limit(&self) -> (u64, DecisionReason) {
         let max = u64::from(self.in_force.max);
