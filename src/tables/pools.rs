@@ -50,7 +50,7 @@ fn row(pool: &Value) -> Vec<Cell> {
         text(&pool["pool"]).into(),
         Cell::styled(&held(pool), mood(pool).style()),
         text(&pool["createsPerMinute"]).into(),
-        holders(&pool["holders"]).into(),
+        holders(pool).into(),
         waiting(pool).into(),
     ]
 }

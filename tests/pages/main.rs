@@ -8,5 +8,6 @@ mod metrics;
 mod page;
 mod reference;
 mod sequences;
+mod sharing;
 mod snippets;
 mod words;
