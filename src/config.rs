@@ -27,6 +27,7 @@ pub mod sharing;
 pub mod sharing_rules;
 
 pub mod in_file;
+
 pub mod time_zones;
 
 pub mod windows;

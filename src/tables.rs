@@ -367,8 +367,8 @@ fn is_closed(job: &Value) -> bool {
 
 /// How many Jobs may live at once now.
 pub fn jobs_max(job: &Value) -> String {
-    let in_force = &job["windows"]["maxConcurrentJobs"];
-    text(if in_force.is_number() { in_force } else { &job["maxConcurrentJobs"] })
+    let known = [&job["maxInForce"], &job["windows"]["maxConcurrentJobs"]].into_iter().find(|max| max.is_number());
+    text(known.unwrap_or(&job["maxConcurrentJobs"]))
 }
 
 /// For how many seconds a JobConfig backs off, where nothing else keeps it from creating.
@@ -538,6 +538,8 @@ mod tests {
         job = json!({"phase": {}, "windows": {"maxConcurrentJobs": 20, "told": open}, "decision": {"why": "full"}});
         assert_eq!(why(&job), ["now      no Job lives: full".to_owned(), format!("now      {open}")]);
         assert_eq!(jobs_max(&job), "20");
+        assert_eq!(jobs_max(&json!({"maxConcurrentJobs": 0, "maxInForce": 8})), "8", "in lists of who follows");
+        assert_eq!(jobs_max(&json!({"maxConcurrentJobs": 4})), "4");
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(super) const POOLS: &str = "\
 Examples:
   job-chief pools
   job-chief --context prod -n media pools --watch
-  job-chief pools -o json | jq '.pools[] | select(.waiting != [])'";
+  job-chief pools -o json | jq '.pools[] | select(.waiting > 0)'";
 
 pub(super) const PAUSE: &str = "\
 Examples:

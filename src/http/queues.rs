@@ -49,6 +49,9 @@ pub struct JobView {
     deployment: Option<String>,
     queue: String,
     max_concurrent_jobs: u32,
+    /// How many Jobs may live at once now, by its windows; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_in_force: Option<u32>,
     /// What counts by its windows; absent where it has none, and in lists where another process leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     windows: Option<WindowsView>,
@@ -267,6 +270,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
         deployment: handle.deployment().map(|name| name.to_string()),
         queue: config.queue_name.clone(),
         max_concurrent_jobs: config.max_concurrent_jobs,
+        max_in_force: max_in_force(config, status.in_force, now),
         windows: status.in_force.map(|in_force| WindowsView::of(config, &in_force, now)),
         ready: depth.ready,
         oldest_ready_age_seconds: depth.oldest_since.map(|since| now.saturating_sub(since).as_secs_f64()),
@@ -291,6 +295,12 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
             .filter(|_| state.leads())
             .map(str::to_owned),
     })
+}
+
+/// Which window is open is a matter of the clock alone, and cheap to tell; who follows does so as well.
+fn max_in_force(config: &JobConfig, known: Option<InForce>, now: Duration) -> Option<u32> {
+    let told = || Windows::of(&config.windows).max_at(config.max_concurrent_jobs, now);
+    (!config.windows.is_empty()).then(|| known.map_or_else(told, |in_force| in_force.max))
 }
 
 impl JobView {

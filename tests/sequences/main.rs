@@ -27,6 +27,7 @@ mod services;
 mod shared;
 mod windows;
 mod windows_clock;
+mod windows_shared;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
