@@ -137,7 +137,7 @@ enum Command {
     /// It is compared with the one that is configured.
     #[command(after_help = examples::PLAN)]
     Plan(Planning),
-    /// Tell what other settings would have done with the messages of late.
+    /// Tell what another configuration would have done lately.
     ///
     /// The messages that pg-boss remembers go once more through the same
     /// decisions, in simulated time. Nothing is changed.

@@ -329,7 +329,8 @@ fn is_external(kind: Kind, own: &Value, under: &Value) -> bool {
     kind == Kind::Service && own.get("podConfig").is_none() && !has_image
 }
 
-fn remove(value: &mut Value, path: &[&str]) {
+/// Takes away what stands at a path, if anything does.
+pub(super) fn remove(value: &mut Value, path: &[&str]) {
     let Some((last, above)) = path.split_last() else { return };
     let holder = above.iter().try_fold(value, |value, key| value.get_mut(*key));
     holder.and_then(Value::as_object_mut).map(|object| object.remove(*last));

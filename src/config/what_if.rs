@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use crate::config::{
     entry::Entry,
-    jobs_file::{self, JobsFile, lay_over},
+    jobs_file::{self, JobsFile, lay_over, remove},
     problems::{Place, Problem, Problems, nearest},
+    rules::NOT_IN_A_SERVICE,
+    service_rules::NOT_IN_AN_EXTERNAL,
     sharing::Sharing,
 };
 
@@ -38,8 +40,7 @@ impl Base<'_> {
     pub fn with(&self, set: &Set, name: Option<&str>) -> Result<JobsFile, Problems> {
         let root = serde_json::to_value(self.sharing).unwrap_or_default();
         let mut root = root.as_object().cloned().unwrap_or_default();
-        let entry = |entry: &Entry| serde_json::to_value(entry).unwrap_or_default();
-        let mut entries: Vec<Value> = self.entries.iter().map(entry).collect();
+        let mut entries: Vec<Value> = self.entries.iter().map(as_written).collect();
         let mut problems = vec![];
         for (key, value) in set {
             match self.belongs(key, name) {
@@ -84,6 +85,18 @@ impl Base<'_> {
     }
 }
 
+/// An entry as somebody would write it: without the keys that every service has and none may name.
+fn as_written(entry: &Entry) -> Value {
+    let mut written = serde_json::to_value(entry).unwrap_or_default();
+    let Some(service) = entry.service() else { return written };
+    NOT_IN_A_SERVICE.iter().for_each(|(path, _)| remove(&mut written, path));
+    if service.is_external() {
+        let absent = NOT_IN_AN_EXTERNAL.iter().map(|(key, _)| *key).chain(["podConfig"]);
+        absent.for_each(|key| remove(&mut written, &[key]));
+    }
+    written
+}
+
 enum Belongs<'k> {
     Root,
     /// An entry, and the key below it.
@@ -105,10 +118,7 @@ fn rest(key: &str) -> &str {
 /// Puts a value below something, by its path.
 fn put(below: &mut Value, path: &str, value: &Value) {
     if value.is_null() {
-        let mut segments: Vec<&str> = path.split('.').collect();
-        let last = segments.pop().unwrap_or_default();
-        let holder = segments.iter().try_fold(below, |value, key| value.get_mut(*key));
-        holder.and_then(Value::as_object_mut).map(|object| object.remove(last));
+        remove(below, &path.split('.').collect::<Vec<_>>());
     } else {
         let whole = path.rsplit('.').fold(value.clone(), |value, key| json!({ key: value }));
         lay_over(below, whole);
@@ -122,7 +132,8 @@ mod tests {
     const JOBS: &str = r#"[
         {"queueName": "mail", "podConfig": {"image": "mail:1"}, "messagesPerJob": 4},
         {"name": "mail.slow", "queueName": "slow", "podConfig": {"image": "mail:1"}},
-        {"type": "service", "name": "redis", "podConfig": {"image": "redis:8"}}
+        {"type": "service", "name": "redis", "podConfig": {"image": "redis:8"}},
+        {"type": "service", "name": "elsewhere", "check": {"tcp": {"host": "db", "port": 5432}}}
     ]"#;
 
     fn with(set: &[(&str, Value)], name: Option<&str>) -> Result<Vec<Entry>, String> {

@@ -4,6 +4,7 @@
 
 mod properties;
 mod scripts;
+mod shared;
 mod truth;
 
 use std::{sync::Arc, time::Duration};
