@@ -1,6 +1,6 @@
 //! The real lifecycle and the real observation code in a seeded world of fakes with faults.
 //!
-//! `SIMULATION_TRACE=1` prints every event with its effects. `SIMULATION_SEEDS` and `SIMULATION_STEPS` make a longer run, `SIMULATION_SEED` one history. A failing
+//! `SIMULATION_TRACE=1` prints every event with its effects. `SIMULATION_SEEDS` and `SIMULATION_STEPS` make a longer run, `SIMULATION_SEED` one history (of the kinds of `SIMULATION_FAULTS` only). A failing
 //! history is shrunk (fewer steps, fewer kinds of faults), printed, and belongs into `kept.txt`.
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::disallowed_methods, reason = "test code")]
 

@@ -168,7 +168,7 @@ fn kept_histories_of_sharing_hold() {
 fn every_history_of_sharing_holds() {
     let mut struck = BTreeSet::new();
     let (mut created, mut placed) = (0, 0);
-    let seeds = HISTORIES.hold_all(1_000, 600, |world| {
+    let seeds = HISTORIES.hold_all(1_000, 1_500, |world| {
         struck.extend(world.struck.iter().copied());
         for member in &world.members {
             created += member.world.created;
