@@ -244,3 +244,33 @@ async fn the_leader_is_killed_while_the_pool_is_full_and_whoever_follows_exceeds
     eventually("all places to be free", || async { (second.count(kept).await == 0).then_some(()) }).await;
     eventually("nobody to hold any", || async { (pool(&second).await?["held"] == 0).then_some(()) }).await;
 }
+
+#[tokio::test]
+async fn a_reload_that_brings_a_pool_counts_what_lives_and_one_that_takes_it_away_limits_nothing() {
+    let mut stage = Stage::set("sharing-reload").await;
+    let watched = Watched::begin(&stage, 3).await;
+    let long = |name: &str, pools: &[&str]| {
+        with(script(name, "sleep 36000"), json!({"pools": pools, "maxConcurrentJobs": 5, "fetchGrace": "1h"}))
+    };
+    let alone = json!([long("old", &[]), long("new", &[])]);
+    stage.run(alone.clone()).await;
+    stage.leads().await;
+    assert_eq!(stage.json("/pools").await.unwrap()["pools"], json!([]), "nothing is shared");
+    stage.send("old", 2).await;
+    eventually("both to live", || async { (watched.seen().live.len() == 2).then_some(()) }).await;
+    stage.write_jobs(&file(3, vec![long("old", &["shared"]), long("new", &["shared"])]).to_string());
+    eventually("those that live to count", || async { (pool(&stage).await?["held"] == 2).then_some(()) }).await;
+    stage.send("new", 4).await;
+    eventually("the last place to be given", || async {
+        let pool = pool(&stage).await?;
+        (pool["held"] == 3 && pool["waiting"] == 1).then_some(())
+    })
+    .await;
+    let told = stage.prints(&["why", "new"], &["shared is full, 3 of 3 places are held by"]).await;
+    assert!(told.contains("old 2") && told.contains("new 1"), "{told}");
+    assert_eq!(watched.seen().most, 3);
+    stage.write_jobs(&alone.to_string());
+    eventually("each message to have its Job", || async { (watched.seen().live.len() == 6).then_some(()) }).await;
+    assert_eq!(stage.json("/pools").await.unwrap()["pools"], json!([]), "nothing is shared any more");
+    assert!(!stage.get("/metrics").await.unwrap().1.contains("job_chief_pool_jobs{"), "no gauge stands still");
+}
