@@ -128,6 +128,16 @@ mod tests {
             "changed": figures(3.0, 2), "verdict": verdict, "remarks": ["only its newest 1000 runs are kept"]});
         let told =
             json!({"fromSeconds": 0.0, "toSeconds": 3600.5, "messages": 99, "jobs": [job], "total": {}, "remarks": []});
-        insta::assert_snapshot!(plain(&told), @"");
+        insta::assert_snapshot!(plain(&told), @r"
+        99 messages from 1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z
+
+        JOBCONFIG           WAIT P50  P95    P99     MAX        JOBS  LIVE  POD-H  IDLE  LEFT
+        mail       really   1.0s      11.4s  1m 30s  2h 1m 40s  12    4     1.2    1     0
+                   today    1.0s      12.1s  1m 30s  2h 1m 40s  12    4     1.2    1     0
+                   changed  1.0s      3.0s   1m 30s  2h 1m 40s  12    4     1.2    1     2
+
+        mail: p95 12.1 s, really 11.4 s: 6 % off
+        mail: only its newest 1000 runs are kept
+        ");
     }
 }

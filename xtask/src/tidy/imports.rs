@@ -64,7 +64,10 @@ pub(super) const ROOMS: [(&str, &[&str]); 40] = [
             "decide/share",
         ],
     ),
-    ("decide/forecast", &["config", "decide/outcome", "decide/pod", "decide/queue", "decide/run", "decide/share"]),
+    (
+        "decide/forecast",
+        &["config", "decide/outcome", "decide/place", "decide/pod", "decide/queue", "decide/run", "decide/share"],
+    ),
     ("decide/switches", &["config", "decide/service"]),
     ("decide/deployment", &["config", "decide/backoff", "decide/live", "decide/pod", "decide/run", "modules"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
