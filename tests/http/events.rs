@@ -151,6 +151,10 @@ fn whoever_is_asked_tells_of_windows() {
         "open": {"days": "daily", "from": "00:00", "to": "24:00", "timezone": "Asia/Kolkata", "maxConcurrentJobs": 0},
     });
     assert_eq!((&job["windows"], &job["maxConcurrentJobs"]), (&told, &json!(7)));
+    assert_eq!(job["maxInForce"], 0);
+    let listed = service.get("/jobs", TOKEN).json();
+    let max = listed.as_array().unwrap().iter().find(|it| it["name"] == "mail").map(|it| &it["maxInForce"]);
+    assert_eq!(max, Some(&json!(0)), "also in the list of who follows: {listed}");
     let why = service.get("/jobs/mail/why", TOKEN).json();
     assert!(why["lines"].as_array().unwrap().contains(&json!("now      no Job lives: closed")), "{why}");
 }

@@ -203,6 +203,11 @@ impl SharingWorld {
             let world = &mut self.members[at].world;
             (world.faults, world.store_away, world.paused, world.frozen) = (0, false, false, None);
             world.cluster.jobs.values_mut().for_each(|it| it.stuck = false);
+            if self.members[at].rarely_open {
+                // Or nothing of it would come to an end.
+                self.prepare(at);
+                self.members[at].world.open_soon(&mut self.window_dice);
+            }
             self.members[at].is_behind = true;
             self.file_is_read(at);
             self.members[at].world.tell_switches();

@@ -55,11 +55,15 @@ pub(crate) struct Member {
     /// It is not in the file, and its actor has ended.
     pub(crate) gone: bool,
     pub(crate) blocked: bool,
+    /// Outside of its windows nothing may live, or one Job.
+    pub(crate) rarely_open: bool,
 }
 
 /// The world of one history.
 pub(crate) struct SharingWorld {
     pub(crate) dice: Dice,
+    /// Windows came later, and cast their own, so that kept histories stay as they are.
+    pub(crate) window_dice: Dice,
     /// How seldom anything strikes that concerns all.
     calmness: u64,
     pub(crate) now: Duration,
@@ -88,9 +92,14 @@ impl SharingWorld {
         let mut dice = Dice(seed ^ 0x5AAE);
         let count = 3 + dice.roll(4);
         let file = File::any(&mut dice, count as usize);
-        let member = |at: u64| {
+        let mut window_dice = Dice(seed.rotate_left(16) ^ 0x3D07);
+        let mut member = |at: u64| {
             let mut world = World::new(seed.wrapping_mul(31).wrapping_add(at), faults & !OF_A_PROCESS);
             world.policy.pools = file.pools_of(at as usize);
+            let rarely_open = world.is_on(Fault::WindowEdge) && window_dice.once_in(4);
+            if rarely_open {
+                world.open_rarely(&mut window_dice);
+            }
             world.life = Lifecycle::new(world.policy.clone(), seed ^ at, world.now);
             Member {
                 name: format!("c{at}").into(),
@@ -102,12 +111,14 @@ impl SharingWorld {
                 asleep_until: Duration::ZERO,
                 gone: false,
                 blocked: false,
+                rarely_open,
             }
         };
         let members: Vec<Member> = (0..count).map(member).collect();
         let calmness = [1, 3, 9][dice.roll(3) as usize];
         Self {
             dice,
+            window_dice,
             calmness,
             now: members[0].world.now,
             members,

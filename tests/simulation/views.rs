@@ -1,10 +1,14 @@
 //! The views of a history: on their way, and those that may come once more.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use job_chief::decide::pod::observation::Observed;
+use job_chief::decide::{pod::observation::Observed, queue::event::QueueEvent, run::event::RunEvent};
 
-use crate::cluster::{Snapshot, observed};
+use crate::{
+    cluster::{Snapshot, observed},
+    faults::Fault,
+    world::World,
+};
 
 /// Views that may come once more.
 const OLD_MAX: usize = 5;
@@ -55,5 +59,30 @@ impl Views {
         self.old.push_back(snapshot);
         self.old.truncate(OLD_MAX);
         Some(seen)
+    }
+}
+
+impl World {
+    pub(crate) fn take_view(&mut self) {
+        let mut snapshot = self.cluster.snapshot();
+        // A first view is a list that the API server answers from a quorum: it may be old when it comes, not partial.
+        let first = self.views.is_first();
+        if !first && !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
+            let at = self.dice.roll(snapshot.len() as u64) as usize;
+            let name = snapshot.keys().nth(at).cloned().expect("in range");
+            snapshot.remove(&name);
+        }
+        self.views.put(snapshot);
+    }
+
+    pub(crate) fn deliver_view(&mut self) {
+        let lags = self.views.may_lag() && self.strikes(Fault::ViewLags, 3);
+        if lags {
+            return;
+        }
+        let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
+        if let Some(seen) = self.views.deliver(returned, self.now) {
+            self.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(seen))));
+        }
     }
 }

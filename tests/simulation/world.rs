@@ -1,6 +1,6 @@
 //! One history: the real lifecycle among a made-up cluster, queue and store, with faults.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use job_chief::decide::{
     decision::Wish,
@@ -212,31 +212,6 @@ impl World {
             !new || status.live.len() <= self.allowed.max() as usize,
             "invariant: no_job_is_wished_beyond_what_is_in_force"
         );
-    }
-
-    // --- views
-
-    pub(crate) fn take_view(&mut self) {
-        let mut snapshot = self.cluster.snapshot();
-        // A first view is a list that the API server answers from a quorum: it may be old when it comes, not partial.
-        let first = self.views.is_first();
-        if !first && !snapshot.is_empty() && self.strikes(Fault::ViewShrinks, 40) {
-            let at = self.dice.roll(snapshot.len() as u64) as usize;
-            let name = snapshot.keys().nth(at).cloned().expect("in range");
-            snapshot.remove(&name);
-        }
-        self.views.put(snapshot);
-    }
-
-    pub(crate) fn deliver_view(&mut self) {
-        let lags = self.views.may_lag() && self.strikes(Fault::ViewLags, 3);
-        if lags {
-            return;
-        }
-        let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
-        if let Some(seen) = self.views.deliver(returned, self.now) {
-            self.feed(QueueEvent::Run(RunEvent::Observed(Arc::new(seen))));
-        }
     }
 
     // --- requests
