@@ -16,6 +16,8 @@ pub mod spawner;
 
 pub mod keeper;
 
+pub mod record;
+
 pub mod broker;
 
 pub mod brokerage;

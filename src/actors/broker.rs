@@ -3,7 +3,7 @@
 //! Everything that reaches it is whole: a need, the configuration. So it may begin at any time, and anew: it gives nothing
 //! before it knows what is on record, and nothing in a pool before all that share it have told.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
@@ -12,25 +12,19 @@ use crate::{
         inbox::reached,
         inquiry::{Question, Usage},
         membership::Told,
+        record::Record,
     },
-    clock::{Clock, sleep},
-    decide::{
-        place::Places,
-        share::{
-            arbiter::Arbiter,
-            need::Grant,
-            policy::{MemberPolicy, Pools},
-        },
+    clock::Clock,
+    decide::share::{
+        arbiter::Arbiter,
+        need::Grant,
+        policy::{MemberPolicy, Pools},
     },
-    store::runs::Runs,
-    telemetry::with_causes,
 };
 
-/// Between tries to learn what is on record.
-const RETRY: Duration = Duration::from_secs(2);
-
-/// Needs that are taken in before places are given: what becomes free together is shared out together.
-const NEEDS_AT_ONCE: usize = 256;
+/// Needs that are taken in before places are given, all that can wait: what becomes free together is shared out together,
+/// and whoever is in a pool again has told by then that it was in none.
+pub const NEEDS_MAX: usize = 1024;
 
 /// Those who wait for a pool that people are shown.
 const NEXT_SHOWN: usize = 20;
@@ -78,35 +72,39 @@ impl Broker {
     }
 
     /// Runs until it is cut off.
-    pub async fn run(mut self, runs: Runs) {
+    pub async fn run(mut self, mut record: Record) {
         let mut early = BTreeMap::new();
-        let recorded = {
-            let mut loading = pin!(recorded(&runs));
-            loop {
-                tokio::select! {
-                    recorded = &mut loading => break recorded,
-                    Some(told) = self.links.told.recv() => drop(early.insert(told.name.clone(), told)),
-                }
+        record.begin();
+        let recorded = loop {
+            tokio::select! {
+                recorded = record.read() => break recorded,
+                Some(told) = self.links.told.recv() => drop(early.insert(told.name.clone(), told)),
             }
         };
         let arbiter = Arbiter::new(recorded, self.clock.now());
-        self.work(arbiter, early.into_values().collect()).await;
+        self.work(arbiter, record, early.into_values().collect()).await;
     }
 
     /// Gives, and waits for what is new. Every arm is cancel-safe.
-    async fn work(mut self, mut arbiter: Arbiter, mut told: Vec<Told>) {
+    async fn work(mut self, mut arbiter: Arbiter, mut record: Record, mut told: Vec<Told>) {
         loop {
-            // By now it is as new as what was told.
+            // By now it is as new as what was told; and what was told before it was changed is taken in before anything is
+            // given by it.
             if self.links.configured.has_changed().unwrap_or_default() {
                 self.configure(&mut arbiter);
             }
+            told.extend(std::iter::from_fn(|| self.links.told.try_recv().ok()).take(NEEDS_MAX));
             told.drain(..).for_each(|told| self.note(&mut arbiter, told));
             self.give(&mut arbiter);
+            if arbiter.is_in_doubt() && record.begin() {
+                arbiter.begin_reading();
+            }
             let deadline = arbiter.deadline();
             tokio::select! {
                 biased;
                 Ok(()) = self.links.configured.changed() => self.links.configured.mark_changed(),
-                1.. = self.links.told.recv_many(&mut told, NEEDS_AT_ONCE) => {}
+                1.. = self.links.told.recv_many(&mut told, NEEDS_MAX) => {}
+                recorded = record.read() => arbiter.note_recorded(recorded),
                 Some(question) = self.links.questions.recv() => answer(&arbiter, question, self.clock.now()),
                 () = reached(self.clock, deadline) => {}
             }
@@ -143,31 +141,27 @@ fn answer(arbiter: &Arbiter, question: Question, now: Duration) {
         Question::Usage(answer) => {
             let pools = arbiter.usage();
             let next = pools.iter().map(|it| arbiter.next_in(&it.pool, now, NEXT_SHOWN)).collect();
-            drop(answer.send(Usage { pools, next, waits: arbiter.waits(now) }));
+            drop(answer.send(Usage { pools, next, waits: arbiter.waits() }));
         }
         Question::Account(name, answer) => drop(answer.send(arbiter.account(&name, now))),
     }
 }
 
-/// The places of all runs that have not ended.
-async fn recorded(runs: &Runs) -> BTreeMap<Arc<str>, Vec<Places>> {
-    loop {
-        match runs.recorded_places().await {
-            Ok(recorded) => return recorded,
-            Err(error) => tracing::debug!(error = with_causes(&error), "can't read who holds which place"),
-        }
-        sleep(RETRY).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use tokio::{sync::oneshot, task::JoinSet};
 
     use super::*;
     use crate::{
-        actors::membership::{Membership, Seat},
-        decide::share::{need::Need, policy::PoolPolicy},
+        actors::{
+            membership::{Membership, Seat},
+            record::Recorded,
+        },
+        decide::{
+            place::{Place, Places},
+            share::{need::Need, policy::PoolPolicy},
+        },
     };
 
     /// A Broker of one pool with so many places, and what its members have of it. It ends with the case.
@@ -176,6 +170,8 @@ mod tests {
         configured: watch::Sender<Configuration>,
         questions: mpsc::Sender<Question>,
         clock: Clock,
+        /// What a reading finds.
+        on_record: watch::Sender<Recorded>,
         _task: JoinSet<()>,
     }
 
@@ -204,8 +200,14 @@ mod tests {
             let clock = Clock::start();
             let broker = Broker::new(Links { told, configured: follower, questions }, clock);
             let mut task = JoinSet::new();
-            task.spawn(broker.work(Arbiter::new(recorded, clock.now()), vec![]));
-            Self { seats: seats.into(), configured, questions: ask, clock, _task: task }
+            let arbiter = Arbiter::new(recorded.clone(), clock.now());
+            let (on_record, found) = watch::channel(recorded);
+            let record = Record::read_by(move || {
+                let recorded = found.borrow().clone();
+                tokio::task::yield_now().map(|()| recorded).boxed()
+            });
+            task.spawn(broker.work(arbiter, record, vec![]));
+            Self { seats: seats.into(), configured, questions: ask, clock, on_record, _task: task }
         }
 
         fn tell(&mut self, name: &str, need: Need) {
@@ -248,8 +250,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_nobody_has_told_of_counts_once_somebody_is_refused_and_its_owner_loads_anew() {
+        let place: Places = [Place { pool: "gpu".into(), number: 0 }].into();
+        let mut world = World::begin(2, BTreeMap::new());
+        // A wish of b was written after b had looked for it.
+        world.on_record.send_replace([(Arc::from("b"), vec![place.clone()])].into());
+        world.tell("b", wants(0, &[], 0));
+        world.tell("a", wants(1, &[], 0));
+        let grant = world.granted("a").await;
+        assert_eq!(grant.places, [place.clone()]);
+        world.tell("a", Need { refused: 1, ..wants(1, &[], grant.number) });
+        let asked = world.granted("b").await;
+        assert_eq!(asked.places, Vec::<Places>::new(), "it is to load its runs anew");
+        let mut grant = world.granted("a").await;
+        if grant.places == [place.clone()] {
+            // It was given before anything was read.
+            world.tell("a", Need { refused: 2, ..wants(1, &[], grant.number) });
+            grant = world.granted("a").await;
+        }
+        assert_eq!(grant.places[0][0].number, 1);
+        assert_eq!(world.held().await, 2);
+        world.tell("a", wants(0, &[], grant.number));
+        world.tell("b", wants(0, &[place], asked.number));
+        assert_eq!(world.held().await, 1, "it is counted once");
+        world.on_record.send_replace(BTreeMap::new());
+        world.tell("b", wants(0, &[], asked.number));
+        // What was read before may say otherwise for a moment.
+        while world.held().await > 0 {}
+    }
+
+    #[tokio::test]
     async fn what_is_on_record_counts_until_its_actor_has_told_or_ended() {
-        let place: Places = [crate::decide::place::Place { pool: "gpu".into(), number: 0 }].into();
+        let place: Places = [Place { pool: "gpu".into(), number: 0 }].into();
         let mut world = World::begin(1, [(Arc::from("gone"), vec![place.clone()])].into());
         world.tell("a", wants(1, &[], 0));
         world.tell("b", wants(0, &[], 0));

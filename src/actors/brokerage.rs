@@ -11,23 +11,21 @@ use tokio::{
 
 use crate::{
     actors::{
-        broker::{Broker, Configuration, Links, Member},
+        broker::{Broker, Configuration, Links, Member, NEEDS_MAX},
         membership::{Seat, Told},
         performer::Shared,
+        record::Record,
     },
     clock::sleep,
     config::entry::Entry,
     decide::{
         deployment::fleet::Fleet,
         share::{
-            need::Grant,
+            need::{Grant, Need},
             policy::{MemberPolicy, Pools, pools},
         },
     },
 };
-
-/// Needs that wait for the Broker; an actor that finds no room tries again.
-const NEEDS_MAX: usize = 1024;
 
 /// Before a Broker that has panicked is begun anew.
 const RESTART_WAIT: Duration = Duration::from_secs(10);
@@ -82,6 +80,11 @@ impl Brokerage {
         {
             open.grants.remove(name);
         }
+        // Its actor may have told that it ends to the Broker before this one, or to none.
+        if let Some(open) = &self.open {
+            let told = Told { name: name.into(), need: Need::default(), last: true };
+            drop(open.needs.try_send(told));
+        }
     }
 
     /// Waits until the Broker has panicked, and begins another, at which all need a seat. Nothing was lost with it: what it
@@ -122,7 +125,7 @@ impl Open {
         let (needs, told) = mpsc::channel(NEEDS_MAX);
         let configured = watch::Sender::default();
         let links = Links { told, configured: configured.subscribe(), questions: shared.broker.open() };
-        let broker = Broker::new(links, shared.clock).run(shared.stored.runs.clone());
+        let broker = Broker::new(links, shared.clock).run(Record::of(shared.clone()));
         let mut task = JoinSet::new();
         task.spawn(async move {
             // Why is logged where it panics.

@@ -51,13 +51,17 @@ pub struct Membership {
     /// It tells even if it holds nothing: somebody may wait for it, or believe that it holds something.
     owes: bool,
     told: Option<Need>,
+    /// A need found no room: another has to be told, whatever it says.
+    is_late: bool,
+    /// It shares nothing and holds nothing of the time when it did, so it is not asked any more.
+    is_apart: bool,
     tell_at: Option<Duration>,
 }
 
 impl Membership {
     /// Of an actor that has no seat yet.
     pub fn new(name: Arc<str>) -> Self {
-        Self { name, seat: None, owes: false, told: None, tell_at: None }
+        Self { name, seat: None, owes: false, told: None, is_late: false, is_apart: false, tell_at: None }
     }
 
     /// The seat as it is from here on. At another one everything is told anew, and what lies there was given to somebody
@@ -68,6 +72,7 @@ impl Membership {
             return None;
         }
         (self.seat, self.told, self.tell_at) = (seat.cloned(), None, None);
+        (self.is_late, self.is_apart) = (false, false);
         let grants = self.seat.as_mut()?.grants.as_mut()?;
         let number = grants.borrow_and_update().number;
         Some(Grant { number, places: vec![] })
@@ -76,14 +81,25 @@ impl Membership {
     /// Tells what it needs, if that is another than was told last. Whoever has no seat is not even asked.
     pub fn tell(&mut self, now: Duration, need: impl FnOnce() -> Option<Need>) {
         let Some(seat) = &self.seat else { return };
-        let Some(need) = need().filter(|need| self.concerns(need)) else { return };
+        // Whoever does not know what it needs, or has nothing to tell, is not asked again before anything happens.
         self.tell_at = None;
+        if self.is_apart && !self.owes {
+            return;
+        }
+        let Some(need) = need() else { return };
+        if !self.concerns(&need) {
+            // Whoever may be given something tells what it has seen.
+            self.is_apart = seat.grants.is_none();
+            return;
+        }
         if self.told.as_ref() == Some(&need) {
             return;
         }
         match seat.needs.try_send(Told { name: self.name.clone(), need: need.clone(), last: false }) {
-            Ok(()) => self.told = Some(need),
-            Err(TrySendError::Full(_)) => self.tell_at = Some(now.saturating_add(TELL_AGAIN)),
+            Ok(()) => (self.told, self.is_late) = (Some(need), false),
+            Err(TrySendError::Full(_)) => {
+                (self.is_late, self.tell_at) = (true, Some(now.saturating_add(TELL_AGAIN)));
+            }
             // The next Broker is told when there is a seat at it.
             Err(TrySendError::Closed(_)) => {}
         }
@@ -91,7 +107,7 @@ impl Membership {
 
     /// Somebody has to know.
     fn concerns(&self, need: &Need) -> bool {
-        self.owes || self.told.is_some() || need.held.iter().any(|places| !places.is_empty())
+        self.owes || self.is_late || self.told.is_some() || need.held.iter().any(|places| !places.is_empty())
     }
 
     /// When [`Self::tell`] is due although nothing has happened.
@@ -175,6 +191,27 @@ mod tests {
     }
 
     #[test]
+    fn what_found_no_room_is_told_once_it_is_known_again_and_nobody_hurries_before() {
+        let (seat, mut told, _given) = seat(1);
+        let mut membership = Membership::new("a".into());
+        membership.take(Some(&seat), false);
+        seat.needs.try_send(Told { name: "b".into(), need: Need::default(), last: false }).expect("room");
+        membership.tell(NOW, || Some(need(&[1], 0)));
+        assert_eq!(membership.deadline(), Some(NOW + TELL_AGAIN));
+        membership.tell(NOW + TELL_AGAIN, || None);
+        assert_eq!(membership.deadline(), None, "it loads its runs anew");
+        drop(told.try_recv());
+        membership.tell(NOW + TELL_AGAIN, || Some(Need::default()));
+        assert_eq!(
+            told.try_recv().map(|told| told.need),
+            Ok(Need::default()),
+            "nobody knows yet that it holds nothing"
+        );
+        membership.tell(NOW + TELL_AGAIN, || Some(Need { wanted: 1, ..Need::default() }));
+        assert!(told.try_recv().is_ok());
+    }
+
+    #[test]
     fn another_broker_is_told_everything() {
         let ((first, mut told, _given), (second, mut told_second, _given_second)) = (seat(4), seat(4));
         let mut membership = Membership::new("a".into());
@@ -200,5 +237,20 @@ mod tests {
         assert_eq!(told.try_recv().map(|told| told.need), Ok(idle().expect("a need")));
         membership.leave(Some(Need::default())).await;
         assert!(told.try_recv().is_ok_and(|told| told.last));
+    }
+
+    #[test]
+    fn whoever_has_never_shared_anything_is_asked_once() {
+        let (mut seat, mut told, _given) = seat(4);
+        seat.grants = None;
+        let mut membership = Membership::new("a".into());
+        membership.take(Some(&seat), false);
+        membership.tell(NOW, || None);
+        membership.tell(NOW, || Some(Need::default()));
+        membership.tell(NOW, || panic!("it is apart"));
+        assert!(told.try_recv().is_err());
+        membership.take(Some(&seat), true);
+        membership.tell(NOW, || Some(Need::default()));
+        assert!(told.try_recv().is_ok(), "it is to tell now");
     }
 }

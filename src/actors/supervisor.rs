@@ -225,6 +225,8 @@ impl Supervisor {
                 }
             }
         }
+        // A Broker that has begun has a seat for everybody, also for those that have left.
+        self.give_all_orders();
         let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
         let is_gone = |name: &&String| !names.contains(name.as_str()) && !self.fleet.leaves_alone(name);
         let gone: Vec<String> = self.roster.borrow().keys().filter(is_gone).cloned().collect();
@@ -408,10 +410,14 @@ impl Supervisor {
         if self.roster.borrow().contains_key(name) {
             return;
         }
-        if self.fleet.leaves_alone(name) {
-            return self.remember(kind, name.to_owned());
-        }
+        let left_alone = self.fleet.leaves_alone(name);
         match kind {
+            Kind::Service if left_alone => return self.remember(kind, name.to_owned()),
+            // It deletes no Job that runs, and somebody has to record the ends, for the places that they hold.
+            Kind::Queue if left_alone => tracing::info!(
+                job_config = name,
+                "it is not in force: its Jobs run to their end, and none is created until it is"
+            ),
             Kind::Queue => tracing::info!(
                 job_config = name,
                 "removed from jobs.json: its Jobs run to their end, and none is created"

@@ -11,6 +11,8 @@ pub mod arbiter;
 
 mod granting;
 
+mod doubt;
+
 pub mod usage;
 
 pub mod account;

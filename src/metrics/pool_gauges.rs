@@ -48,8 +48,7 @@ mod tests {
             holders: vec![],
             waiting: 0,
         };
-        let wait =
-            |name: &str, since| MemberWait { job_config: name.into(), since, target_age: None, target_missed: false };
+        let wait = |name: &str, since| MemberWait { job_config: name.into(), since };
         let (pools, waits) = (
             [pool("gpu", Some(4), 3), pool("limits", None, 7)],
             [wait("mail", Some(Duration::from_secs(60))), wait("idle", None)],

@@ -89,7 +89,7 @@ fn exported() -> String {
         holders: vec![],
         waiting: 1,
     };
-    let wait = MemberWait { job_config: "mail".into(), since: Some(NOW), target_age: None, target_missed: false };
+    let wait = MemberWait { job_config: "mail".into(), since: Some(NOW) };
     metrics.page_with(NOW, pool_gauges::families(&[pool], &[wait], NOW).unwrap()).unwrap()
 }
 

@@ -90,6 +90,7 @@ impl Actor {
             oldest_at: self.oldest_at.filter(|_| wanted > 0),
             seen: self.seen,
             returned: self.returned,
+            ..Need::default()
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use job_chief::decide::{
-    place::LIMITS,
+    place::{LIMITS, Places},
     share::{
         arbiter::Arbiter,
         need::Need,
@@ -41,6 +41,8 @@ pub(crate) struct Broker {
     pub(crate) is_behind: bool,
     /// It has begun while its actors were at work.
     pub(crate) is_anew: bool,
+    /// What a reading of the record has found that has not arrived yet.
+    pub(crate) reading: Option<BTreeMap<Arc<str>, Vec<Places>>>,
 }
 
 fn any_pool(dice: &mut Dice) -> PoolPolicy {

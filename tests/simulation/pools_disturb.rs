@@ -1,10 +1,11 @@
 //! What disturbs queues that share: processes, actors and brokers that end or go on too long, and people who edit.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use job_chief::decide::{
+    place::Place,
     queue::event::{QueueEffect, QueueEvent},
-    run::event::{RunEffect, RunEvent},
+    run::event::{RunEffect, RunEvent, WishAnswer},
     share::need::Grant,
 };
 
@@ -12,7 +13,7 @@ use crate::{
     faults::FAULTS,
     pools_broker::Broker,
     pools_world::{Member, SharingWorld},
-    world::secs,
+    world::{World, secs},
 };
 
 /// What may go wrong with all of them.
@@ -25,16 +26,18 @@ pub(crate) enum SharingFault {
     BrokerAnew,
     Reload,
     Blocked,
+    WishLate,
 }
 
 /// Every kind; in a history's number they come after those of a single world.
-pub(crate) const SHARING_FAULTS: [SharingFault; 6] = [
+pub(crate) const SHARING_FAULTS: [SharingFault; 7] = [
     SharingFault::HandOver,
     SharingFault::Restart,
     SharingFault::ActorPanics,
     SharingFault::BrokerAnew,
     SharingFault::Reload,
     SharingFault::Blocked,
+    SharingFault::WishLate,
 ];
 
 impl SharingFault {
@@ -46,6 +49,9 @@ impl SharingFault {
 
 /// Before an actor that has panicked is started again; no statement of its is on its way any more by then.
 const ACTOR_RESTART_WAIT: Duration = Duration::from_secs(10);
+
+/// A statement of which nobody waits for the answer lasts no longer.
+const STATEMENT_MAX: Duration = Duration::from_secs(30);
 
 impl SharingWorld {
     fn strikes(&mut self, fault: SharingFault, once_in: u64) -> bool {
@@ -87,6 +93,36 @@ impl SharingWorld {
         if self.strikes(SharingFault::Blocked, 6) && self.is_there(at) {
             let blocked = !self.members[at].blocked;
             self.block(at, blocked);
+        }
+        if self.is_there(at) && self.strikes(SharingFault::WishLate, 2) {
+            self.give_up_wishes(at);
+        }
+    }
+
+    /// Wishes are on their way, and nobody waits for them any more.
+    fn give_up_wishes(&mut self, at: usize) {
+        self.prepare(at);
+        let Member { world, late_wishes, .. } = &mut self.members[at];
+        let writes = |effect: &QueueEffect| matches!(effect, QueueEffect::Run(RunEffect::WriteWishes(_)));
+        let Some(which) = world.in_flight.iter().position(writes) else { return };
+        let effect = world.in_flight.remove(which);
+        if let QueueEffect::Run(RunEffect::WriteWishes(wishes)) = &effect {
+            late_wishes.extend(wishes.iter().map(|wish| (wish.clone(), self.now + STATEMENT_MAX)));
+        }
+        World::unanswered(&effect).into_iter().for_each(|event| world.feed(event));
+        self.tell(at);
+    }
+
+    /// One of those is written after all.
+    pub(crate) fn late_wish_commits(&mut self, at: usize) {
+        let now = self.now;
+        let others = self.members.iter().enumerate().filter(|(other, _)| *other != at);
+        let elsewhere: BTreeSet<Place> = others.flat_map(|(_, other)| other.world.store.held().cloned()).collect();
+        let Member { world, late_wishes, late_runs, .. } = &mut self.members[at];
+        late_wishes.retain(|(_, until)| *until > now);
+        let Some((wish, _)) = late_wishes.pop() else { return };
+        if world.store.wish_beside(&wish, now, |place| elsewhere.contains(place)) == WishAnswer::Written {
+            late_runs.insert(wish.name);
         }
     }
 
@@ -239,6 +275,8 @@ impl SharingWorld {
             while self.broker_hears() {
                 busy = true;
             }
+            self.broker_reads();
+            self.broker_reads();
             self.broker_gives();
             for at in 0..self.members.len() {
                 busy |= self.grant_is_found(at);

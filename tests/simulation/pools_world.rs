@@ -10,6 +10,7 @@ use std::{
 };
 
 use job_chief::decide::{
+    decision::Wish,
     outcome::JobName,
     place::{Place, Places},
     queue::{
@@ -57,6 +58,10 @@ pub(crate) struct Member {
     pub(crate) blocked: bool,
     /// Outside of its windows nothing may live, or one Job.
     pub(crate) rarely_open: bool,
+    /// What may yet be written although nobody waits for it, and until when.
+    pub(crate) late_wishes: Vec<(Wish, Duration)>,
+    /// The runs that were.
+    pub(crate) late_runs: BTreeSet<JobName>,
 }
 
 /// The world of one history.
@@ -112,6 +117,8 @@ impl SharingWorld {
                 gone: false,
                 blocked: false,
                 rarely_open,
+                late_wishes: vec![],
+                late_runs: BTreeSet::new(),
             }
         };
         let members: Vec<Member> = (0..count).map(member).collect();
@@ -140,6 +147,7 @@ impl SharingWorld {
             0..=6 => self.step_of(at),
             7 | 8 => self.broker_goes_on(),
             9 => drop(self.grant_is_found(at)),
+            10 if self.dice.once_in(2) => self.late_wish_commits(at),
             10 => self.file_is_read(at),
             _ if self.dice.once_in(self.calmness) => self.disturb(),
             _ => {}
@@ -199,8 +207,13 @@ impl SharingWorld {
         if self.broker.is_behind && self.dice.once_in(2) {
             self.configure_broker();
         }
-        for _ in 0..=self.dice.roll(3) {
-            self.broker_hears();
+        if self.dice.once_in(2) {
+            return;
+        }
+        // What was told before the file was changed is heard before anything is given by it.
+        while self.broker_hears() {}
+        if self.dice.once_in(2) {
+            self.broker_reads();
         }
         if self.dice.once_in(2) {
             self.broker_gives();
@@ -209,13 +222,29 @@ impl SharingWorld {
 
     /// The broker learns what is on record, and what is in the file.
     pub(crate) fn begin_broker(&mut self) {
+        self.broker.arbiter = Some(Arbiter::new(self.recorded(), self.now));
+        self.configure_broker();
+    }
+
+    fn recorded(&self) -> BTreeMap<Arc<str>, Vec<Places>> {
         let recorded = |member: &Member| -> Vec<Places> {
             let rows = member.world.store.rows.values().filter(|row| row.end.is_none() && !row.places.is_empty());
             rows.map(|row| row.places.clone()).collect()
         };
         let all = self.members.iter().map(|member| (member.name.clone(), recorded(member)));
-        self.broker.arbiter = Some(Arbiter::new(all.filter(|(_, places)| !places.is_empty()).collect(), self.now));
-        self.configure_broker();
+        all.filter(|(_, places)| !places.is_empty()).collect()
+    }
+
+    /// What the broker has read of the record arrives, or it begins to read it if it has to.
+    pub(crate) fn broker_reads(&mut self) {
+        let recorded = self.recorded();
+        let Some(arbiter) = &mut self.broker.arbiter else { return };
+        if let Some(found) = self.broker.reading.take() {
+            arbiter.note_recorded(found);
+        } else if arbiter.is_in_doubt() {
+            arbiter.begin_reading();
+            self.broker.reading = Some(recorded);
+        }
     }
 
     pub(crate) fn configure_broker(&mut self) {
@@ -240,9 +269,42 @@ impl SharingWorld {
 
     pub(crate) fn broker_gives(&mut self) {
         let Some(arbiter) = &mut self.broker.arbiter else { return };
-        for (name, grant) in arbiter.grants(self.now) {
+        let grants = arbiter.grants(self.now);
+        grants.iter().for_each(|(_, grant)| self.check_given(grant));
+        for (name, grant) in grants {
             let member = self.members.iter_mut().find(|member| member.name == name).expect("a member");
             member.given = grant;
+        }
+    }
+
+    /// What is given finds room beside the Jobs that were created while their JobConfig shared nothing, and that take part
+    /// in the pool by now. Postgres does not know of those. A process that leads no longer may create such Jobs, too.
+    fn check_given(&self, grant: &Grant) {
+        if self.old.is_some() || self.members.iter().any(|member| member.world.frozen.is_some()) {
+            return;
+        }
+        for (pool, policy) in &self.broker.file.pools {
+            let given = grant.places.iter().filter(|places| is_in(places, pool)).count();
+            let mut without = 0;
+            let mut with: BTreeSet<JobName> = BTreeSet::new();
+            for (at, member) in self.members.iter().enumerate() {
+                let is_member = self.broker.file.pools_of(at).contains(pool);
+                for (name, row) in member.world.store.rows.iter().filter(|(_, row)| row.end.is_none()) {
+                    let lives = member.world.cluster.jobs.get(name).is_some_and(|it| it.is_live());
+                    if is_in(&row.places, pool) {
+                        with.insert(name.clone());
+                    } else if is_member && lives {
+                        without += 1;
+                    }
+                }
+            }
+            let limit = policy.jobs.map_or(usize::MAX, |limit| limit as usize);
+            assert!(
+                given == 0 || without == 0 || given + without <= limit,
+                "invariant: nothing_is_given_beyond_the_limit: {pool}: {given} beside {without} without and {} with: {:#?}",
+                with.len(),
+                self.members.iter().map(|member| self.account_of(member, pool)).collect::<Vec<_>>()
+            );
         }
     }
 

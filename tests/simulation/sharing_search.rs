@@ -135,7 +135,7 @@ impl Leader {
             since: Some(NOW),
             oldest_at: Some(NOW),
             seen: actor.seen,
-            returned: 0,
+            ..Need::default()
         };
         self.arbiter.note_need(&CONFIGS[config].0.into(), need, NOW);
         let mut known = self.known();

@@ -97,10 +97,7 @@ impl Lifecycle {
             return None;
         }
         let shares = self.shares();
-        // A run that was found has no places, and counts as long as its Job lives.
-        let counts = |places: &Places, finished: bool| !places.is_empty() || (shares && !finished);
-        let runs = self.runs.by_name.values().filter(|run| counts(&run.places, run.is_finished()));
-        let held = runs.map(|run| run.places.clone()).chain(self.share.granted.iter().cloned()).collect();
+        let held = self.runs.held(shares).chain(self.share.granted.iter().cloned()).collect();
         let wanted = self.share.usable().saturating_sub(self.share.granted.len() as u64);
         Some(Need {
             held,
@@ -109,6 +106,8 @@ impl Lifecycle {
             oldest_at: self.share.oldest_at.filter(|_| shares),
             seen: self.share.seen,
             returned: self.share.returned,
+            partial: !shares,
+            refused: self.runs.refused(),
         })
     }
 
@@ -123,6 +122,9 @@ impl Lifecycle {
             return;
         }
         self.share.seen = grant.number;
+        if grant.places.is_empty() {
+            return self.runs.load_again(now);
+        }
         let runs = || self.runs.by_name.values().flat_map(|run| run.places.iter());
         let is_usable =
             |places: &Places| are_in(places, &self.policy.pools) && !runs().any(|place| places.contains(place));

@@ -15,7 +15,9 @@ use crate::{
     decide::{
         backoff::{RETRY_MIN, retry_wait},
         decision::Wish,
+        one_off::is_one_off,
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
+        place::Places,
         pod::{names::job_name, observation::Observed},
         run::{
             event::{DeleteAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
@@ -44,6 +46,8 @@ pub struct RunSet {
     /// The process ends.
     pub(in crate::decide) stopping: bool,
     pub(in crate::decide) by_name: BTreeMap<JobName, Run>,
+    /// Runs with places that were refused so far.
+    refused: u64,
     settled: SettledRuns,
 }
 
@@ -98,6 +102,7 @@ impl RunSet {
             draining: false,
             stopping: false,
             by_name: BTreeMap::new(),
+            refused: 0,
             settled: SettledRuns::default(),
         }
     }
@@ -110,6 +115,26 @@ impl RunSet {
     /// The runs are loaded, and a full view was seen.
     pub(in crate::decide) fn knows(&self) -> bool {
         self.loading == Loading::Done && self.view != ViewState::NeverSeen
+    }
+
+    /// Runs with places that were refused so far: somebody else has a place of theirs, or their slot.
+    pub(in crate::decide) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The places of those that hold any, an entry for each. A run that was found has none, and in a pool it counts as long
+    /// as its Job lives.
+    pub(in crate::decide) fn held(&self, shares: bool) -> impl Iterator<Item = Places> {
+        let runs = self.by_name.values().filter(|run| !is_one_off(run.slot));
+        let counts = move |run: &&Run| !run.places.is_empty() || (shares && !run.is_finished());
+        runs.filter(counts).map(|run| run.places.clone())
+    }
+
+    /// The store may have more than is known.
+    pub(in crate::decide) fn load_again(&mut self, now: Duration) {
+        if self.loading == Loading::Done {
+            self.loading = Loading::Due { at: now, tries: 0 };
+        }
     }
 
     /// Nothing is in flight.
@@ -249,7 +274,8 @@ impl RunSet {
         }
         // Unanswered, or another process has begun a run in this slot. What the store holds is what counts, and
         // a decision that could not be written is made anew, by what is so then.
-        self.by_name.remove(name);
+        let refused = self.by_name.remove(name).filter(|_| answer == Some(WishAnswer::SlotTaken));
+        self.refused += u64::from(refused.is_some_and(|run| !run.places.is_empty()));
         if self.loading == Loading::Done {
             self.loading = Loading::Due { at: now.saturating_add(RETRY_MIN), tries: 1 };
         }

@@ -63,11 +63,8 @@ impl KeepAlive {
             return None;
         }
         let shares = self.shares();
-        // A run that was found has no places, and counts as long as its Job lives.
-        let counts = |run: &&Run| !run.places.is_empty() || (shares && !run.is_finished());
-        let runs = self.runs.by_name.values().filter(|run| !is_one_off(run.slot)).filter(counts);
         let between = self.places.kept.iter().filter(|(slot, _)| !self.runs.is_taken(**slot));
-        let held = runs.map(|run| run.places.clone()).chain(between.map(|(_, places)| places.clone())).collect();
+        let held = self.runs.held(shares).chain(between.map(|(_, places)| places.clone())).collect();
         Some(Need {
             held,
             wanted: self.places.waiting.len() as u64,
@@ -75,6 +72,8 @@ impl KeepAlive {
             oldest_at: None,
             seen: self.places.seen,
             returned: self.places.returned,
+            partial: !shares,
+            refused: self.runs.refused(),
         })
     }
 
@@ -89,6 +88,9 @@ impl KeepAlive {
             return;
         }
         self.places.seen = grant.number;
+        if grant.places.is_empty() {
+            return self.runs.load_again(now);
+        }
         for places in grant.places {
             let slot = self.places.waiting.iter().copied().find(|slot| self.may_start(*slot));
             if let Some(slot) = slot.filter(|_| self.is_usable(&places)) {

@@ -4,7 +4,11 @@
 //! is free if neither a run holds it, nor a grant that is on its way, nor one that was recorded when the term began and of
 //! whose JobConfig nothing has been heard since.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::decide::{
     place::Places,
@@ -34,6 +38,10 @@ pub struct Arbiter {
     pub(super) time: VirtualTime,
     /// The number of the last grant, of all members.
     pub(super) number: u64,
+    /// What is on record may be another than what was told.
+    pub(super) in_doubt: bool,
+    /// Those that are to load their runs anew.
+    pub(super) to_load: BTreeSet<Arc<str>>,
     /// What follows from the members.
     pub(super) index: Index,
 }
@@ -55,7 +63,8 @@ impl Arbiter {
         let member = |recorded| Member { recorded, ..Member::default() };
         let members = recorded.into_iter().map(|(name, recorded)| (name, member(recorded))).collect();
         let index = Index::of(&members);
-        let mut arbiter = Self { members, pools: BTreeMap::new(), time: VirtualTime::default(), number: 0, index };
+        let (pools, time, to_load) = (BTreeMap::new(), VirtualTime::default(), BTreeSet::new());
+        let mut arbiter = Self { members, pools, time, number: 0, in_doubt: false, to_load, index };
         arbiter.refill(now);
         arbiter
     }
@@ -85,7 +94,7 @@ impl Arbiter {
         for (name, member) in &mut self.members {
             change_policy(&self.time, member, policies.remove(name).unwrap_or_default());
         }
-        self.members.retain(|_, member| !is_nobody(member));
+        self.members.retain(|_, member| !member.is_nobody());
         let members = &self.members;
         self.time.keep(|priority| members.values().any(|member| member.policy.priority == priority));
         self.index = Index::of(&self.members);
@@ -104,9 +113,12 @@ impl Arbiter {
                 self.index.remove(name, &member, places);
             }
         }
+        self.find_untold(name, &mut member, |places| !need.held.contains(places));
         let returned = member.need.as_ref().map_or(0, |before| need.returned.saturating_sub(before.returned));
+        self.in_doubt |= need.refused > member.need.as_ref().map_or(0, |before| before.refused);
         member.recorded = vec![];
         member.need = Some(need);
+        self.index.expect(name, &member);
         self.turn(name, &mut member, returned, now);
         if member.wanted() > 0 {
             self.index.enter(name, &member);
@@ -140,6 +152,7 @@ impl Arbiter {
     pub fn leave(&mut self, name: &str, now: Duration) {
         self.refill(now);
         let Some((name, mut member)) = self.members.remove_entry(name) else { return };
+        self.to_load.remove(&name);
         self.index.withdraw(&name, &member);
         self.index.tell(&name, &member);
         let jobs: Vec<Places> = member.jobs().cloned().collect();
@@ -202,13 +215,6 @@ fn change_policy(time: &VirtualTime, member: &mut Member, policy: MemberPolicy) 
     if member.wants {
         time.join(member, moves);
     }
-}
-
-/// Neither a member nor one that holds, or may yet hold, anything. Who has told what it needs is remembered until it has
-/// left: it tells only what is new, and may be a member again before that.
-fn is_nobody(member: &Member) -> bool {
-    let tells = member.need.is_some() || member.unanswered.is_some();
-    member.policy.pools.is_empty() && !tells && member.jobs().next().is_none()
 }
 
 #[cfg(test)]
@@ -344,6 +350,36 @@ mod tests {
         arbiter.leave("a", NOW);
         arbiter.leave("b", NOW);
         assert_eq!(arbiter.usage(), []);
+    }
+
+    #[test]
+    fn who_comes_back_into_a_pool_is_asked_anew_for_its_runs_without_places_are_not_known() {
+        let with = [("x", policy(&["p"])), ("y", policy(&["p"]))];
+        let mut arbiter = arbiter(&[("p", places(2))], &with);
+        tell(&mut arbiter, "x", Need { held: held("p", &[0]), ..Need::default() });
+        tell(&mut arbiter, "y", Need::default());
+        configure(&mut arbiter, &[("p", places(2))], &with[1..]);
+        // It goes on creating without places, and does not tell of that.
+        tell(&mut arbiter, "x", Need { held: held("p", &[0]), partial: true, ..Need::default() });
+        configure(&mut arbiter, &[("p", places(2))], &with);
+        tell(&mut arbiter, "y", want(1, 5));
+        assert_eq!(given(&mut arbiter), "");
+        assert_eq!(said(&arbiter, "y"), "waits for 5s for places for 1 Job: what x holds in p is not known yet");
+        tell(&mut arbiter, "x", Need { partial: true, ..Need::default() });
+        assert_eq!(given(&mut arbiter), "", "it was sent before its orders reached it");
+        tell(&mut arbiter, "x", Need { held: vec![[].into(), [].into()], ..Need::default() });
+        assert_eq!((given(&mut arbiter).as_str(), arbiter.usage()[0].held), ("", 2));
+        tell(&mut arbiter, "x", Need { held: vec![[].into()], ..Need::default() });
+        assert_eq!(given(&mut arbiter), "y 1");
+    }
+
+    #[test]
+    fn who_is_in_force_no_more_is_given_nothing_whatever_it_wants() {
+        let mut arbiter = arbiter(&[("p", places(2))], &[("a", policy(&["p"]))]);
+        tell(&mut arbiter, "a", Need { held: held("p", &[0]), ..want(1, 1) });
+        configure(&mut arbiter, &[("q", places(9))], &[]);
+        tell(&mut arbiter, "a", Need { held: held("p", &[0]), ..want(2, 1) });
+        assert_eq!((given(&mut arbiter).as_str(), arbiter.usage()[0].held), ("", 1));
     }
 
     #[test]

@@ -37,7 +37,12 @@ impl Arbiter {
         for tier in groups.chunk_by(|a, b| a.priority == b.priority) {
             self.serve_by_weight(tier, &mut round);
         }
-        let grants = round.into_iter().map(|(name, places)| self.send(name, places)).collect();
+        let mut grants: Vec<_> = round.into_iter().map(|(name, places)| self.send(name, places)).collect();
+        // Whoever is just given something has to take that in first.
+        let members = &self.members;
+        let is_free = |name: &Arc<str>| members.get(name).is_some_and(Member::may_be_sent);
+        let to_load: Vec<Arc<str>> = self.to_load.extract_if(.., is_free).collect();
+        grants.extend(to_load.into_iter().map(|name| self.send(name, vec![])));
         debug_assert!(self.index == Index::of(&self.members), "the index is what follows from the members");
         grants
     }

@@ -63,11 +63,7 @@ impl Index {
             for places in member.jobs() {
                 index.add(name, member, places);
             }
-            if member.is_untold() {
-                for pool in member.policy.pools.iter() {
-                    index.untold.entry(pool.clone()).or_default().insert(name.clone());
-                }
-            }
+            index.expect(name, member);
             if member.wanted() > 0 {
                 index.enter(name, member);
             }
@@ -106,6 +102,13 @@ impl Index {
         }
         for places in &after[..after.len() - same] {
             self.add(name, member, places);
+        }
+    }
+
+    /// A member is to tell its need, if it has not.
+    pub(super) fn expect(&mut self, name: &Arc<str>, member: &Member) {
+        for pool in member.policy.pools.iter().filter(|_| member.is_untold()) {
+            self.untold.entry(pool.clone()).or_default().insert(name.clone());
         }
     }
 

@@ -29,6 +29,9 @@ pub(super) struct Member {
     /// What Postgres had at the begin of the term, until it has told itself.
     pub(super) recorded: Vec<Places>,
     pub(super) need: Option<Need>,
+    /// What is on record for it by a later reading, although it has told that it holds other things: a run of another
+    /// process, or one that was written when nobody waited for it any more.
+    pub(super) untold: Vec<Places>,
     /// The grant that it has not seen yet.
     pub(super) unanswered: Option<Grant>,
     /// Jobs of its last grant.
@@ -50,20 +53,37 @@ impl Member {
         self.need.as_ref().map_or(&self.recorded, |need| &need.held)
     }
 
-    /// What it holds, with what is on its way to it.
-    pub(super) fn jobs(&self) -> impl Iterator<Item = &Places> {
+    /// What its runs hold, with what is on its way to it.
+    pub(super) fn known(&self) -> impl Iterator<Item = &Places> {
         self.held().iter().chain(self.unanswered.iter().flat_map(|grant| &grant.places))
     }
 
-    /// Whether it has told nothing yet although it is to.
+    /// All that counts as held by it.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = &Places> {
+        self.known().chain(&self.untold)
+    }
+
+    /// Whether it has not told yet what it is to tell: all of its runs. Whoever comes into a pool may have told before, and
+    /// then of those with places only.
     pub(super) fn is_untold(&self) -> bool {
-        self.need.is_none() && !self.policy.pools.is_empty()
+        self.need.as_ref().is_none_or(|need| need.partial) && !self.policy.pools.is_empty()
+    }
+
+    /// Neither a member nor one that holds, or may yet hold, anything. Who has told what it needs is remembered until it has
+    /// left: it tells only what is new, and may be a member again before that.
+    pub(super) fn is_nobody(&self) -> bool {
+        let tells = self.need.is_some() || self.unanswered.is_some();
+        self.policy.pools.is_empty() && !tells && self.jobs().next().is_none()
     }
 
     /// Jobs that it may be given.
     pub(super) fn wanted(&self) -> u64 {
-        let may = self.unanswered.is_none() && !self.policy.pools.is_empty();
-        self.need.as_ref().filter(|_| may).map_or(0, |need| need.wanted)
+        self.need.as_ref().filter(|_| self.may_be_sent()).map_or(0, |need| need.wanted)
+    }
+
+    /// A grant reaches it, and none is on its way.
+    pub(super) fn may_be_sent(&self) -> bool {
+        self.unanswered.is_none() && !self.policy.pools.is_empty()
     }
 
     /// What a Job of it moves its virtual time on.

@@ -21,9 +21,14 @@ pub struct Need {
     /// Jobs of its grants so far, since its actor began, that it has not created: their places went back unused. Their turn
     /// and their tokens are given back for that.
     pub returned: u64,
+    /// It shares nothing, by what it knows: those of its runs that have no places are left out of `held`.
+    pub partial: bool,
+    /// Runs with places that were refused so far, since its actor began: somebody has a place of theirs, or their slot.
+    pub refused: u64,
 }
 
-/// Places for Jobs that are to be created now.
+/// Places for Jobs that are to be created now. Without any: what is on record is more than its JobConfig has told, so it is
+/// to load its runs anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// From 1, going up: the places of one count as held until [`Need::seen`] has reached it.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::decide::share::{arbiter::Arbiter, member::Member, standing::lateness};
+use crate::decide::share::{arbiter::Arbiter, member::Member};
 
 /// One pool; also one that has left jobs.json while places of it are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -42,10 +42,6 @@ pub struct MemberWait {
     pub job_config: Arc<str>,
     /// Since when it wants places that it has not.
     pub since: Option<Duration>,
-    /// `targetAge`.
-    pub target_age: Option<Duration>,
-    /// Its oldest message is older than that.
-    pub target_missed: bool,
 }
 
 impl Arbiter {
@@ -84,13 +80,11 @@ impl Arbiter {
     }
 
     /// Every member, by name.
-    pub fn waits(&self, now: Duration) -> Vec<MemberWait> {
+    pub fn waits(&self) -> Vec<MemberWait> {
         let members = self.members.iter().filter(|(_, member)| !member.policy.pools.is_empty());
         let wait = |(name, member): (&Arc<str>, &Member)| MemberWait {
             job_config: name.clone(),
             since: member.need.as_ref().filter(|need| need.wanted > 0).and_then(|need| need.since),
-            target_age: member.policy.target_age,
-            target_missed: lateness(member, now).is_some(),
         };
         members.map(wait).collect()
     }
