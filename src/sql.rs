@@ -57,7 +57,7 @@ impl Statement {
     /// is nobody else's, as with [`Self::without_jit`].
     #[must_use]
     pub fn for_long(mut self) -> Self {
-        self.setting = "set local jit = off; set local statement_timeout = '15s'; ";
+        self.setting = "set local jit = off; set local statement_timeout = '10s'; ";
         self
     }
 

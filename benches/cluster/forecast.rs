@@ -1,7 +1,7 @@
 //! How long a forecast of very many messages takes, and how far a forecast of bursts that real pods have served is off.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -51,7 +51,7 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
             let (known, begun) = (day(each), Instant::now());
             let mut forecast = Forecast::begin(known, &jobs, None);
             while !forecast.run(1_000) {}
-            let report = forecast.report();
+            let report = forecast.report(None);
             let took = begun.elapsed().as_secs_f64();
             assert_eq!(report.total.today.unwrap().taken, MESSAGES);
             figures.add(&format!("100,000 messages, {how}"), "s", Some("≤ 2"), took);
@@ -89,12 +89,13 @@ fn day(each: u64) -> Known {
         took_nothing: false,
     };
     let runs = messages[first..].chunks(usize::try_from(each).unwrap()).map(of_job).collect();
-    let queue = QueueHistory { messages, notifies: true, keyed: false }.sorted();
+    let queue = QueueHistory { notifies: true, ..QueueHistory::of(messages) };
     Known {
         span,
         cut: false,
         queues: BTreeMap::from([("mail".to_owned(), queue)]),
         runs: BTreeMap::from([("mail".to_owned(), RunHistory { runs, cut: true })]),
+        switched: BTreeSet::new(),
     }
 }
 

@@ -132,14 +132,13 @@ pub(super) struct Planned {
 /// Compares another jobs.json with the one that is configured.
 pub(super) fn planned(globals: &Globals, file: &Path) -> anyhow::Result<Planned> {
     let plan = globals.plan()?;
-    let after = jobs_file::read(file).map_err(|error| match error {
+    let (after, text) = jobs_file::read_with_text(file).map_err(|error| match error {
         ReadError::Unreadable(path, source) => {
             anyhow::Error::from(source).context(format!("can't read {}", path.display()))
         }
         other => anyhow::Error::from(other),
     })?;
     after.warnings.iter().for_each(|warning| warn(&warning.to_string()));
-    let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
     let before = InFile::new(plan.jobs, plan.sharing);
     let changes = Changes::between(&before, &InFile::new(after.jobs, after.sharing));
     Ok(Planned { changes, text })

@@ -59,13 +59,22 @@ pub enum ReadError {
 /// # Errors
 /// See [`ReadError`].
 pub fn read(path: &Path) -> Result<JobsFile, ReadError> {
+    read_with_text(path).map(|(file, _)| file)
+}
+
+/// Reads a file, and says what stands in it: one that is a pipe can be read once only.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_with_text(path: &Path) -> Result<(JobsFile, String), ReadError> {
     let unreadable = |error| ReadError::Unreadable(path.to_owned(), error);
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > BYTES_MAX {
         return Err(ReadError::TooLarge(path.to_owned(), size));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    load(&path.display().to_string(), &text).map_err(|problems| ReadError::Wrong(path.to_owned(), problems))
+    let file = load(&path.display().to_string(), &text);
+    file.map(|file| (file, text)).map_err(|problems| ReadError::Wrong(path.to_owned(), problems))
 }
 
 /// Loads a text; `file` is its name in messages.

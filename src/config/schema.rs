@@ -22,6 +22,9 @@ const QUANTITY_PATTERN: &str = "^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[
 /// The message for a value that is not a quantity.
 const QUANTITY_ALLOWED: &str = "a Kubernetes quantity, such as \"500m\", \"2\" or \"128Mi\"";
 
+/// How the message for a key begins that nothing has.
+pub(super) const UNKNOWN_KEY: &str = "unknown key";
+
 /// A schema that judges values.
 pub struct Judge {
     schema: Value,
@@ -239,7 +242,7 @@ impl Judge {
     fn unknown_key(&self, error: &ValidationError<'_>, key: &str) -> String {
         let known = self.parent_schema(error).and_then(|schema| schema.get("properties")).and_then(Value::as_object);
         let hint = known.map_or_else(String::new, |known| nearest(key, known.keys().map(String::as_str)));
-        format!("unknown key \"{key}\"{hint}")
+        format!("{UNKNOWN_KEY} \"{key}\"{hint}")
     }
 
     /// The schema object whose keyword failed.

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::{
     entry::Entry,
     jobs_file::{self, JobsFile, lay_over, remove},
     problems::{Place, Problem, Problems, nearest},
     rules::NOT_IN_A_SERVICE,
+    schema::UNKNOWN_KEY,
     service_rules::NOT_IN_AN_EXTERNAL,
-    sharing::Sharing,
+    sharing::{LIMITS, Sharing},
 };
 
 /// What the text is called that is made here; problems stand at no place of a file.
 const FILE: &str = "--set";
 
-/// Keys of jobs.json itself that may be set, each with what stands below it.
-const ROOT_KEYS: [&str; 2] = ["limits", "pools"];
+/// The key of jobs.json itself, beside `limits`, that may be set, with what stands below it.
+const POOLS: &str = "pools";
 
 /// What another jobs.json is made of.
 #[derive(Clone, Copy, Debug)]
@@ -39,28 +40,63 @@ impl Base<'_> {
     /// Keys that belong nowhere, and everything that the loader has against what comes of them.
     pub fn with(&self, set: &Set, name: Option<&str>) -> Result<JobsFile, Problems> {
         let root = serde_json::to_value(self.sharing).unwrap_or_default();
-        let mut root = root.as_object().cloned().unwrap_or_default();
-        let mut entries: Vec<Value> = self.entries.iter().map(as_written).collect();
+        let mut made = Made { root, entries: self.entries.iter().map(as_written).collect() };
+        // What is taken away without being there: well where it might be.
+        let mut absent = vec![];
         let mut problems = vec![];
         for (key, value) in set {
             match self.belongs(key, name) {
-                Ok(Belongs::Root) => put(root.entry(first(key)).or_insert_with(|| json!({})), rest(key), value),
-                Ok(Belongs::Entry(at, below)) => put(&mut entries[at], below, value),
+                Ok(to) if value.is_null() => absent.extend((!made.take_away(&to)).then_some(to)),
+                Ok(to) => made.put(&to, value),
                 Err(text) => problems.push(Problem { place: place(), path: key.clone(), text }),
             }
         }
-        if !problems.is_empty() {
-            return Err(Problems(problems));
+        problems.extend(self.unknown(&made, &absent));
+        match self.load(made) {
+            Ok(file) if problems.is_empty() => Ok(file),
+            loaded => {
+                problems.extend(loaded.err().into_iter().flatten());
+                problems.dedup();
+                Err(Problems(problems))
+            }
         }
-        root.insert("jobs".to_owned(), Value::Array(entries));
-        let loaded = jobs_file::load(FILE, &Value::Object(root).to_string());
-        loaded.map_err(|problems| Problems(problems.0.into_iter().map(|problem| self.named(problem)).collect()))
+    }
+
+    /// The problems of what is made, with the names of its entries.
+    fn load(&self, made: Made) -> Result<JobsFile, Vec<Problem>> {
+        let loaded = jobs_file::load(FILE, &made.text());
+        loaded.map_err(|problems| problems.0.into_iter().map(|problem| self.named(problem)).collect())
+    }
+
+    /// Of keys that are not there those that can't be.
+    fn unknown(&self, made: &Made, absent: &[Belongs<'_>]) -> Vec<Problem> {
+        if absent.is_empty() {
+            return vec![];
+        }
+        let mut with_all = made.clone();
+        absent.iter().for_each(|to| with_all.put(to, &Value::Null));
+        let mut problems = self.load(with_all).err().unwrap_or_default();
+        problems.retain(|problem| problem.text.starts_with(UNKNOWN_KEY));
+        for to in absent {
+            let pool = match to {
+                Belongs::Root(key) => key.strip_prefix("pools.").and_then(|below| below.split('.').next()),
+                Belongs::Entry(..) => None,
+            };
+            if let Some(pool) = pool.filter(|pool| !self.sharing.pools.contains_key(*pool)) {
+                let hint = nearest(pool, self.sharing.pools.keys().map(String::as_str));
+                let text = format!("there is no pool \"{pool}\"{hint}");
+                problems.push(Problem { place: place(), path: format!("pools.{pool}"), text });
+            }
+        }
+        problems
     }
 
     /// What a key belongs to.
     fn belongs<'k>(&self, key: &'k str, name: Option<&str>) -> Result<Belongs<'k>, String> {
-        if ROOT_KEYS.contains(&first(key)) && !rest(key).is_empty() {
-            return Ok(Belongs::Root);
+        // Without more behind it, `pools` is a key of entries, too; `limits` is none.
+        let whole = key == LIMITS || key == POOLS && name.is_none();
+        if whole || [LIMITS, POOLS].contains(&first(key)) && key.contains('.') {
+            return Ok(Belongs::Root(key));
         }
         if let Some(name) = name {
             let at = self.entries.iter().position(|entry| entry.name() == name);
@@ -97,10 +133,53 @@ fn as_written(entry: &Entry) -> Value {
     written
 }
 
+/// Where a key belongs.
+#[derive(Clone, Copy, Debug)]
 enum Belongs<'k> {
-    Root,
+    /// jobs.json itself, and the key there.
+    Root(&'k str),
     /// An entry, and the key below it.
     Entry(usize, &'k str),
+}
+
+/// A jobs.json that is being made.
+#[derive(Clone, Debug)]
+struct Made {
+    /// All but its entries.
+    root: Value,
+    entries: Vec<Value>,
+}
+
+impl Made {
+    fn holder<'k>(&mut self, to: &Belongs<'k>) -> (&mut Value, &'k str) {
+        match to {
+            Belongs::Root(key) => (&mut self.root, key),
+            Belongs::Entry(at, key) => (&mut self.entries[*at], key),
+        }
+    }
+
+    fn put(&mut self, to: &Belongs<'_>, value: &Value) {
+        let (holder, key) = self.holder(to);
+        lay_over(holder, key.rsplit('.').fold(value.clone(), |value, key| json!({ key: value })));
+    }
+
+    /// False where it was not there.
+    fn take_away(&mut self, to: &Belongs<'_>) -> bool {
+        let (holder, key) = self.holder(to);
+        let path: Vec<&str> = key.split('.').collect();
+        let was_there = path.iter().try_fold(&*holder, |value, key| value.get(*key)).is_some();
+        remove(holder, &path);
+        // Without any limit there are none.
+        if self.root[LIMITS].as_object().is_some_and(Map::is_empty) {
+            remove(&mut self.root, &[LIMITS]);
+        }
+        was_there
+    }
+
+    fn text(mut self) -> String {
+        self.root["jobs"] = Value::Array(self.entries);
+        self.root.to_string()
+    }
 }
 
 fn place() -> Place {
@@ -109,20 +188,6 @@ fn place() -> Place {
 
 fn first(key: &str) -> &str {
     key.split('.').next().unwrap_or_default()
-}
-
-fn rest(key: &str) -> &str {
-    key.split_once('.').map_or("", |(_, rest)| rest)
-}
-
-/// Puts a value below something, by its path.
-fn put(below: &mut Value, path: &str, value: &Value) {
-    if value.is_null() {
-        remove(below, &path.split('.').collect::<Vec<_>>());
-    } else {
-        let whole = path.rsplit('.').fold(value.clone(), |value, key| json!({ key: value }));
-        lay_over(below, whole);
-    }
 }
 
 #[cfg(test)]
@@ -178,6 +243,32 @@ mod tests {
         assert!(changed.jobs[0].queue().expect("a queue").pools.is_empty(), "without a dot it is the entry's own");
         assert!(with(json!({"pools.gpu.jobs": 0})).expect_err("too few").to_string().contains("pools.gpu.jobs"));
         assert!(with(json!({"pools.gpu": null})).expect_err("it is named").to_string().contains("mail.pools"));
+    }
+
+    #[test]
+    fn what_is_taken_away_was_there_or_might_have_been() {
+        let text = r#"{"limits": {"jobs": 4}, "pools": {"gpu": {"jobs": 2, "createsPerMinute": 6}}, "jobs": [
+            {"queueName": "mail", "podConfig": {"image": "mail:1"}, "pools": ["gpu"]}]}"#;
+        let file = jobs_file::load("jobs.json", text).expect("it is well");
+        let base = Base { entries: &file.jobs, sharing: &file.sharing };
+        let with = |set: Value, name| base.with(&serde_json::from_value(set).expect("a map"), name);
+        for set in [json!({"limits": null}), json!({"limits.jobs": null})] {
+            assert_eq!(with(set, Some("mail")).expect("it is well").sharing.limits, None, "without limits");
+        }
+        let none = with(json!({"pools": null, "mail.pools": null}), None).expect("it is well");
+        assert!(none.sharing.pools.is_empty() && none.jobs[0].queue().expect("a queue").pools.is_empty());
+        let left = with(json!({"pools.gpu.createsPerMinute": null, "limits.createsPerMinute": null}), None);
+        assert_eq!(left.expect("it is well").sharing.pools["gpu"].creates_per_minute, None);
+        let wrong = |set: Value, part: &str| {
+            let told = with(set, Some("mail")).expect_err("it can't be there").to_string();
+            assert!(told.contains(part), "{told}");
+        };
+        assert!(with(json!({"messagesPerJob": null, "podConfig.image": "mail:2"}), Some("mail")).is_ok());
+        wrong(json!({"maxConcurentJobs": null}), "did you mean \"maxConcurrentJobs\"?");
+        wrong(json!({"backoff.afer": null}), "mail.backoff.afer");
+        wrong(json!({"limits.job": null}), "did you mean \"jobs\"?");
+        wrong(json!({"pools.gpo": null}), "did you mean \"gpu\"?");
+        wrong(json!({"pools.gpu.jobs": null}), "pools.gpu");
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::{
         route::{Call, Page, Route, Sent},
         state::AppState,
     },
+    pgboss::history::Remembered,
     telemetry::with_causes,
 };
 
@@ -73,6 +74,7 @@ struct ForecastWords {
 impl Sent for ForecastWords {
     const BYTES_MAX: usize = BYTES_MAX;
     const ANSWER_WAIT: Duration = FORECAST_WAIT;
+    const TOO_SLOW: &'static str = ": name one JobConfig, or look back for a shorter time";
     const ALLOWED: &'static str = "{\"name\": \"…\", \"last\": \"24h\", \"set\": {\"maxConcurrentJobs\": 8}}";
 }
 
@@ -87,18 +89,23 @@ pub(super) fn routes() -> Vec<Route> {
 async fn forecast(call: Call, words: ForecastWords) -> Result<Report, Problem> {
     let state = &call.state;
     let last = last(words.last.as_deref())?;
-    let (in_force, of_deployments) = in_force(state);
-    let changed = changed(&in_force, &of_deployments, &words)?;
-    if let Some(name) = &words.name {
-        let entries = in_force.entries.iter().chain(changed.iter().flat_map(|it| &it.entries));
-        known(name, entries)?;
-    }
-    let about = |all: Configuration| words.name.iter().fold(all, |all, name| all.about(name));
-    let (today, changed) = (about(in_force), changed.map(about));
-    let under_way = || Problem::new(ProblemType::ForecastUnderWay, "a forecast is being made for somebody else");
     let turn = state.forecasts.clone().try_acquire_owned().map_err(|_| under_way())?;
-    let known = read(state, std::iter::once(&today).chain(&changed), last).await?;
-    replay(turn, known, today, changed).await
+    let in_force = InForce::of(state);
+    // Whoever gives up leaves it to its end, and with it the turn.
+    let judged = spawn_blocking(move || (turn, Asked::of(in_force, words)));
+    let (turn, asked) = judged.await.map_err(|_| internal("what was asked could not be judged"))?;
+    let asked = asked?;
+    let known = read(state, &asked, last).await?;
+    replay(turn, known, asked).await
+}
+
+fn under_way() -> Problem {
+    let detail = "a forecast is being made for somebody else: ask again in a few seconds";
+    Problem::new(ProblemType::ForecastUnderWay, detail)
+}
+
+fn internal(why: &str) -> Problem {
+    Problem::new(ProblemType::Internal, why)
 }
 
 fn last(said: Option<&str>) -> Result<Duration, Problem> {
@@ -108,19 +115,52 @@ fn last(said: Option<&str>) -> Result<Duration, Problem> {
     read.ok_or_else(|| Problem::new(ProblemType::InvalidBody, allowed()))
 }
 
-/// What is in force, and the names of the entries that are of deployments.
-fn in_force(state: &AppState) -> (Configuration, BTreeSet<String>) {
-    let roster = state.roster.borrow().clone();
-    let (mut entries, mut of_deployments) = (vec![], BTreeSet::new());
-    for handle in roster.values() {
-        let orders = handle.orders.borrow();
-        if orders.deployment.is_some() {
-            of_deployments.insert(orders.entry.name().to_owned());
+/// What is in force.
+#[derive(Default)]
+struct InForce {
+    configuration: Configuration,
+    /// Names of the entries that are of deployments.
+    of_deployments: BTreeSet<String>,
+    /// Names of those that people have paused or resumed, other than their entries say.
+    switched: BTreeSet<String>,
+}
+
+impl InForce {
+    fn of(state: &AppState) -> Self {
+        let mut found = Self::default();
+        for handle in state.roster.borrow().clone().values() {
+            let orders = handle.orders.borrow();
+            let name = || orders.entry.name().to_owned();
+            found.of_deployments.extend(orders.deployment.is_some().then(name));
+            let queue = orders.entry.queue();
+            let is_switched = queue.is_some_and(|config| config.paused != orders.switched.paused.paused);
+            found.switched.extend(is_switched.then(name));
+            found.configuration.entries.extend((!orders.left).then(|| orders.entry.clone()));
         }
-        entries.extend((!orders.left).then(|| orders.entry.clone()));
+        found.configuration.sharing = Sharing::clone(&state.in_file.borrow().sharing);
+        found
     }
-    let sharing = Sharing::clone(&state.in_file.borrow().sharing);
-    (Configuration { entries, sharing }, of_deployments)
+}
+
+/// What is asked, once it is judged: the configurations that are compared.
+struct Asked {
+    /// The one JobConfig that it is about.
+    name: Option<String>,
+    today: Configuration,
+    changed: Option<Configuration>,
+    switched: BTreeSet<String>,
+}
+
+impl Asked {
+    /// What it takes a loader for, and seconds of a core where it is large.
+    fn of(in_force: InForce, words: ForecastWords) -> Result<Self, Problem> {
+        let changed = changed(&in_force, &words)?;
+        let InForce { configuration: today, switched, .. } = in_force;
+        let Some(name) = words.name else { return Ok(Self { name: None, today, changed, switched }) };
+        known(&name, today.entries.iter().chain(changed.iter().flat_map(|it| &it.entries)))?;
+        let (today, changed) = (today.about(&name), changed.map(|changed| changed.about(&name)));
+        Ok(Self { name: Some(name), today, changed, switched })
+    }
 }
 
 /// There is a queue of this name.
@@ -135,8 +175,7 @@ fn known<'a>(name: &str, entries: impl Iterator<Item = &'a Entry>) -> Result<(),
 
 /// What would be in force instead; `None` where nothing is to be changed.
 fn changed(
-    in_force: &Configuration,
-    of_deployments: &BTreeSet<String>,
+    InForce { configuration: in_force, of_deployments, .. }: &InForce,
     words: &ForecastWords,
 ) -> Result<Option<Configuration>, Problem> {
     let wrong = |problems: Problems| Problem::new(ProblemType::InvalidBody, problems.to_string());
@@ -150,6 +189,10 @@ fn changed(
         Some(_) if !words.set.is_empty() => {
             Err(Problem::new(ProblemType::InvalidBody, "file and set: allowed is one of the two"))
         }
+        Some(text) if text.len() as u64 > jobs_file::BYTES_MAX => {
+            let detail = format!("file: found {} bytes, allowed are {}", text.len(), jobs_file::BYTES_MAX);
+            Err(Problem::new(ProblemType::InvalidBody, detail))
+        }
         Some(text) => {
             let mut changed = of(jobs_file::load("jobs.json", text).map_err(wrong)?);
             let named: BTreeSet<String> = changed.entries.iter().map(|entry| entry.name().to_owned()).collect();
@@ -162,8 +205,9 @@ fn changed(
 }
 
 /// What is known of the queues of these configurations.
-async fn read(state: &AppState, of: impl Iterator<Item = &Configuration>, last: Duration) -> Result<Known, Problem> {
-    let configs: Configs = of.flat_map(Configuration::configs).collect();
+async fn read(state: &AppState, asked: &Asked, last: Duration) -> Result<Known, Problem> {
+    let all = std::iter::once(&asked.today).chain(&asked.changed);
+    let configs: Configs = all.flat_map(Configuration::configs).collect();
     let queues: BTreeSet<String> = configs.iter().map(|config| config.queue_name.clone()).collect();
     let names: BTreeSet<&str> = configs.iter().map(|config| config.name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -171,30 +215,25 @@ async fn read(state: &AppState, of: impl Iterator<Item = &Configuration>, last: 
     let remembered = state.history.read(&queues, last).await.map_err(|error| away(with_causes(&error)))?;
     let runs = state.shared.stored.run_histories.read(&names, remembered.span).await;
     let runs = runs.map_err(|error| away(with_causes(&error)))?;
-    Ok(Known { span: remembered.span, cut: remembered.cut, queues: remembered.queues, runs })
+    let Remembered { span, cut, queues } = remembered;
+    Ok(Known { span, cut, queues, runs, switched: asked.switched.clone() })
 }
 
 /// Replays beside the tasks, and no longer than somebody waits for it. Its turn lasts until it has stopped.
-async fn replay(
-    turn: OwnedSemaphorePermit,
-    known: Known,
-    today: Configuration,
-    changed: Option<Configuration>,
-) -> Result<Report, Problem> {
+async fn replay(turn: OwnedSemaphorePermit, known: Known, asked: Asked) -> Result<Report, Problem> {
     let waits = CancellationToken::new();
     let gone = waits.clone();
     let _waiting = waits.drop_guard();
     let replaying = spawn_blocking(move || {
         let _turn = turn;
-        let mut forecast = Forecast::begin(known, &today, changed.as_ref());
+        let mut forecast = Forecast::begin(known, &asked.today, asked.changed.as_ref());
         while !forecast.run(MOMENTS) {
             if gone.is_cancelled() {
                 return None;
             }
         }
-        Some(forecast.report())
+        Some(forecast.report(asked.name.as_deref()))
     });
-    let internal = |why: &str| Problem::new(ProblemType::Internal, why);
     let report = replaying.await.map_err(|_| internal("the forecast has panicked"))?;
     report.ok_or_else(|| internal("nobody waits for the forecast any more"))
 }

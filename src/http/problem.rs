@@ -194,6 +194,15 @@ impl Problem {
         Self { kind, detail: detail.into() }
     }
 
+    /// The same with what to do about it, where it is of a kind.
+    #[must_use]
+    pub fn advised(mut self, kind: ProblemType, advice: &str) -> Self {
+        if self.kind == kind {
+            self.detail.push_str(advice);
+        }
+        self
+    }
+
     /// As an answer to whoever asked for this path.
     pub fn response(self, path: &str) -> Response {
         let Self { kind, detail } = self;

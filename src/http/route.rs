@@ -56,6 +56,9 @@ pub trait Sent: DeserializeOwned + JsonSchema + Default + Send + 'static {
     /// How long the answer may take.
     const ANSWER_WAIT: Duration = ANSWER_WAIT;
 
+    /// What to do where it takes longer.
+    const TOO_SLOW: &'static str = "";
+
     /// What is allowed, for whoever sends something else.
     const ALLOWED: &'static str = "{\"who\": \"…\", \"why\": \"…\"}";
 }
@@ -202,7 +205,7 @@ impl Route {
                 let words = read_json(&headers, body).await?;
                 handler(call, words).await.map(|page| json(&page))
             });
-            answer.await.unwrap_or_else(|problem| problem.response(&path))
+            answer.await.unwrap_or_else(|problem| problem.advised(ProblemType::TooSlow, B::TOO_SLOW).response(&path))
         };
         let handler = on(filter, handler);
         let answer = Answer { codes: T::CODES, media_type: "application/json", schema: Some(schema::<T>) };

@@ -19,7 +19,9 @@ pub enum QueueError {
     #[error("the statement on pg-boss's table took longer than {STATEMENT_TIMEOUT:?}")]
     Timeout,
     /// There is too much to be read.
-    #[error("what pg-boss remembers of these queues could not be read within {0:?}: ask for a shorter time")]
+    #[error(
+        "what pg-boss remembers of these queues could not be read within {0:?}: name one JobConfig, so that fewer queues are read"
+    )]
     TooMuch(Duration),
     /// pg-boss has not been here yet, or `db.schema` is wrong.
     #[error("there is no table \"{schema}\".job: is db.schema right, and has pg-boss been started once?")]

@@ -21,11 +21,11 @@ use crate::{
     sql::{Statement, quoted},
 };
 
-/// Messages of all queues of a forecast: two replays of them take some seconds of a core, and 15 MB.
-pub const MESSAGES_MAX: usize = 200_000;
+/// Messages of all queues of a forecast: two replays of them take some seconds of a core, and 40 MB at their most.
+pub const MESSAGES_MAX: usize = 100_000;
 
 /// How long reading them may take; [`Statement::for_long`] has the server end it then, too.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads what pg-boss remembers.
 #[derive(Clone, Debug)]
@@ -39,10 +39,19 @@ pub struct HistoryReader {
 pub struct Remembered {
     /// The span: up to now, and no longer than the messages allow.
     pub span: Span,
-    /// It was to begin earlier, but there were more than [`MESSAGES_MAX`] messages.
+    /// There were more than [`MESSAGES_MAX`] messages. Where some of them were taken, the span was to begin earlier.
     pub cut: bool,
     /// By queue; nothing of those that it does not know.
     pub queues: BTreeMap<String, QueueHistory>,
+}
+
+/// Messages as they are read.
+#[derive(Debug, Default)]
+struct Found {
+    queues: BTreeMap<String, Vec<Message>>,
+    count: usize,
+    /// The first one that is too many.
+    left_out: Option<Message>,
 }
 
 /// How a table of messages names what a forecast needs.
@@ -72,15 +81,16 @@ impl HistoryReader {
     pub async fn read(&self, queues: &BTreeSet<String>, last: Duration) -> Result<Remembered, QueueError> {
         let shape = Shape::detect(&self.pool, &self.schema).await?;
         let statement = self.statement(&shape, queues, last).await?;
-        let reading = statement.fetch(&self.pool).map_ok(|row| (row.get("name"), message(&row))).try_collect();
-        let messages = tokio::time::timeout(READ_TIMEOUT, reading).await;
-        let messages = messages.map_err(|_| QueueError::TooMuch(READ_TIMEOUT))?.map_err(QueueError::Statement)?;
-        let mut remembered = self.remembered(messages, last).await?;
+        let reading = statement.fetch(&self.pool).try_fold(Found::default(), async |found, row| Ok(found.with(&row)));
+        let found = tokio::time::timeout(READ_TIMEOUT, reading).await;
+        let found = found.map_err(|_| QueueError::TooMuch(READ_TIMEOUT))?.map_err(QueueError::Statement)?;
+        let mut remembered = self.remembered(found, last).await?;
         self.note_policies(&shape, &mut remembered.queues).await?;
         Ok(remembered)
     }
 
-    /// The newest first, so that what is left out is what is furthest away.
+    /// Those that were taken last come first, so that what is left out is what is furthest away; then those that wait
+    /// longest: however many wait in one queue, what was taken of the others is not left out for them.
     async fn statement(
         &self,
         shape: &Shape,
@@ -107,29 +117,23 @@ impl HistoryReader {
         let parts =
             parts.join(" union all ").replace(TAKEN, &format!("{} >= now() - $2 * interval '1 second'", names.taken));
         let text = format!(
-            "select * from ({parts}) as message order by coalesce(taken_us, {NEVER_US}) desc limit {}",
+            "select * from ({parts}) as message order by taken_us desc nulls last, at_us limit {}",
             MESSAGES_MAX + 1
         );
         let queues: Vec<&str> = queues.iter().map(String::as_str).collect();
         Ok(Statement::new(text).for_long().bind(queues).bind(last.as_secs_f64()))
     }
 
-    async fn remembered(&self, mut messages: Vec<(String, Message)>, last: Duration) -> Result<Remembered, QueueError> {
+    async fn remembered(&self, found: Found, last: Duration) -> Result<Remembered, QueueError> {
         let now = "select (extract(epoch from now()) * 1000000)::bigint as now_us";
         let row = bounded(Statement::new(now).fetch_one(&self.pool)).await?;
         let to = time(row.get("now_us"));
         let mut span = Span { from: to.saturating_sub(last), to };
-        let cut = messages.len() > MESSAGES_MAX;
-        if cut {
-            let oldest = messages.pop().and_then(|(_, message)| message.taken_at);
-            span.from = oldest.map_or(span.from, |oldest| oldest.max(span.from));
+        if let Some(taken_at) = found.left_out.and_then(|message| message.taken_at) {
+            span.from = taken_at.max(span.from);
         }
-        let mut queues: BTreeMap<String, QueueHistory> = BTreeMap::new();
-        for (queue, message) in messages {
-            queues.entry(queue).or_default().messages.push(message);
-        }
-        let queues = queues.into_iter().map(|(queue, history)| (queue, history.sorted())).collect();
-        Ok(Remembered { span, cut, queues })
+        let of = |(queue, messages)| (queue, QueueHistory::of(messages));
+        Ok(Remembered { span, cut: found.left_out.is_some(), queues: found.queues.into_iter().map(of).collect() })
     }
 
     /// What pg-boss says of the queues themselves, where it has a list of them.
@@ -158,9 +162,6 @@ impl HistoryReader {
 /// Stands for the condition that a message was taken within the span.
 const TAKEN: &str = "{taken}";
 
-/// Later than anything: what waits is the newest.
-const NEVER_US: i64 = i64::MAX;
-
 /// The messages of one table that fulfil a condition.
 fn part(shape: &Shape, Names { sent, taken, done }: Names, table: &str, condition: &str) -> String {
     let start_after = shape.start_after;
@@ -175,6 +176,22 @@ fn part(shape: &Shape, Names { sent, taken, done }: Names, table: &str, conditio
         since_active(taken),
         since_active(done),
     )
+}
+
+impl Found {
+    fn with(mut self, row: &PgRow) -> Self {
+        let (queue, message) = (row.get::<&str, _>("name"), message(row));
+        if self.count == MESSAGES_MAX {
+            self.left_out = Some(message);
+            return self;
+        }
+        self.count += 1;
+        match self.queues.get_mut(queue) {
+            Some(messages) => messages.push(message),
+            None => drop(self.queues.insert(queue.to_owned(), vec![message])),
+        }
+        self
+    }
 }
 
 fn message(row: &PgRow) -> Message {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Runs of all JobConfigs of a forecast: some megabytes.
-const RUNS_MAX: i64 = 50_000;
+pub const RUNS_MAX: i64 = 50_000;
 
 /// The runs of one Instance, as they are read for forecasts.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl RunHistories {
         Self { place }
     }
 
-    /// The runs of queues that were wished within a span, by the name of their JobConfig; the newest of them where there
+    /// The runs of queues that lived at any time of a span, by the name of their JobConfig; the newest of them where there
     /// are very many.
     ///
     /// # Errors
@@ -41,20 +41,25 @@ impl RunHistories {
         let select = format!(
             "select job_config, {} as wished_us, {} as started_us, {} as ended_us, outcome, took_nothing
             from {{}}.runs where instance = $1 and job_config = any($2::text[]) and type = 'queue' and purpose is null
-                and wished_at >= to_timestamp($3) order by id desc limit $4",
+                and wished_at <= to_timestamp($4) and (ended_at is null or ended_at >= to_timestamp($3))
+            order by id desc limit $5",
             us("wished_at"),
             us("started_at"),
             us("ended_at"),
         );
-        let query = self.place.sql(&select).bind(configs).bind(span.from.as_secs_f64()).bind(RUNS_MAX);
+        let [from, to] = [span.from, span.to].map(|at| at.as_secs_f64());
+        let query = self.place.sql(&select).bind(configs).bind(from).bind(to).bind(RUNS_MAX);
+        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
+        let all_kept = rows.len() < usize::try_from(RUNS_MAX).unwrap_or_default();
         let mut histories: BTreeMap<String, RunHistory> = BTreeMap::new();
-        for row in &bounded(query.fetch_all(&self.place.pool)).await? {
+        for row in &rows {
             histories.entry(row.get("job_config")).or_default().runs.push(past_run(row));
         }
         let kept = usize::try_from(RUNS_KEPT).unwrap_or_default();
         for history in histories.values_mut() {
-            // Older ones are pruned, by and by, once there are so many.
-            history.cut = history.runs.len() >= kept;
+            // Older ones that have ended are pruned, by and by, once there are so many.
+            let ended = history.runs.iter().filter(|run| run.ended_at.is_some()).count();
+            history.cut = ended >= kept || !all_kept;
             history.runs.reverse();
         }
         Ok(histories)

@@ -18,6 +18,9 @@ use crate::{
 /// The three that stand side by side, by their key.
 const SIDES: [&str; 3] = ["really", "today", "changed"];
 
+/// What all JobConfigs together are called.
+const ALL: &str = "all of them";
+
 /// All of a forecast, by JobConfig and together.
 pub fn forecast(told: &Value, width: usize) -> String {
     let header = [
@@ -28,18 +31,21 @@ pub fn forecast(told: &Value, width: usize) -> String {
         ("P99", Column::Short),
         ("MAX", Column::Short),
         ("JOBS", Column::Short),
-        ("LIVE", Column::Short),
+        ("MOST LIVE", Column::Short),
         ("POD-H", Column::Short),
-        ("IDLE", Column::Short),
+        ("TOOK NOTHING", Column::Short),
         ("LEFT", Column::Short),
     ];
     let jobs: Vec<&Value> = array(&told["jobs"]).collect();
     let mut rows: Vec<Vec<Cell>> = jobs.iter().flat_map(|job| sides(&text(&job["name"]), job)).collect();
+    let mut remarks: Vec<_> = jobs.iter().map(|job| (text(&job["name"]), said(job))).collect();
     if jobs.len() > 1 {
-        rows.extend(sides("all of them", &told["total"]));
+        rows.extend(sides(ALL, &told["total"]));
+        remarks.push((ALL.to_owned(), said(&told["total"])));
     }
+    remarks.push((String::new(), said(told)));
     let mut page = format!("{}\n\n{}", span(told), grid(&header, &rows, width));
-    for (name, remarks) in jobs.iter().map(|job| (text(&job["name"]), said(job))).chain([(String::new(), said(told))]) {
+    for (name, remarks) in remarks {
         for (remark, mood) in remarks {
             let line = if name.is_empty() { remark } else { format!("{name}: {remark}") };
             let style = mood.style();
@@ -128,6 +134,8 @@ mod tests {
             "changed": figures(3.0, 2), "verdict": verdict, "remarks": ["only its newest 1000 runs are kept"]});
         let told =
             json!({"fromSeconds": 0.0, "toSeconds": 3600.5, "messages": 99, "jobs": [job], "total": {}, "remarks": []});
+        let two = json!({"messages": 99, "jobs": [told["jobs"][0], told["jobs"][0]], "total": told["jobs"][0]});
+        assert!(plain(&two).contains("\nall of them: p95 12.1 s, really 11.4 s: 6 % off"), "{}", plain(&two));
         insta::assert_snapshot!(plain(&told), @r"
         99 messages from 1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z
 

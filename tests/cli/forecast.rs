@@ -1,5 +1,7 @@
 //! What is asked for a forecast, and what is printed of it.
 
+use std::{io::Write, process::Stdio};
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -65,6 +67,17 @@ fn a_refusal_is_told() {
     let chief = Chief::new(&[("POST /forecast", 400, json!({ "detail": detail }))]);
     let refused = told(&chief, &["forecast", "mail", "--set", "maxConcurrentJobs=0"]);
     assert_eq!((refused.code, refused.err), (1, format!("error: {detail}\n")));
+}
+
+#[test]
+fn a_plan_that_can_be_read_once_only_is_forecast_whole() {
+    let chief = Chief::new(&[("POST /forecast", 200, answer())]);
+    let folder = TempDir::new().unwrap();
+    let mut plan = command(&folder, &["plan", "/dev/stdin", "--forecast", "--url", &chief.url()]);
+    let mut plan = plan.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    plan.stdin.take().unwrap().write_all(crate::GOOD.as_bytes()).unwrap();
+    assert!(plan.wait_with_output().unwrap().status.success());
+    assert_eq!(chief.told.lock().unwrap().pop().unwrap().1["file"], crate::GOOD);
 }
 
 #[test]

@@ -142,7 +142,9 @@ fn what_is_wrong_with_what_is_to_be_forecast_is_told() {
     refused(json!({"name": "mail", "set": {"maxConcurrentJobs": 0}}), "invalid-body", "mail.maxConcurrentJobs");
     refused(json!({"set": {"mail.maxConcurentJobs": 1}}), "invalid-body", "did you mean \"maxConcurrentJobs\"?");
     refused(json!({"set": {"maxConcurrentJobs": 1}}), "invalid-body", "NAME.KEY");
+    refused(json!({"name": "mail", "set": {"maxConcurentJobs": null}}), "invalid-body", "did you mean");
     refused(json!({"file": "["}), "invalid-body", "jobs.json");
+    refused(json!({"file": " ".repeat((1 << 20) + 1)}), "invalid-body", "found 1048577 bytes");
     refused(json!({"file": "[]", "set": {"mail.paused": true}}), "invalid-body", "one of the two");
     refused(json!({"name": "mail", "set": {"maxConcurrentJobs": 8}}), "unavailable", "pg-boss");
 }

@@ -1,6 +1,9 @@
 //! The worked example of docs/forecast.md is what comes of its messages.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use job_chief::{
     config::jobs_file,
@@ -60,12 +63,13 @@ fn thumbnails() -> Known {
         }
     }
     runs.sort_by_key(|run| run.wished_at);
-    let queue = QueueHistory { messages, notifies: true, keyed: false }.sorted();
+    let queue = QueueHistory { notifies: true, ..QueueHistory::of(messages) };
     Known {
         span,
         cut: false,
         queues: BTreeMap::from([("thumbnails".to_owned(), queue)]),
         runs: BTreeMap::from([("thumbnails".to_owned(), RunHistory { runs, cut: false })]),
+        switched: BTreeSet::new(),
     }
 }
 
@@ -85,7 +89,7 @@ fn the_worked_example_is_what_comes_of_its_messages() {
     };
     let mut forecast = Forecast::begin(thumbnails(), &of(2), Some(&of(8)));
     while !forecast.run(MOMENTS) {}
-    let told: Value = serde_json::to_value(forecast.report()).unwrap();
+    let told: Value = serde_json::to_value(forecast.report(None)).unwrap();
     let table = plain(&tables::forecast::forecast(&told, WIDTH));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/forecast.md");
     let page = std::fs::read_to_string(path).unwrap();

@@ -9,12 +9,17 @@ use job_chief::{
     },
     pgboss::{
         error::QueueError,
-        history::{HistoryReader, Remembered},
+        history::{HistoryReader, MESSAGES_MAX, Remembered},
     },
-    store::{migrate::migrate, place::Place, run_history::RunHistories, runs::Runs},
+    store::{
+        migrate::migrate,
+        place::Place,
+        run_history::{RUNS_MAX, RunHistories},
+        runs::Runs,
+    },
 };
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::{
     policies::Client,
@@ -130,12 +135,54 @@ async fn the_newest_messages_are_kept_where_there_are_very_many() {
     let fill = "insert into pgboss.job (name, state, created_on, start_after, started_on, completed_on)
         select 'mail', 'completed', at, at, at + interval '1 second', at + interval '2 seconds'
         from (select now() - interval '30 minutes' + n * interval '1 millisecond' as at
-            from generate_series(1, 200010) as n) as made";
+            from generate_series(1, 100010) as n) as made";
     sqlx::raw_sql(fill).execute(&pool).await.unwrap();
     let remembered = read(&pool, &["mail"]).await;
     assert!(remembered.cut);
-    assert_eq!(remembered.queues["mail"].messages.len(), 200_000);
+    assert_eq!(remembered.queues["mail"].messages.len(), MESSAGES_MAX);
     assert!(remembered.span.to - remembered.span.from < HOUR, "the span begins where the messages do");
+}
+
+#[tokio::test]
+async fn however_many_wait_what_was_taken_is_remembered() {
+    let url = database("boss_history_waiting").await;
+    let pool = pool(&url).await;
+    for queue in ["mail", "full"] {
+        boss(&url, "12", &["queue", queue]);
+    }
+    let fill = "insert into pgboss.job (name, state, created_on, start_after, started_on, completed_on)
+        select 'mail', 'completed', at, at, at + interval '1 second', at + interval '2 seconds'
+        from (select now() - interval '50 minutes' + n * interval '1 millisecond' as at
+            from generate_series(1, 10) as n) as made;
+        insert into pgboss.job (name, created_on, start_after)
+        select 'full', at, at from (select now() - n * interval '1 millisecond' as at
+            from generate_series(1, 100010) as n) as made";
+    sqlx::raw_sql(fill).execute(&pool).await.unwrap();
+    let remembered = read(&pool, &["mail", "full"]).await;
+    let count = |queue: &str| remembered.queues[queue].messages.len();
+    assert_eq!((count("mail"), count("full")), (10, MESSAGES_MAX - 10));
+    assert!(remembered.cut);
+    assert_eq!(remembered.span.to - remembered.span.from, HOUR, "none of those that were taken is left out");
+}
+
+#[tokio::test]
+async fn where_there_are_too_many_runs_those_of_each_are_said_not_to_be_all() {
+    let pool = pool(&database("store_run_history_many").await).await;
+    migrate(&mut pool.acquire().await.unwrap(), "chief").await.unwrap();
+    let fill = format!(
+        "insert into chief.runs (instance, job_config, slot, job, config_hash, decision, ended_at, outcome, reason)
+        select 'aaaaaa', 'config-' || n % 100, 0, 'job-' || n, '', '{{}}', now(), 'succeeded', 'completed'
+        from generate_series(1, {RUNS_MAX}) as n"
+    );
+    sqlx::raw_sql(AssertSqlSafe(fill)).execute(&pool).await.unwrap();
+    let histories = RunHistories::new(Place::new(&pool, "chief", "aaaaaa"));
+    let names: Vec<String> = (0..100).map(|number| format!("config-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let span = read_span(&pool).await;
+    let all = histories.read(&names, span).await.unwrap();
+    assert!(all.len() == 100 && all.values().all(|it| it.cut), "nobody knows which of them have more");
+    let half = histories.read(&names[..50], span).await.unwrap();
+    assert!(half.len() == 50 && half.values().all(|it| !it.cut));
 }
 
 #[tokio::test]
@@ -145,19 +192,26 @@ async fn runs_of_the_span_are_remembered_in_their_order() {
     lead(&pool, "aaaaaa").await;
     let place = Place::new(&pool, "chief", "aaaaaa");
     let runs = Runs::new(place.clone());
-    for (slot, name) in (0..).zip(["a", "b", "c"]) {
+    for (slot, name) in (0..).zip(["lives", "over", "b", "c"]) {
         runs.write_wishes(&[row(wish(name, slot))]).await.unwrap();
     }
+    runs.write_ends(&[ended("over", Outcome::Succeeded, Reason::Completed)]).await.unwrap();
     runs.write_ends(&[ended("b", Outcome::Failed, Reason::ExitCode)]).await.unwrap();
-    let old = "update chief.runs set wished_at = now() - interval '2 hours' where job = 'a'";
+    let old = "update chief.runs set wished_at = now() - interval '3 hours' where job in ('lives', 'over');
+        update chief.runs set ended_at = now() - interval '2 hours' where job = 'over'";
     sqlx::raw_sql(old).execute(&pool).await.unwrap();
     let span = read_span(&pool).await;
     let histories = RunHistories::new(place).read(&["mail", "other"], span).await.unwrap();
     let mail = &histories["mail"];
     assert!(!mail.cut && histories.len() == 1);
     let outcomes: Vec<_> = mail.runs.iter().map(|run| run.outcome).collect();
-    assert_eq!(outcomes, [Some(Outcome::Failed), None], "the first one was wished before the span");
-    assert!(mail.runs[0].wished_at <= mail.runs[1].wished_at && mail.runs[1].ended_at.is_none());
+    assert_eq!(
+        outcomes,
+        [None, Some(Outcome::Failed), None],
+        "one has lived since before the span, one was over by then"
+    );
+    assert!(mail.runs[0].wished_at < span.from && mail.runs[2].ended_at.is_none());
+    assert!(mail.runs.is_sorted_by_key(|run| run.wished_at));
 }
 
 /// The last hour by the clock of the database.

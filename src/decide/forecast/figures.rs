@@ -46,17 +46,19 @@ impl Counted {
         }
     }
 
-    /// What really happened to runs, each with the pods of its Job. Those that live have run until the end of the span.
+    /// What really happened to runs within the span, each with the pods of its Job. When a pod began to run is on record
+    /// once it has ended: those that live are taken to have run since their wish.
     pub fn of_runs<'a>(runs: impl IntoIterator<Item = (&'a PastRun, u32)>, span: Span) -> Self {
         let mut counted = Self::default();
         let mut edges: Vec<(Duration, i64)> = vec![];
         for (run, parallelism) in runs {
-            let until = run.ended_at.unwrap_or(span.to);
+            let until = run.ended_at.map_or(span.to, |ended_at| ended_at.min(span.to));
+            let lives = run.ended_at.is_none().then_some(run.wished_at);
+            let ran = run.started_at.or(lives).map(|since| until.saturating_sub(since.max(span.from)));
             counted.jobs += 1;
             counted.took_nothing += u64::from(run.took_nothing);
-            let ran = run.started_at.map_or(Duration::ZERO, |started_at| until.saturating_sub(started_at));
-            counted.note_end(ran * parallelism);
-            edges.extend([(run.wished_at, 1), (until, -1)]);
+            counted.note_end(ran.unwrap_or_default() * parallelism);
+            edges.extend([(run.wished_at.max(span.from).min(until), 1), (until, -1)]);
         }
         // At one time ends come before what takes their places.
         edges.sort_unstable();
@@ -120,11 +122,11 @@ pub struct Figures {
     pub wait_p99_seconds: f64,
     /// The longest wait.
     pub wait_max_seconds: f64,
-    /// Messages that were taken.
+    /// Messages that were taken, whose waits these are; of a replay only such as really were, too.
     pub taken: u64,
     /// Messages that nobody had taken at the end; of a replay, some time after it.
     pub left: u64,
-    /// Jobs that were created.
+    /// Jobs that were created; of what really happened, also those that lived at the begin.
     pub jobs: u64,
     /// How long their pods ran, all of them together.
     pub pod_hours: f64,
@@ -170,11 +172,16 @@ mod tests {
             outcome: None,
             took_nothing: ended == Some(20),
         };
-        let runs = [run(0, Some(5), Some(10)), run(10, Some(15), Some(20)), run(12, None, None)];
+        let never_ran = run(1, None, Some(4));
+        let runs = [run(0, Some(5), Some(10)), never_ran, run(10, Some(15), Some(20)), run(12, None, None)];
         let span = Span { from: second(0), to: second(30) };
         let counted = Counted::of_runs(runs.iter().map(|run| (run, 2)), span);
-        let expected = Counted { jobs: 3, pod_time: second(20), took_nothing: 1, live_max: 2 };
-        assert_eq!(counted, expected);
+        let expected = Counted { jobs: 4, pod_time: second(2 * (5 + 5 + 18)), took_nothing: 1, live_max: 2 };
+        assert_eq!(counted, expected, "the last one lives");
+        let span = Span { from: second(8), to: second(18) };
+        let counted = Counted::of_runs([(&runs[0], 1), (&runs[2], 1), (&runs[3], 1)], span);
+        let expected = Counted { jobs: 3, pod_time: second(2 + 3 + 6), took_nothing: 1, live_max: 2 };
+        assert_eq!(counted, expected, "what is before the span and after it does not count");
     }
 
     #[test]

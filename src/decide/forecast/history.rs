@@ -1,6 +1,10 @@
 //! What pg-boss and our own tables remember of a span of time. All times are since 1970 by the clock of the database.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::decide::outcome::Outcome;
 
@@ -39,7 +43,7 @@ impl Message {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueHistory {
     /// Messages that were taken within the span, or wait at its end; in the order in which they could be fetched.
-    pub messages: Vec<Message>,
+    pub messages: Arc<[Message]>,
     /// pg-boss notifies of new messages.
     pub notifies: bool,
     /// Its policy says which messages may be taken together; a forecast knows nothing of that.
@@ -47,11 +51,10 @@ pub struct QueueHistory {
 }
 
 impl QueueHistory {
-    /// Puts the messages in their order.
-    #[must_use]
-    pub fn sorted(mut self) -> Self {
-        self.messages.sort_by_key(|message| (message.at, message.sent_at));
-        self
+    /// Of these messages, which are put in their order.
+    pub fn of(mut messages: Vec<Message>) -> Self {
+        messages.sort_by_key(|message| (message.at, message.sent_at));
+        Self { messages: messages.into(), ..Self::default() }
     }
 }
 
@@ -70,7 +73,7 @@ pub struct PastRun {
     pub took_nothing: bool,
 }
 
-/// The runs of a JobConfig within the span, in the order in which they were wished.
+/// The runs of a JobConfig that lived at any time of the span, in the order in which they were wished.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunHistory {
     /// The runs.
@@ -84,10 +87,12 @@ pub struct RunHistory {
 pub struct Known {
     /// The span.
     pub span: Span,
-    /// It was to begin earlier, but there were too many messages.
+    /// There were too many messages; where some of them were taken, the span begins later than it was to.
     pub cut: bool,
     /// What pg-boss remembers, by queue.
     pub queues: BTreeMap<String, QueueHistory>,
     /// The runs, by the name of their JobConfig.
     pub runs: BTreeMap<String, RunHistory>,
+    /// JobConfigs that people have paused or resumed, other than their configuration says.
+    pub switched: BTreeSet<String>,
 }

@@ -8,6 +8,7 @@ use crate::{
         forecast::{
             backlog::Backlog,
             figures::Counted,
+            history::Span,
             samples::{GOLDEN, ROOT_THREE, ROOT_TWO, Sequence},
             simulated_job::SimulatedJob,
             worker::WorkerModel,
@@ -78,8 +79,9 @@ pub struct Member {
     pub queue: usize,
     /// pg-boss notifies of messages in it.
     pub notifies: bool,
-    /// What is counted.
-    pub counted: Counted,
+    /// What is counted, while it is: see [`Self::counted`].
+    counted: Counted,
+    counts_until: Duration,
     /// When it wants to be asked again.
     pub wake_at: Option<Duration>,
     lifecycle: Lifecycle,
@@ -98,8 +100,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// A JobConfig that begins now, without any Job.
-    pub fn new(input: &MemberInput, notifies: bool, now: Duration) -> Self {
+    /// A JobConfig that begins with the span, without any Job; what happens after the span does not count.
+    pub fn new(input: &MemberInput, notifies: bool, Span { from: now, to }: Span) -> Self {
         let MemberInput { config, queue, model, pools } = input;
         // Gauges are for people who look now.
         let policy =
@@ -108,6 +110,7 @@ impl Member {
             queue: *queue,
             notifies,
             counted: Counted::default(),
+            counts_until: to,
             wake_at: Some(now),
             check_interval: policy.check_interval,
             start_timeout: policy.runs.start_timeout,
@@ -127,6 +130,20 @@ impl Member {
     /// Its lifecycle has something to take in.
     pub fn is_touched(&self) -> bool {
         self.view_changed || !self.events.is_empty()
+    }
+
+    /// What was counted until the end of the span: those of its Jobs that live then have run until then.
+    pub fn counted(&self) -> Counted {
+        let living = self.jobs.values().filter(|job| job.ended.is_none());
+        living.fold(self.counted, |mut counted, job| {
+            counted.note_end(self.pod_time(job, self.counts_until));
+            counted
+        })
+    }
+
+    /// How long the pods of a Job that ends now have run within the span.
+    fn pod_time(&self, job: &SimulatedJob, now: Duration) -> Duration {
+        now.min(self.counts_until).saturating_sub(job.runs_at) * self.parallelism
     }
 
     /// Its Jobs that live.
@@ -186,7 +203,8 @@ impl Member {
                 let failed = self.failures.place(1_000) < self.model.failed;
                 let outcome = if failed { Outcome::Failed } else { Outcome::Succeeded };
                 job.ended = Some((now, outcome));
-                self.counted.note_end(now.saturating_sub(job.runs_at) * self.parallelism);
+                let pod_time = self.pod_time(&self.jobs[&number], now);
+                self.counted.note_end(pod_time);
                 self.view_changed = true;
                 None
             }
@@ -206,7 +224,9 @@ impl Member {
         steps.push((runs_at, number, JobStep::Runs));
         let fetches = (now.saturating_add(fetched), number, JobStep::Fetches(0));
         steps.extend(std::iter::repeat_n(fetches, workers as usize));
-        self.counted.note_created(self.jobs.len() as u64);
+        if now <= self.counts_until {
+            self.counted.note_created(self.jobs.len() as u64);
+        }
         // The start clock runs from the first view on; it matters where it may run out.
         self.view_changed |= ran > self.start_timeout;
     }
@@ -232,7 +252,8 @@ impl Member {
             }
         }
         for milestone in self.lifecycle.take_milestones() {
-            self.counted.took_nothing += u64::from(milestone == Milestone::TookNothing);
+            let counts = now <= self.counts_until && milestone == Milestone::TookNothing;
+            self.counted.took_nothing += u64::from(counts);
         }
         self.wake_at = self.next_wake(now, backlog);
         steps

@@ -15,7 +15,7 @@ use crate::decide::forecast::{
     shared_places::SharedPlaces,
 };
 
-/// For how long a replay goes on after its last message, in lengths of its span: what is not taken by then waits for ever.
+/// For how long a replay goes on after its span, in lengths of it: what is not taken by then waits for ever.
 const GOES_ON_FOR: u32 = 1;
 
 /// The shortest time for which it does.
@@ -69,6 +69,8 @@ pub struct Replay {
     shared: Option<SharedPlaces>,
     token_at: Option<Duration>,
     happenings: BinaryHeap<Reverse<(Duration, Happening)>>,
+    /// What happens to Jobs counts until then; to messages, until the end.
+    counts_until: Duration,
     ends_at: Duration,
     live: u64,
     live_max: u64,
@@ -79,9 +81,9 @@ pub struct Replay {
 pub struct Replayed {
     /// For each queue how long each of its messages waited; `None` of those that nobody took.
     pub waits: Vec<Vec<Option<Duration>>>,
-    /// What was counted of each member.
+    /// What was counted of each member within the span.
     pub counted: Vec<Counted>,
-    /// The most Jobs of all of them together that lived at once.
+    /// The most Jobs of all of them together that lived at once within the span.
     pub live_max: u64,
 }
 
@@ -94,7 +96,7 @@ impl Replay {
             members: (0..members.len()).filter(|member| members[*member].queue == at).collect(),
             input: input.clone(),
         };
-        let member = |it: &MemberInput| Member::new(it, queues[it.queue].notifies, span.from);
+        let member = |it: &MemberInput| Member::new(it, queues[it.queue].notifies, span);
         let length = span.to.saturating_sub(span.from);
         let mut replay = Self {
             queues: queues.iter().enumerate().map(simulated).collect(),
@@ -102,6 +104,7 @@ impl Replay {
             shared,
             token_at: None,
             happenings: BinaryHeap::new(),
+            counts_until: span.to,
             ends_at: span.to.saturating_add((length * GOES_ON_FOR).max(GOES_ON_MIN)),
             live: 0,
             live_max: 0,
@@ -133,7 +136,7 @@ impl Replay {
     pub fn result(self) -> Replayed {
         Replayed {
             waits: self.queues.into_iter().map(|queue| queue.waits).collect(),
-            counted: self.members.iter().map(|member| member.counted).collect(),
+            counted: self.members.iter().map(Member::counted).collect(),
             live_max: self.live_max,
         }
     }
@@ -224,7 +227,9 @@ impl Replay {
             shared.tell(member, need, now);
         }
         self.live = self.live.saturating_sub(before) + asked.live();
-        self.live_max = self.live_max.max(self.live);
+        if now <= self.counts_until {
+            self.live_max = self.live_max.max(self.live);
+        }
         for (at, number, step) in steps {
             self.expect(at, Happening::Job(member, number, step));
         }

@@ -23,6 +23,9 @@ use crate::{
 /// Messages that others may have taken without a word, in thousandths.
 const OTHERS_MAX: usize = 50;
 
+/// Runs that may have taken messages of which pg-boss knows nothing, in thousandths.
+const FORGOTTEN_MAX: usize = 50;
+
 /// The JobConfigs of queues.
 pub type Configs = Vec<Arc<JobConfig>>;
 
@@ -32,6 +35,8 @@ pub struct Outcomes {
     pub configs: Configs,
     /// For each of them its queue.
     pub queues: Vec<usize>,
+    /// Queues whose messages Jobs of several JobConfigs take.
+    pub queues_shared: BTreeSet<usize>,
     /// What came of them.
     pub replayed: Replayed,
 }
@@ -96,7 +101,10 @@ impl Report {
         let writer = Writer { known, queues, models, today, changed };
         let mut remarks = vec![];
         if known.cut {
-            remarks.push(format!("there were more messages: only the newest {} are replayed", writer.messages()));
+            remarks.push(format!(
+                "there were more messages: only {} are replayed, those that were taken last before those that wait",
+                writer.messages()
+            ));
         }
         Self {
             from_seconds: known.span.from.as_secs_f64(),
@@ -119,7 +127,9 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn messages(&self) -> u64 {
-        self.known.queues.values().map(|queue| queue.messages.len() as u64).sum()
+        let all = std::iter::once(&self.today).chain(&self.changed);
+        let queues: BTreeSet<usize> = all.flat_map(|it| it.queues.iter().copied()).collect();
+        queues.into_iter().map(|queue| self.history(queue).len() as u64).sum()
     }
 
     fn names(&self) -> BTreeSet<&str> {
@@ -128,7 +138,7 @@ impl Writer<'_> {
     }
 
     fn history(&self, queue: usize) -> &[Message] {
-        self.known.queues.get(&self.queues[queue]).map(|it| it.messages.as_slice()).unwrap_or_default()
+        self.known.queues.get(&self.queues[queue]).map(|it| &*it.messages).unwrap_or_default()
     }
 
     fn job(&self, name: &str) -> JobForecast {
@@ -137,8 +147,7 @@ impl Writer<'_> {
         let (outcomes, member) = today.or(changed).expect("the name is of one of them");
         let (queue, parallelism) = (outcomes.queues[member], outcomes.configs[member].pod_config.parallelism);
         let figures = |(outcomes, member): (&Outcomes, usize)| {
-            let waits = outcomes.waits(outcomes.queues[member]);
-            Figures::of(&Waits::of(waits), &outcomes.replayed.counted[member])
+            Figures::of(&self.waits(outcomes, [outcomes.queues[member]]), &outcomes.replayed.counted[member])
         };
         let runs = self.known.runs.get(name).map(|it| it.runs.as_slice()).unwrap_or_default();
         let counted = Counted::of_runs(runs.iter().map(|run| (run, parallelism)), self.known.span);
@@ -148,8 +157,16 @@ impl Writer<'_> {
             changed: changed.map(figures),
             verdict: today.map(|(outcomes, _)| self.verdict(outcomes, [queue])),
         };
-        let name = name.to_owned();
-        JobForecast { remarks: self.remarks(&name, queue), queue: self.queues[queue].clone(), name, compared }
+        let remarks = self.remarks(&outcomes.configs[member], queue);
+        JobForecast { remarks, queue: self.queues[queue].clone(), name: name.to_owned(), compared }
+    }
+
+    /// Of the messages of which it is known how long they really waited, so that these waits are comparable; and of those
+    /// that are left.
+    fn waits(&self, outcomes: &Outcomes, queues: impl IntoIterator<Item = usize>) -> Waits {
+        let of_queue = |queue: usize| outcomes.waits(queue).zip(self.history(queue));
+        let all = queues.into_iter().flat_map(of_queue);
+        Waits::of(all.filter(|(wait, it)| wait.is_none() || it.taken_at.is_some()).map(|(wait, _)| wait))
     }
 
     /// Over the messages of which it is known how long they really waited.
@@ -164,9 +181,11 @@ impl Writer<'_> {
     fn total(&self) -> Compared {
         let of_queues = |outcomes: &Outcomes| outcomes.queues.iter().copied().collect::<BTreeSet<usize>>();
         let figures = |outcomes: &Outcomes| {
-            let waits = of_queues(outcomes).into_iter().flat_map(|queue| outcomes.waits(queue));
             let counted = outcomes.replayed.counted.iter().fold(Counted::default(), Counted::with);
-            Figures::of(&Waits::of(waits), &Counted { live_max: outcomes.replayed.live_max, ..counted })
+            Figures::of(
+                &self.waits(outcomes, of_queues(outcomes)),
+                &Counted { live_max: outcomes.replayed.live_max, ..counted },
+            )
         };
         let runs = self.today.configs.iter().flat_map(|config| {
             let runs = self.known.runs.get(&config.name).map(|it| it.runs.as_slice()).unwrap_or_default();
@@ -183,27 +202,28 @@ impl Writer<'_> {
         }
     }
 
-    fn remarks(&self, name: &str, queue: usize) -> Vec<String> {
-        let mut remarks = vec![];
-        let history = self.known.runs.get(name);
-        if history.is_none_or(|it| it.runs.iter().all(|run| run.started_at.is_none())) {
-            remarks.push("no run of it is known: its Jobs are taken to start as others do".to_owned());
+    fn remarks(&self, config: &JobConfig, queue: usize) -> Vec<String> {
+        let mut remarks = self.remarks_of_runs(&config.name, queue);
+        if self.known.switched.contains(&config.name) {
+            remarks.push(match config.paused {
+                true => "it was resumed by hand, but is replayed as it is configured: paused".to_owned(),
+                false => "it was paused by hand, but is replayed as if it were not".to_owned(),
+            });
         }
-        if let Some(history) = history.filter(|it| it.cut) {
-            let count = history.runs.len();
-            remarks
-                .push(format!("only its newest {count} runs are kept: there were more Jobs and pod-hours in reality"));
+        if !config.depends_on.is_empty() {
+            let needed = config.depends_on.join(", ");
+            remarks.push(format!("it depends on {needed}: a forecast takes that to be up all the time"));
         }
         if self.known.queues.get(&self.queues[queue]).is_some_and(|it: &QueueHistory| it.keyed) {
             remarks.push(
                 "the policy of its queue holds messages back by key, of which a forecast knows nothing".to_owned(),
             );
         }
-        if self.today.queues.iter().filter(|of| **of == queue).count() > 1 {
+        if self.today.queues_shared.contains(&queue) {
             remarks
                 .push("its queue has Jobs of another JobConfig, too: who took which message is not known".to_owned());
         }
-        let others = self.models.get(name).map_or(0, |model| model.taken_by_others);
+        let others = self.models.get(&config.name).map_or(0, |model| model.taken_by_others);
         if others > OTHERS_MAX {
             let percent = others / 10;
             remarks
@@ -211,9 +231,48 @@ impl Writer<'_> {
         }
         remarks
     }
+
+    fn remarks_of_runs(&self, name: &str, queue: usize) -> Vec<String> {
+        let Some(history) = self.known.runs.get(name).filter(|it| !it.runs.is_empty()) else {
+            return vec!["no run of it is known: its Jobs are taken to start as others do".to_owned()];
+        };
+        let (runs, mut remarks) = (&history.runs, vec![]);
+        if runs.iter().all(|run| run.started_at.is_none() || run.wished_at < self.known.span.from) {
+            remarks.push("no start of its Jobs is known: they are taken to start as others do".to_owned());
+        }
+        if history.cut {
+            let count = runs.len();
+            remarks
+                .push(format!("only its newest {count} runs are known: there were more Jobs and pod-hours in reality"));
+        }
+        let first = self.history(queue).iter().filter_map(|message| message.taken_at).min();
+        let useful = |run: &&PastRun| run.started_at.is_some() && run.ended_at.is_some() && !run.took_nothing;
+        let forgotten = |run: &&PastRun| useful(run) && run.ended_at < Some(first.unwrap_or(Duration::MAX));
+        let count = runs.iter().filter(forgotten).count();
+        if count * 1_000 > runs.len() * FORGOTTEN_MAX {
+            remarks.push(format!(
+                "{count} of its {} runs had ended before the first message that pg-boss still knows was taken: their Jobs and \
+                 pod-hours count in reality alone, so look back for a shorter time",
+                runs.len()
+            ));
+        }
+        remarks
+    }
 }
 
 impl Outcomes {
+    /// The same of the JobConfig of this name alone.
+    #[must_use]
+    pub fn only(mut self, name: &str) -> Self {
+        let member = self.configs.iter().position(|config| config.name == name);
+        let counted = member.map(|member| self.replayed.counted[member]);
+        self.queues = member.map(|member| self.queues[member]).into_iter().collect();
+        self.configs = member.map(|member| self.configs[member].clone()).into_iter().collect();
+        self.replayed.live_max = counted.map_or(0, |counted| counted.live_max);
+        self.replayed.counted = counted.into_iter().collect();
+        self
+    }
+
     /// The JobConfig of this name, if it has one.
     fn of(&self, name: &str) -> Option<(&Self, usize)> {
         self.configs.iter().position(|config| config.name == name).map(|member| (self, member))

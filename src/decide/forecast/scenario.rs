@@ -29,6 +29,13 @@ pub struct Configuration {
     pub sharing: Sharing,
 }
 
+/// What several entries may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Used {
+    Pool,
+    Queue,
+}
+
 /// A configuration that is replayed.
 struct Scenario {
     configs: Configs,
@@ -53,22 +60,29 @@ impl Configuration {
         self.entries.iter().filter_map(Entry::queue).cloned().collect()
     }
 
-    /// The same with the entry of this name alone, and with those that share anything with it.
+    /// The same with the entry of this name alone, and with those that share anything with it: a pool, or its queue.
     #[must_use]
     pub fn about(mut self, name: &str) -> Self {
-        let pools = |entry: &Entry| MemberPolicy::of(entry, &self.sharing).pools;
-        let (mut kept, mut shared) = (BTreeSet::from([name.to_owned()]), BTreeSet::<Arc<str>>::new());
+        let used = |entry: &Entry| {
+            let pools = MemberPolicy::of(entry, &self.sharing).pools;
+            let queue = entry.queue().map(|config| (Used::Queue, config.queue_name.as_str().into()));
+            pools.iter().map(|pool| (Used::Pool, pool.clone())).chain(queue).collect::<Vec<(Used, Arc<str>)>>()
+        };
+        let all: Vec<_> = self.entries.iter().map(used).collect();
+        let mut kept: Vec<bool> = self.entries.iter().map(|entry| entry.name() == name).collect();
+        let mut shared = BTreeSet::new();
         loop {
-            let of_kept = self.entries.iter().filter(|entry| kept.contains(entry.name()));
-            shared.extend(of_kept.flat_map(|entry| pools(entry).iter().cloned().collect::<Vec<_>>()));
-            let sharing = self.entries.iter().filter(|entry| pools(entry).iter().any(|pool| shared.contains(pool)));
-            let before = kept.len();
-            kept.extend(sharing.map(|entry| entry.name().to_owned()));
-            if kept.len() == before {
+            let before = shared.len();
+            for (used, kept) in all.iter().zip(&mut kept) {
+                *kept |= used.iter().any(|it| shared.contains(it));
+                shared.extend(used.iter().filter(|_| *kept));
+            }
+            if shared.len() == before {
                 break;
             }
         }
-        self.entries.retain(|entry| kept.contains(entry.name()));
+        let mut kept = kept.into_iter();
+        self.entries.retain(|_| kept.next().unwrap_or_default());
         self
     }
 }
@@ -98,12 +112,15 @@ impl Forecast {
         }
     }
 
-    /// What has come of it.
-    pub fn report(self) -> Report {
+    /// What has come of it, of one JobConfig or of all of them.
+    pub fn report(self, of: Option<&str>) -> Report {
         let outcomes = |scenario: Scenario| {
             let Scenario { configs, queues, replay, .. } = scenario;
             let replayed: Replayed = replay.result();
-            Outcomes { configs, queues, replayed }
+            let queue_shared = |queue: &usize| queues.iter().filter(|other| *other == queue).count() > 1;
+            let queues_shared = queues.iter().copied().filter(queue_shared).collect();
+            let all = Outcomes { configs, queues, queues_shared, replayed };
+            of.iter().fold(all, |all, name| all.only(name))
         };
         Report::of(&self.known, (&self.names, &self.models), outcomes(self.today), self.changed.map(outcomes))
     }
@@ -131,12 +148,8 @@ impl Scenario {
 }
 
 fn input(history: Option<&QueueHistory>) -> QueueInput {
-    let messages = history.map(|it| it.messages.as_slice()).unwrap_or_default();
-    QueueInput {
-        messages: messages.into(),
-        work: work(messages).into(),
-        notifies: history.is_some_and(|it| it.notifies),
-    }
+    let messages = history.map(|it| it.messages.clone()).unwrap_or_default();
+    QueueInput { work: work(&messages).into(), messages, notifies: history.is_some_and(|it| it.notifies) }
 }
 
 /// How the workers of each JobConfig behave: as they did, by the first entry of its name; those that have never run as
@@ -145,9 +158,9 @@ fn models(known: &Known, configs: &[Arc<JobConfig>]) -> BTreeMap<String, Arc<Wor
     let mut own: BTreeMap<&String, WorkerModel> = BTreeMap::new();
     for config in configs {
         own.entry(&config.name).or_insert_with(|| {
-            let messages = known.queues.get(&config.queue_name).map(|it| it.messages.as_slice()).unwrap_or_default();
+            let messages = known.queues.get(&config.queue_name).map(|it| &*it.messages).unwrap_or_default();
             let runs = known.runs.get(&config.name).map(|it| it.runs.as_slice()).unwrap_or_default();
-            WorkerModel::of(messages, runs, config.pod_config.parallelism)
+            WorkerModel::of(messages, runs, config.pod_config.parallelism, known.span.from)
         });
     }
     let pooled = WorkerModel::pooled(own.values());

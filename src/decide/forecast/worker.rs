@@ -74,11 +74,14 @@ struct Worker {
 }
 
 impl WorkerModel {
-    /// What these runs and the messages of their queue tell of workers, of which each Job has so many.
-    pub fn of(messages: &[Message], runs: &[PastRun], parallelism: u32) -> Self {
+    /// What these runs and the messages of their queue tell of workers, of which each Job has so many. Of runs that were
+    /// wished before a time the first messages are not known.
+    pub fn of(messages: &[Message], runs: &[PastRun], parallelism: u32, known_from: Duration) -> Self {
         let (fetches, taken_by_others) = fetches(messages, runs);
-        let workers = workers(runs, parallelism);
-        let useful = runs.iter().filter(|run| run.started_at.is_some() && !run.took_nothing).count();
+        let workers = workers(runs, parallelism, known_from);
+        // When one has started is on record once it has ended.
+        let has_run = |run: &&PastRun| run.started_at.is_some() || run.ended_at.is_none();
+        let useful = runs.iter().filter(|run| has_run(run) && !run.took_nothing).count();
         let useful = (useful * parallelism as usize).max(1);
         let goes_on = fetches.len() * 1_000 > useful * GOES_ON_FROM;
         let leaves_some = leaves_some(messages, runs);
@@ -196,12 +199,13 @@ fn covered(runs: &[PastRun]) -> Vec<(Duration, Duration)> {
     joined
 }
 
-fn workers(runs: &[PastRun], parallelism: u32) -> Vec<Worker> {
+fn workers(runs: &[PastRun], parallelism: u32, known_from: Duration) -> Vec<Worker> {
     let of_run = |(run, past): (usize, &PastRun)| {
         let (started_at, ended_at) = (past.started_at?, past.ended_at?);
         Some(std::iter::repeat_n(Worker { run, started_at, ended_at }, parallelism as usize))
     };
-    let mut workers: Vec<Worker> = runs.iter().enumerate().filter_map(of_run).flatten().collect();
+    let known = runs.iter().enumerate().filter(|(_, run)| run.wished_at >= known_from);
+    let mut workers: Vec<Worker> = known.filter_map(of_run).flatten().collect();
     workers.sort_by_key(|worker| worker.started_at);
     workers
 }
@@ -287,7 +291,7 @@ mod tests {
     fn one_message_a_run_whoever_took_which() {
         let messages = [message(3_500, 8_500), message(3_700, 9_700)];
         let runs = [run(1_000, 2_000, 9_000), run(1_000, 3_000, 10_000)];
-        let model = WorkerModel::of(&messages, &runs, 1);
+        let model = WorkerModel::of(&messages, &runs, 1, Duration::ZERO);
         assert_eq!(model.fetches_max, Some(1));
         assert_eq!((model.at_once, model.failed, model.taken_by_others), (1, 0, 0));
         let start = |fetched, ran| Start { fetched: ms(fetched), ran: ms(ran) };
@@ -299,7 +303,7 @@ mod tests {
     fn one_that_takes_the_next_as_it_is_done_goes_on() {
         let messages = [message(3_500, 5_000), message(5_010, 6_000), message(6_010, 8_000), message(20_000, 21_000)];
         let runs = [run(1_000, 2_000, 9_000), run(18_000, 19_000, 22_000)];
-        let model = WorkerModel::of(&messages, &runs, 1);
+        let model = WorkerModel::of(&messages, &runs, 1, Duration::ZERO);
         assert_eq!(model.fetches_max, None);
         let fetched: Vec<Duration> = model.starts.iter().map(|start| start.fetched).collect();
         assert_eq!(fetched, [ms(2_000), ms(2_500)]);
@@ -311,13 +315,13 @@ mod tests {
         let taken = |(place, at): (u64, u64)| message(at, at + 900 + place % 2);
         let messages: Vec<Message> = (0..).zip([2_000, 3_000, 10_000, 11_000, 18_000, 19_000]).map(taken).collect();
         let runs = [run(500, 1_000, 6_000), run(8_500, 9_000, 14_000), run(16_500, 17_000, 22_000)];
-        assert_eq!(WorkerModel::of(&messages, &runs, 1).fetches_max, Some(2));
+        assert_eq!(WorkerModel::of(&messages, &runs, 1, Duration::ZERO).fetches_max, Some(2));
     }
 
     #[test]
     fn messages_of_one_time_were_taken_together_and_each_adds_what_it_took() {
         let messages = [message(3_000, 6_000), message(3_000, 4_000), message(3_000, 4_500)];
-        let model = WorkerModel::of(&messages, &[run(1_000, 2_000, 7_000)], 1);
+        let model = WorkerModel::of(&messages, &[run(1_000, 2_000, 7_000)], 1, Duration::ZERO);
         assert_eq!((model.at_once, model.fetches_max), (3, Some(1)));
         assert_eq!(work(&messages), [ms(1_500), ms(1_000), ms(500)]);
         let unfinished = Message { done_at: None, ..message(9_000, 0) };
@@ -327,15 +331,25 @@ mod tests {
     #[test]
     fn what_was_taken_while_no_run_was_there_is_others() {
         let messages = [message(3_000, 4_000), message(30_000, 31_000)];
-        let model = WorkerModel::of(&messages, &[run(1_000, 2_000, 5_000)], 1);
+        let model = WorkerModel::of(&messages, &[run(1_000, 2_000, 5_000)], 1, Duration::ZERO);
         assert_eq!(model.taken_by_others, 500);
     }
 
     #[test]
+    fn one_that_was_there_before_the_span_tells_no_start() {
+        let messages = [message(13_500, 15_000), message(15_010, 16_000)];
+        let ended = WorkerModel::of(&messages, &[run(1_000, 2_000, 19_000)], 1, ms(10_000));
+        assert!(ended.starts.is_empty() && ended.fetches_max.is_none(), "{ended:?}");
+        let lives = PastRun { started_at: None, ended_at: None, outcome: None, ..run(1_000, 0, 0) };
+        let lives = WorkerModel::of(&messages, &[lives], 1, ms(10_000));
+        assert_eq!((lives.fetches_max, lives.taken_by_others), (None, 0));
+    }
+
+    #[test]
     fn of_one_that_never_ran_others_tell() {
-        let known = WorkerModel::of(&[message(3_500, 8_500)], &[run(1_000, 2_000, 9_000)], 1);
+        let known = WorkerModel::of(&[message(3_500, 8_500)], &[run(1_000, 2_000, 9_000)], 1, Duration::ZERO);
         let pooled = WorkerModel::pooled([&known]);
-        let never = WorkerModel::of(&[], &[], 1).or_as(&pooled);
+        let never = WorkerModel::of(&[], &[], 1, Duration::ZERO).or_as(&pooled);
         assert_eq!((&never.starts, &never.stays), (&known.starts, &known.stays));
         assert_eq!(WorkerModel::pooled(std::iter::empty()).starts, [ASSUMED]);
     }
