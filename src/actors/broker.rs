@@ -258,7 +258,7 @@ mod tests {
         world.tell("b", wants(0, &[], 0));
         world.tell("a", wants(1, &[], 0));
         let grant = world.granted("a").await;
-        assert_eq!(grant.places, [place.clone()]);
+        assert_eq!(grant.places, std::slice::from_ref(&place));
         world.tell("a", Need { refused: 1, ..wants(1, &[], grant.number) });
         let asked = world.granted("b").await;
         assert_eq!(asked.places, Vec::<Places>::new(), "it is to load its runs anew");

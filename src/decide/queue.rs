@@ -14,6 +14,8 @@ pub mod look_schedule;
 
 pub mod gauge_schedule;
 
+pub mod granted_places;
+
 pub mod place_share;
 
 pub mod decision_log;

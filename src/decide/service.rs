@@ -32,6 +32,8 @@ pub mod one_offs;
 
 pub mod sentence;
 
+pub mod kept_places;
+
 pub mod keep_alive;
 
 pub mod replica_places;

@@ -151,8 +151,8 @@ fn one_is_told_of_and_those_that_share_with_it_are_replayed_with_it() {
 #[test]
 fn what_runs_did_before_pg_boss_remembers_is_remarked() {
     let mut known = history(1, 15, 8);
-    let queue = known.queues.get_mut("mail").unwrap();
     assert_eq!(remarks(&report(known.clone(), &json!({}), None)), "[]");
+    let queue = known.queues.get_mut("mail").unwrap();
     *queue = QueueHistory { notifies: true, ..QueueHistory::of(queue.messages[60..].to_vec()) };
     let told = remarks(&report(known, &json!({}), None));
     assert!(told.contains("60 of its 120 runs had ended before the first message"), "{told}");

@@ -98,7 +98,7 @@ impl SharingWorld {
         let count = 3 + dice.roll(4);
         let file = File::any(&mut dice, count as usize);
         let mut window_dice = Dice(seed.rotate_left(16) ^ 0x3D07);
-        let mut member = |at: u64| {
+        let member = |at: u64| {
             let mut world = World::new(seed.wrapping_mul(31).wrapping_add(at), faults & !OF_A_PROCESS);
             world.policy.pools = file.pools_of(at as usize);
             let rarely_open = world.is_on(Fault::WindowEdge) && window_dice.once_in(4);

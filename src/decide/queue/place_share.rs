@@ -1,94 +1,16 @@
-//! The share of a queue in places: what it is granted, how many it waits for, and since when.
+//! The share of a queue in places: what it tells that it needs, and what it makes of what it is granted.
 //!
 //! A look tells how many Jobs there are messages and room for; those that have no places are wanted of the arbiter, whose
 //! grant makes the next look due at once. That look decides anew, and what it does not use goes back: a place is never
 //! kept for later. A JobConfig that names no pool comes by here and leaves nothing.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use crate::decide::{
     place::{Places, are_in},
     queue::lifecycle::Lifecycle,
     share::need::{Grant, Need},
 };
-
-/// How a lifecycle stands with its places.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct PlaceShare {
-    /// The number of the last grant that was taken in.
-    seen: u64,
-    /// Granted, and not used yet: the decision that follows takes of them.
-    granted: VecDeque<Places>,
-    /// Jobs that were granted and not asked for.
-    returned: u64,
-    /// Jobs that the last decision would have asked for, had it had their places.
-    lacking: u64,
-    /// A Job that was asked for by hand waits for its places.
-    by_hand: bool,
-    /// Since when places are wanted, without a break.
-    since: Option<Duration>,
-    /// Since when the oldest message has waited, by the last look.
-    oldest_at: Option<Duration>,
-}
-
-impl PlaceShare {
-    /// Jobs that wait for places, or are about to be decided for those that were granted: the room that these need is no
-    /// reason to look.
-    pub(super) fn usable(&self) -> u64 {
-        self.lacking.saturating_add(self.by_hand.into())
-    }
-
-    /// Places are there that a decision may take.
-    pub(super) fn is_granted(&self) -> bool {
-        !self.granted.is_empty()
-    }
-
-    /// Since when places are wanted.
-    pub(super) fn since(&self) -> Option<Duration> {
-        self.since
-    }
-
-    /// A look was answered.
-    pub(super) fn note_look(&mut self, oldest_age: Option<Duration>, now: Duration) {
-        self.oldest_at = oldest_age.map(|age| now.saturating_sub(age));
-    }
-
-    /// Jobs that a decision may ask for: who asked by hand goes first.
-    fn granted(&self) -> u64 {
-        (self.granted.len() as u64).saturating_sub(self.by_hand.into())
-    }
-
-    /// A decision was made and has taken what it could; it would have asked for so many more. The rest goes back.
-    pub(super) fn note_decided(&mut self, lacking: u64) {
-        self.lacking = lacking;
-        self.keep(self.by_hand.into());
-    }
-
-    /// The places of one Job, used from here on.
-    pub(super) fn take(&mut self) -> Places {
-        self.granted.pop_front().unwrap_or_default()
-    }
-
-    /// Nothing is known any more of what could be created: the next look tells.
-    pub(super) fn give_up(&mut self) {
-        self.lacking = 0;
-        self.keep(0);
-    }
-
-    /// What is granted beyond so many Jobs goes back.
-    fn keep(&mut self, jobs: u64) {
-        let back = (self.granted.len() as u64).saturating_sub(jobs);
-        self.returned = self.returned.saturating_add(back);
-        self.granted.truncate(usize::try_from(jobs).unwrap_or(usize::MAX));
-    }
-
-    /// So many places could be used now: what is beyond goes back.
-    fn bound(&mut self, lacking: u64, by_hand: bool, now: Duration) {
-        (self.lacking, self.by_hand) = (lacking, by_hand);
-        self.keep(self.usable());
-        self.since = self.since.or(Some(now)).filter(|_| self.usable() > 0);
-    }
-}
 
 impl Lifecycle {
     /// What it holds and wants; `None`: as before, for it does not know itself.

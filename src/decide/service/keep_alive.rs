@@ -29,10 +29,10 @@ use crate::{
             desired::DesiredState,
             event::{ServiceEffect, ServiceEvent},
             halting::{Halting, Patience},
+            kept_places::ReplicaPlaces,
             one_off_states::OneOffs,
             policy::{RESET_AFTER, ServicePolicy, UpdatePolicy},
             replica_health::{HealthAction, ReplicaHealth},
-            replica_places::ReplicaPlaces,
             start_order::WaitsFor,
             state::ServiceState,
         },
@@ -376,7 +376,7 @@ impl KeepAlive {
                 HealthAction::CheckByJob => drop(due.insert(run.name.clone())),
                 HealthAction::Check(effect) => {
                     it.note_asked();
-                    effects.push(effect);
+                    effects.push(*effect);
                 }
                 HealthAction::End(end) => run.end_as(end, now),
                 HealthAction::EndUnlessReady(end) => run.end_unless_ready(end, now),

@@ -40,7 +40,7 @@ pub enum HealthAction {
     /// Nothing.
     Nothing,
     /// It is to be checked.
-    Check(ServiceEffect),
+    Check(Box<ServiceEffect>),
     /// A Job is to check it.
     CheckByJob,
     /// It is to end.
@@ -123,11 +123,11 @@ impl ReplicaHealth {
             (Some(HealthCheck::Job), Some(_)) if now >= self.check_at => HealthAction::CheckByJob,
             (Some(HealthCheck::Job), _) => HealthAction::Nothing,
             (Some(check), Some(address)) if !self.in_flight && now >= self.check_at => {
-                HealthAction::Check(ServiceEffect::CheckHealth {
+                HealthAction::Check(Box::new(ServiceEffect::CheckHealth {
                     name: run.name.clone(),
                     address: address.clone(),
                     check: check.clone(),
-                })
+                }))
             }
             _ => HealthAction::Nothing,
         }

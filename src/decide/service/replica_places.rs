@@ -3,11 +3,7 @@
 //! A replica keeps its places from their grant on, also between two of its runs, until it is not wanted any more: else a
 //! restart would be a way to lose them. What runs once beside the replicas takes none.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::decide::{
     backoff::RETRY_MIN,
@@ -18,43 +14,6 @@ use crate::decide::{
     service::{event::ServiceEffect, keep_alive::KeepAlive},
     share::need::{Grant, Need},
 };
-
-/// How the replicas of one service stand with their places.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct ReplicaPlaces {
-    /// The number of the last grant that was taken in.
-    seen: u64,
-    /// Replicas whose places were granted and went back at once.
-    returned: u64,
-    /// Those of each replica that is wanted, whether it has a run or not.
-    kept: BTreeMap<Slot, Places>,
-    /// Replicas that could be started if they had theirs.
-    waiting: BTreeSet<Slot>,
-    /// Since when any replica waits, without a break.
-    since: Option<Duration>,
-}
-
-impl ReplicaPlaces {
-    /// A replica could be started if it had its places.
-    pub(super) fn is_waiting(&self, slot: Slot) -> bool {
-        self.waiting.contains(&slot)
-    }
-
-    /// The first replica that waits.
-    pub(super) fn first_waiting(&self) -> Option<Slot> {
-        self.waiting.first().copied()
-    }
-
-    /// Since when any replica waits.
-    pub(super) fn since(&self) -> Option<Duration> {
-        self.since
-    }
-
-    fn note_waiting(&mut self, waiting: BTreeSet<Slot>, now: Duration) {
-        self.since = self.since.or(Some(now)).filter(|_| !waiting.is_empty());
-        self.waiting = waiting;
-    }
-}
 
 impl KeepAlive {
     /// What it holds and wants; `None`: as before, for it does not know itself.
