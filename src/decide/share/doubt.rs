@@ -59,3 +59,74 @@ impl Arbiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::decide::{
+        place::Place,
+        share::{
+            need::Need,
+            policy::{MemberPolicy, PoolPolicy},
+        },
+    };
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn place(number: u32) -> Places {
+        [Place { pool: "p".into(), number }].into()
+    }
+
+    /// Two members of a pool with two places; a was given the first, and it was refused.
+    fn in_doubt() -> Arbiter {
+        let mut arbiter = Arbiter::new(BTreeMap::new(), NOW);
+        let policy = MemberPolicy { pools: [Arc::from("p")].into(), weight: 1, ..MemberPolicy::default() };
+        let pools = [(Arc::from("p"), PoolPolicy { jobs: Some(2), creates_per_minute: None })].into();
+        arbiter.configure(pools, ["a", "b"].map(|name| (Arc::from(name), policy.clone())).into(), NOW);
+        arbiter.note_need(&"b".into(), Need::default(), NOW);
+        arbiter.note_need(&"a".into(), Need { wanted: 1, ..Need::default() }, NOW);
+        assert_eq!(arbiter.grants(NOW)[0].1.places, [place(0)]);
+        assert!(!arbiter.is_in_doubt());
+        arbiter.note_need(&"a".into(), Need { seen: 1, refused: 1, ..Need::default() }, NOW);
+        assert!(arbiter.is_in_doubt());
+        arbiter.begin_reading();
+        arbiter
+    }
+
+    #[test]
+    fn what_is_on_record_and_was_not_told_is_given_to_nobody_and_its_owner_loads_anew() {
+        let mut arbiter = in_doubt();
+        arbiter.note_recorded([(Arc::from("b"), vec![place(0)])].into());
+        let asked = arbiter.grants(NOW);
+        assert_eq!((asked.len(), &*asked[0].0, asked[0].1.places.len()), (1, "b", 0));
+        arbiter.note_need(&"a".into(), Need { wanted: 2, seen: 1, refused: 1, ..Need::default() }, NOW);
+        assert_eq!(arbiter.grants(NOW)[0].1.places, [place(1)]);
+        assert!(arbiter.is_in_doubt(), "b has not told it yet");
+        let seen = asked[0].1.number;
+        arbiter.note_need(&"b".into(), Need { held: vec![place(0)], seen, ..Need::default() }, NOW);
+        assert_eq!(arbiter.usage()[0].held, 2, "each is counted once");
+        arbiter.begin_reading();
+        arbiter.note_recorded([(Arc::from("b"), vec![place(0)]), (Arc::from("a"), vec![place(1)])].into());
+        assert!(!arbiter.is_in_doubt());
+        assert!(arbiter.grants(NOW).is_empty());
+    }
+
+    #[test]
+    fn what_has_ended_meanwhile_and_what_has_left_the_file_is_free_with_the_next_reading() {
+        let mut arbiter = in_doubt();
+        arbiter.note_recorded([(Arc::from("b"), vec![place(1)]), (Arc::from("gone"), vec![place(0)])].into());
+        assert_eq!(arbiter.usage()[0].held, 2);
+        arbiter.note_need(&"a".into(), Need { wanted: 1, seen: 1, refused: 1, ..Need::default() }, NOW);
+        assert!(arbiter.grants(NOW).iter().all(|(_, grant)| grant.places.is_empty()));
+        assert!(arbiter.is_in_doubt(), "while anything is not told");
+        arbiter.begin_reading();
+        arbiter.note_recorded(BTreeMap::new());
+        assert!(!arbiter.is_in_doubt());
+        assert_eq!(arbiter.usage()[0].held, 0);
+        assert_eq!(arbiter.grants(NOW)[0].1.places, [place(0)]);
+        arbiter.note_need(&"a".into(), Need { seen: 3, refused: 2, ..Need::default() }, NOW);
+        assert!(arbiter.is_in_doubt(), "another one was refused");
+    }
+}
