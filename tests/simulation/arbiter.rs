@@ -195,11 +195,11 @@ impl Log {
             if world.given.is_empty() {
                 return;
             }
-            for who in 0..wants.len() {
+            for (who, wants) in wants.iter().enumerate() {
                 for op in [Op::Receive(who), Op::Decide(who, usize::MAX)] {
                     world.act_alone(&op);
                 }
-                world.act_alone(&Op::Want(who, if wants[who] { 20 } else { 0 }, 1));
+                world.act_alone(&Op::Want(who, if *wants { 20 } else { 0 }, 1));
             }
             world.grant();
         }
