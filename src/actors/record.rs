@@ -84,3 +84,22 @@ async fn read(runs: &Runs, health: &Health) -> Recorded {
         sleep(RETRY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+    use super::*;
+    use crate::store::place::Place;
+
+    #[tokio::test(start_paused = true)]
+    async fn that_it_cannot_be_read_is_told_while_it_is_tried_again() {
+        // Nobody listens there.
+        let options = PgConnectOptions::new().host("127.0.0.1").port(1);
+        let pool = PgPoolOptions::new().acquire_timeout(RETRY).connect_lazy_with(options);
+        let (runs, health) = (Runs::new(Place::new(&pool, "s", "i")), Health::default());
+        health.set(Component::Schema, Ok(()));
+        assert!(tokio::time::timeout(10 * RETRY, read(&runs, &health)).await.is_err());
+        assert!(health.components()[&Component::Schema].is_err());
+    }
+}
