@@ -127,8 +127,9 @@ struct InForce {
 
 impl InForce {
     fn of(state: &AppState) -> Self {
+        let roster = state.roster.borrow().clone();
         let mut found = Self::default();
-        for handle in state.roster.borrow().clone().values() {
+        for handle in roster.values() {
             let orders = handle.orders.borrow();
             let name = || orders.entry.name().to_owned();
             found.of_deployments.extend(orders.deployment.is_some().then(name));

@@ -139,10 +139,10 @@ mod tests {
         insta::assert_snapshot!(plain(&told), @r"
         99 messages from 1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z
 
-        JOBCONFIG           WAIT P50  P95    P99     MAX        JOBS  LIVE  POD-H  IDLE  LEFT
-        mail       really   1.0s      11.4s  1m 30s  2h 1m 40s  12    4     1.2    1     0
-                   today    1.0s      12.1s  1m 30s  2h 1m 40s  12    4     1.2    1     0
-                   changed  1.0s      3.0s   1m 30s  2h 1m 40s  12    4     1.2    1     2
+        JOBCONFIG           WAIT P50  P95    P99     MAX        JOBS  MOST LIVE  POD-H  TOOK NOTHING  LEFT
+        mail       really   1.0s      11.4s  1m 30s  2h 1m 40s  12    4          1.2    1             0
+                   today    1.0s      12.1s  1m 30s  2h 1m 40s  12    4          1.2    1             0
+                   changed  1.0s      3.0s   1m 30s  2h 1m 40s  12    4          1.2    1             2
 
         mail: p95 12.1 s, really 11.4 s: 6 % off
         mail: only its newest 1000 runs are kept

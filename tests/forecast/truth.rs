@@ -6,7 +6,7 @@ use std::{
 };
 
 use job_chief::{
-    config::{entry::Entry, sharing::Sharing},
+    config::{entry::Entry, jobs_file, sharing::Sharing},
     decide::{
         forecast::{
             history::{Known, Message, PastRun, QueueHistory, RunHistory},
@@ -162,7 +162,11 @@ fn what_runs_did_before_pg_boss_remembers_is_remarked() {
 fn what_is_paused_by_hand_or_depends_on_others_is_remarked() {
     let mut known = history(1, 15, 8);
     known.switched.insert("mail".to_owned());
-    let told = remarks(&report(known.clone(), &json!({"dependsOn": ["redis"]}), None));
+    let file = json!([{"queueName": "mail", "podConfig": {"image": "mail:1"}, "dependsOn": ["redis"]},
+        {"type": "service", "name": "redis", "podConfig": {"image": "redis:8"}}]);
+    let file = jobs_file::load("jobs.json", &file.to_string()).unwrap();
+    let depends = Configuration { entries: file.jobs, sharing: file.sharing };
+    let told = remarks(&reported(known.clone(), &depends, None, None));
     assert!(told.contains("it was paused by hand") && told.contains("it depends on redis"), "{told}");
     let told = remarks(&report(known, &json!({"paused": true}), None));
     assert!(told.contains("it was resumed by hand"), "{told}");
