@@ -74,7 +74,7 @@ fn nothing_is_said_before_it_knows_itself() {
     bare.feed(QueueEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default()))));
     assert_eq!(bare.life.need(), None);
     bare.run(RunEvent::Observed(Arc::default()));
-    assert_eq!(bare.life.need(), Some(Need::default()));
+    assert_eq!(bare.life.need(), Some(Need { partial: true, ..Need::default() }));
 }
 
 /// One Job is wished for, and its wish is answered like this; then the store has these runs.
@@ -158,7 +158,7 @@ fn without_pools_nothing_is_waited_for_any_more() {
     assert_eq!(script.look(2, 0), 1);
     assert_eq!(script.need().held, [places(&["gpu"], 0)]);
     script.all(&ended(Outcome::Succeeded, Reason::Completed));
-    assert_eq!(script.need(), Need { seen: 1, ..Need::default() }, "and at the end it tells so");
+    assert_eq!(script.need(), Need { seen: 1, partial: true, ..Need::default() }, "and at the end it tells so");
 }
 
 #[test]

@@ -90,9 +90,9 @@ fn a_replica_waits_for_its_places_and_says_so() {
 #[test]
 fn a_service_without_pools_takes_no_places() {
     let mut it = Service::begin(&json!({}));
-    assert_eq!((it.live().len(), it.need()), (1, Need::default()));
+    assert_eq!((it.live().len(), it.need()), (1, Need { partial: true, ..Need::default() }));
     it.grant(1, &[0]);
-    assert_eq!((it.live().len(), it.need()), (1, Need { seen: 1, ..Need::default() }));
+    assert_eq!((it.live().len(), it.need()), (1, Need { seen: 1, partial: true, ..Need::default() }));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn other_pools_leave_what_runs_alone_and_the_next_run_takes_new_places() {
     it.feed(ServiceEvent::Configured(Box::new(sharing(&json!({}), &[]))));
     it.all_end(Outcome::Failed, Reason::ExitCode);
     it.pass(30 * SECOND);
-    assert_eq!((it.live().len(), it.need()), (1, Need { seen: 3, ..Need::default() }));
+    assert_eq!((it.live().len(), it.need()), (1, Need { seen: 3, partial: true, ..Need::default() }));
 }
 
 #[test]
@@ -258,5 +258,5 @@ fn a_wish_that_is_refused_gives_up_its_places() {
     let later = life.deadline().unwrap();
     assert_eq!(life.step(later, [ServiceEvent::DeadlineReached]), [ServiceEffect::Run(RunEffect::LoadRuns)]);
     life.step(later, [RunEvent::RunsLoaded(Some(LoadedRuns::default())).into()]);
-    assert_eq!(life.need(), Some(Need { wanted: 1, since: Some(later), seen: 1, ..Need::default() }));
+    assert_eq!(life.need(), Some(Need { wanted: 1, since: Some(later), seen: 1, refused: 1, ..Need::default() }));
 }
