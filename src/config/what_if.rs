@@ -273,9 +273,9 @@ mod tests {
 
     #[test]
     fn problems_are_the_loaders_with_the_name_of_the_entry() {
-        let told = with(&[("maxConcurrentJobs", json!(0)), ("maxConcurentJobs", json!(1))], Some("mail.slow"));
-        let told = told.expect_err("a problem");
-        assert!(told.contains("mail.slow.maxConcurentJobs") && told.contains("did you mean"), "{told}");
+        let told = with(&[("messagesPerJob", json!("many")), ("maxConcurentJobs", json!(1))], Some("mail.slow"));
+        let told = told.expect_err("two problems");
+        assert!(told.contains("mail.slow.messagesPerJob") && told.contains("did you mean"), "{told}");
         let told = with(&[("mial.handover", json!("1s"))], None).expect_err("no such entry");
         assert!(told.contains("did you mean \"mail\"?"), "{told}");
         assert!(with(&[("handover", json!("1s"))], Some("nobody")).expect_err("none").contains("\"nobody\""));

@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 use crate::{folders::root, processes::succeed};
 
 /// What the pure floors need of the manifest's dependencies.
-const NEEDED: [&str; 17] = [
+const NEEDED: [&str; 18] = [
     "config",
     "granit-parser",
     "humantime",
@@ -22,6 +22,7 @@ const NEEDED: [&str; 17] = [
     "jsonc-parser",
     "jsonschema",
     "k8s-openapi",
+    "opentelemetry",
     "percent-encoding",
     "schemars",
     "secrecy",
