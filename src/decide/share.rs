@@ -1,6 +1,6 @@
 //! What JobConfigs share: who gets a free place in a pool.
 //!
-//! Each member tells its whole [`need::Need`] whenever it has changed; the arbiter answers with [`need::Grant`]s. Nothing
+//! Each member tells its whole `Need` whenever it has changed; the arbiter answers with `Grant`s. Nothing
 //! is counted up and down: who holds what is derived from the newest needs, so no place can leak.
 
 pub mod policy;
