@@ -120,19 +120,18 @@ impl World {
         world
     }
 
-    /// Whoever shares nothing and holds nothing is forgotten, and tells anew should it share something again.
     pub(crate) fn configure(&mut self) {
-        for (name, actor) in &mut self.actors {
-            let shares = self.members.get(name).is_some_and(|policy| !policy.pools.is_empty());
-            actor.told &= shares || actor.held().next().is_some();
-        }
         self.arbiter.configure(self.pools.clone(), self.members.clone(), self.now);
     }
 
+    /// Whoever shares nothing tells only what it holds of before, and tells anew should it share something again.
     pub(crate) fn tell(&mut self, name: &Arc<str>) {
+        let shares = self.members.get(name).is_some_and(|policy| !policy.pools.is_empty());
         if let Some(actor) = self.actors.get_mut(name) {
-            actor.told = true;
-            self.arbiter.note_need(name, actor.need(), self.now);
+            actor.told = shares;
+            let need = actor.need();
+            let wanted = if shares { need.wanted } else { 0 };
+            self.arbiter.note_need(name, Need { wanted, partial: !shares, ..need }, self.now);
         }
     }
 
