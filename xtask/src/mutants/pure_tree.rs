@@ -72,10 +72,9 @@ fn is_pure(file: &str) -> bool {
         None => true,
     };
     let shown = TESTS.iter().copied().chain(["snapshots"]).collect::<Vec<_>>();
-    // The manifest is made below, and the lock that Cargo keeps for it is Cargo's; the program, which the build script
-    // is for, is not in the copy.
-    let other = ["Cargo.toml", "src/lib.rs", "build.rs"].contains(&file);
-    !other && kept("src/", &["config", "decide", "modules"]) && kept("tests/", &shown) && kept("benches/", &[])
+    // The manifest is made below, and the lock that Cargo keeps for it is Cargo's.
+    let made = ["Cargo.toml", "src/lib.rs"].contains(&file);
+    !made && kept("src/", &["config", "decide", "modules"]) && kept("tests/", &shown) && kept("benches/", &[])
 }
 
 fn put(to: &Path, content: &[u8]) -> anyhow::Result<()> {
@@ -97,8 +96,8 @@ fn files(tree: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The manifest of the copy: the pure floors' dependencies, as the real one has them. Nothing is optimized, for a
-/// mutant is built longer than its tests run.
+/// The manifest of the copy: the pure floors' dependencies, as the real one has them, and no build script, which is for
+/// the program. Nothing is optimized, for a mutant is built longer than its tests run.
 fn manifest(real: &str) -> String {
     let line_of = |name: &str| {
         let begins = |line: &&str| line.split(' ').next() == Some(name);
@@ -106,8 +105,8 @@ fn manifest(real: &str) -> String {
     };
     let of = |names: &[&str]| names.iter().map(|name| line_of(name)).collect::<Vec<_>>().join("\n");
     format!(
-        "[package]\nname = \"job-chief\"\nversion = \"0.0.0\"\nedition = \"2024\"\nbuild = false\n\n[workspace]\n\n\
-         [dependencies]\n{}\n\n[dev-dependencies]\n{}\n\n[profile.dev]\ndebug = false\n",
+        "[package]\nname = \"job-chief\"\nversion = \"0.0.0\"\nedition = \"2024\"\nbuild = false\n\
+         publish = false\n\n[workspace]\n\n[dependencies]\n{}\n\n[dev-dependencies]\n{}\n\n[profile.dev]\ndebug = false\n",
         of(&NEEDED),
         of(&["insta", "proptest", "tempfile"])
     )
