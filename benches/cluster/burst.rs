@@ -93,7 +93,7 @@ async fn raw(stage: &Stage, witness: &mut Witness, pattern: &Value, in_flight: u
 }
 
 /// The Job as it was asked for, under another name and of nobody.
-fn named(pattern: &Value, name: &str) -> Job {
+pub(crate) fn named(pattern: &Value, name: &str) -> Job {
     let mut job = pattern.clone();
     job["status"] = Value::Null;
     job["spec"]["selector"] = Value::Null;

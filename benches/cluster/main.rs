@@ -76,7 +76,7 @@ async fn main() {
             "modules" => modules::measure(&mut figures, runs).await,
             "forecast" => forecast::measure(&mut figures, runs).await,
             "memory" => memory::measure(&mut figures, runs).await,
-            "sharing" => sharing::measure(&mut figures, runs),
+            "sharing" => sharing::measure(&mut figures, runs).await,
             _ => unreachable!("every part has an arm"),
         }
         figures.show();

@@ -1,4 +1,5 @@
-//! Who gets a place: what one decision costs among a thousand JobConfigs that wait for the same pool. No server is asked.
+//! Who gets a place: what one decision costs among a thousand JobConfigs that wait for the same pool; how soon a place
+//! that has become free is used; and what pools cost those that share nothing.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,8 +12,17 @@ use job_chief::decide::share::{
     need::Need,
     policy::{MemberPolicy, PoolPolicy},
 };
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
 
-use crate::figures::{Figures, median};
+use crate::{
+    burst::named,
+    figures::{Figures, median},
+    stage::{Stage, script, with},
+    witness::{Witness, pause, podless, send, take_all},
+};
 
 /// JobConfigs that wait.
 const MEMBERS: usize = 1_000;
@@ -23,7 +33,16 @@ const PLACES: u32 = 100;
 /// Decisions that are measured in a run.
 const DECISIONS: usize = 2_000;
 
-pub(crate) fn measure(figures: &mut Figures, runs: u32) {
+/// Jobs of a run that wait for the one place of a pool.
+const TURNS: u32 = 40;
+
+/// Messages of a run to each of those that are compared.
+const MESSAGES: u64 = 100;
+
+/// Jobs live on, for nobody runs them: room for all runs.
+const ROOM: u32 = 5_000;
+
+pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     for _ in 0..runs {
         for (what, target_age) in [("", None), (", all later than their targetAge", Some(Duration::from_secs(1)))] {
             let mut times = decisions(target_age);
@@ -32,6 +51,122 @@ pub(crate) fn measure(figures: &mut Figures, runs: u32) {
             times.sort_by(f64::total_cmp);
             figures.add(&format!("{figure}: 99 of 100"), "ms", None, times[times.len() * 99 / 100]);
         }
+    }
+    for run in 0..runs {
+        freed(figures, run).await;
+    }
+    compared(figures, runs).await;
+}
+
+/// Four JobConfigs wait for one place: from the moment at which the watch tells that a Job is over to that at which it
+/// tells of the next one, beside what the same watch sees of a bare request.
+async fn freed(figures: &mut Figures, run: u32) {
+    let mut stage = Stage::set(&format!("bench-sharing-freed-{run}")).await.with("LOG_LEVEL", "info");
+    let names = ["one", "two", "three", "four"];
+    let keys = json!({"pools": ["narrow"], "maxConcurrentJobs": TURNS, "fetchGrace": "1h", "queueCheckInterval": "1h"});
+    let jobs: Vec<Value> = names.iter().map(|name| with(script(name, "true"), keys.clone())).collect();
+    for name in names {
+        stage.queues(&format!("'{name}'"), 1).await;
+    }
+    stage.run(json!({"pools": {"narrow": {"jobs": 1}}, "jobs": jobs})).await;
+    stage.leads().await;
+    let mut connection = stage.connection().await;
+    let mut created = Witness::begin(&stage).await;
+    let mut over = Witness::of(&stage, is_over).await;
+    for name in names {
+        send(&mut connection, name, TURNS as usize / names.len(), true).await;
+    }
+    let first = created.next().await;
+    let pattern = json!(stage.jobs().await.remove(0));
+    let (mut used, mut raw) = (vec![], vec![]);
+    drop(first);
+    for _ in 1..TURNS {
+        let free = over.next().await.at;
+        used.push(created.next().await.at.saturating_duration_since(free).as_secs_f64() * 1000.0);
+    }
+    over.next().await;
+    for number in 0..TURNS {
+        let job = named(&pattern, &format!("raw-{number}"));
+        let begun = Instant::now();
+        stage.api::<Job>().create(&PostParams::default(), &job).await.unwrap();
+        raw.push(created.next().await.at.duration_since(begun).as_secs_f64() * 1000.0);
+    }
+    used.sort_by(f64::total_cmp);
+    figures.add("a bare request, p50", "ms", None, median(&raw));
+    figures.add("a place that is free is used, p50", "ms", Some("≤ 50"), median(&used));
+    figures.add("a place that is free is used, longest", "ms", None, used[used.len() - 1]);
+    stage.kill().await;
+}
+
+fn is_over(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|it| it.type_ == "Complete" || it.type_ == "Failed")
+}
+
+/// From a message to its Job: in a process in which nothing is shared, and in one with a pool for those that are in it
+/// and those that are not. A message to each in turn.
+async fn compared(figures: &mut Figures, runs: u32) {
+    let keys = |pools: &[&str]| json!({"maxConcurrentJobs": ROOM, "queueCheckInterval": "1h", "fetchGrace": "1h", "pools": pools});
+    let mut without = Stage::set("bench-sharing-without").await.with("LOG_LEVEL", "info");
+    without.queues("'one'", 1).await;
+    without.run(json!([podless("one", keys(&[]))])).await;
+    let mut shared = Stage::set("bench-sharing-with").await.with("LOG_LEVEL", "info");
+    shared.queues("'alone'", 1).await;
+    shared.queues("'pooled'", 1).await;
+    let jobs = [podless("alone", keys(&[])), podless("pooled", keys(&["wide"]))];
+    shared.run(json!({"pools": {"wide": {"jobs": ROOM}}, "jobs": jobs})).await;
+    let mut lines =
+        [Line::begin(&without, "one").await, Line::begin(&shared, "alone").await, Line::begin(&shared, "pooled").await];
+    for line in &mut lines {
+        // The first one waits for the tables that a first start makes.
+        line.takes(0).await;
+    }
+    for run in 0..runs {
+        let mut samples = [const { vec![] }; 3];
+        for number in 0..MESSAGES {
+            for (line, samples) in lines.iter_mut().zip(&mut samples) {
+                samples.push(line.takes(number + u64::from(run)).await);
+            }
+        }
+        let names = ["nothing is shared", "beside a pool", "in a pool"];
+        for (name, mut samples) in names.into_iter().zip(samples) {
+            samples.sort_by(f64::total_cmp);
+            for share in [50, 99] {
+                let figure = format!("from a message to its Job, {name}, p{share}");
+                figures.add(&figure, "ms", None, samples[samples.len() * share / 100]);
+            }
+        }
+    }
+    without.kill().await;
+    shared.kill().await;
+    without.clear().await;
+    shared.clear().await;
+}
+
+/// A queue, and who sees its Jobs.
+struct Line {
+    queue: &'static str,
+    connection: PgConnection,
+    witness: Witness,
+}
+
+impl Line {
+    async fn begin(stage: &Stage, queue: &'static str) -> Self {
+        Self { queue, connection: stage.connection().await, witness: Witness::begin(stage).await }
+    }
+
+    /// Sends a message; how long it takes to its Job, in milliseconds.
+    async fn takes(&mut self, number: u64) -> f64 {
+        pause(number).await;
+        let sent = send(&mut self.connection, self.queue, 1, true).await;
+        let seen = loop {
+            let seen = self.witness.next().await;
+            if seen.config == self.queue {
+                break seen;
+            }
+        };
+        take_all(&mut self.connection).await;
+        seen.at.duration_since(sent).as_secs_f64() * 1000.0
     }
 }
 

@@ -274,3 +274,34 @@ async fn a_reload_that_brings_a_pool_counts_what_lives_and_one_that_takes_it_awa
     assert_eq!(stage.json("/pools").await.unwrap()["pools"], json!([]), "nothing is shared any more");
     assert!(!stage.get("/metrics").await.unwrap().1.contains("job_chief_pool_jobs{"), "no gauge stands still");
 }
+
+#[tokio::test]
+async fn who_has_missed_its_target_goes_before_a_higher_priority() {
+    let mut stage = Stage::set("sharing-target").await;
+    let watched = Watched::begin(&stage, 2).await;
+    let hungry = queue("hungry", json!({"priority": 10, "messagesPerJob": 1}));
+    let patient = queue("patient", json!({"targetAge": "3s", "messagesPerJob": 1}));
+    stage.run(file(2, vec![hungry, patient])).await;
+    stage.leads().await;
+    send(&stage, &["hungry".into()], 30).await;
+    eventually("the pool to be full", || async { (watched.seen().live.len() == 2).then_some(()) }).await;
+    send(&stage, &["patient".into()], 3).await;
+    stage.shows("job_chief_target_age_missed{job_config=\"patient\"} 1").await;
+    let missed = watched.seen();
+    eventually("the target to be kept again", || async {
+        (watched.seen().created.get("patient") == Some(&3)).then_some(())
+    })
+    .await;
+    let seen = watched.seen();
+    let created = |of: &Seen, name: &str| of.created.get(name).copied().unwrap_or_default();
+    // Grants that were on their way, one for each place.
+    assert!(
+        created(&seen, "hungry") <= created(&missed, "hungry") + 2,
+        "{:?}, then {:?}",
+        missed.created,
+        seen.created
+    );
+    assert_eq!(seen.most, 2);
+    stage.execute("update pgboss.job set state = 'completed' where name = 'patient'").await;
+    stage.shows("job_chief_target_age_missed{job_config=\"patient\"} 0").await;
+}

@@ -68,7 +68,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     }
     alerts::test()?;
     let mut tests = cargo();
-    tests.args(["test", "--package", "job-chief", "--locked", "--features", FEATURE, "--test", "chart"]);
+    tests.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", "chart"]);
     show(tests.env("JOB_CHIEF_TEST_HELM", helm))
 }
 
