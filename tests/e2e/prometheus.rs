@@ -140,7 +140,9 @@ fn jobs() -> Value {
     let slow = json!({"jobTemplate": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 300}}}}});
     // Once, as soon as its service is up.
     let fails = json!({"podConfig": script("backup", "exit 1")["podConfig"], "every": "1h"});
-    json!([
+    let shares = json!({"pools": ["narrow"], "maxConcurrentJobs": 2, "targetAge": "1h"});
+    let jobs = json!([
+        with(script("crowded", "sleep 36000"), shares),
         with(script("stuck", "true"), soon.clone()),
         with(script("bad", "exit 7"), soon),
         with(with(script("missing", "true"), waits), json!({"podConfig": {"image": "job-chief.test/missing:dev"}})),
@@ -148,7 +150,8 @@ fn jobs() -> Value {
         with(script("hangs", "trap '' TERM; while :; do sleep 0.2; done"), slow),
         service("web", "httpd -f -p 8080 -h /tmp", json!({"ports": [8080], "actions": {"backup": fails}})),
         service("weak", "exit 3", json!({})),
-    ])
+    ]);
+    json!({"pools": {"narrow": {"jobs": 1}}, "jobs": jobs})
 }
 
 impl Stage {
@@ -182,10 +185,11 @@ async fn every_query_of_alerts_and_dashboard_gives_data() {
     for queue in ["stuck", "bad", "missing", "held", "hangs"] {
         first.send(queue, 1).await;
     }
+    first.send("crowded", 2).await;
     hangs(&first).await;
     prometheus.is_ready().await;
     let mut changed = jobs();
-    changed[0]["queueCheckInterval"] = json!("400ms");
+    changed["jobs"][0]["queueCheckInterval"] = json!("400ms");
     first.write_jobs(&changed.to_string());
 
     let alerts = alerts();
