@@ -68,7 +68,7 @@ impl Stage {
     }
 
     /// The deployment, once it is in this state.
-    async fn deployed(&self, name: &str, state: &str) -> Value {
+    pub(crate) async fn deployed(&self, name: &str, state: &str) -> Value {
         eventually(&format!("{name} to be {state}\n{}", self.log()), || async {
             self.json(&format!("/deployment/{name}")).await.filter(|told| told["state"] == state)
         })
@@ -246,7 +246,7 @@ async fn whoever_leads_next_finishes_a_deployment() {
 }
 
 /// A ConfigMap that says something.
-fn note() -> Value {
+pub(crate) fn note() -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"says": "as deployed"}})
 }
 

@@ -37,3 +37,5 @@ mod sharing;
 mod stage;
 mod switching;
 mod traces;
+mod versions;
+mod watched;

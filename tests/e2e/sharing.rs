@@ -1,96 +1,18 @@
 //! JobConfigs that share places: never more Jobs than there are, and each its share, whoever leads.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::batch::v1::Job;
-use kube::{
-    Api,
-    api::DeleteParams,
-    runtime::watcher::{Config, Event, watcher},
-};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, eventually, script, with};
+use crate::{
+    stage::{Stage, eventually, script, with},
+    watched::{Seen, Watched},
+};
 
 /// Messages that a Job takes.
 const MESSAGES_PER_JOB: u32 = 4;
-
-/// What the API server has told of the Jobs of a namespace, in the order in which it happened.
-#[derive(Clone, Default)]
-struct Watched(Arc<Mutex<Seen>>);
-
-#[derive(Clone, Default)]
-struct Seen {
-    /// Live Jobs by name.
-    live: BTreeSet<String>,
-    /// The most that lived at once.
-    most: usize,
-    known: BTreeSet<String>,
-    /// Jobs that were created, by JobConfig.
-    created: BTreeMap<String, u32>,
-    /// What was created at each moment at which so many lived as there are places: then no grant was on its way.
-    full: Vec<BTreeMap<String, u32>>,
-    places: usize,
-    /// The watch began anew, so it may not have seen all.
-    restarts: u32,
-}
-
-impl Watched {
-    async fn begin(stage: &Stage, places: usize) -> Self {
-        let watched = Self::default();
-        watched.0.lock().unwrap().places = places;
-        let (seen, api) = (watched.0.clone(), stage.api::<Job>());
-        let (begun, listed) = tokio::sync::oneshot::channel();
-        tokio::spawn(follow(api, seen, begun));
-        listed.await.unwrap();
-        watched
-    }
-
-    fn seen(&self) -> Seen {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-async fn follow(api: Api<Job>, seen: Arc<Mutex<Seen>>, begun: tokio::sync::oneshot::Sender<()>) {
-    let mut begun = Some(begun);
-    let mut events = watcher(api, Config::default()).boxed();
-    while let Ok(Some(event)) = events.try_next().await {
-        let mut seen = seen.lock().unwrap();
-        match event {
-            Event::Apply(job) | Event::InitApply(job) => seen.note(&job),
-            Event::Delete(job) => drop(seen.live.remove(job.metadata.name.as_deref().unwrap())),
-            Event::Init => seen.live.clear(),
-            Event::InitDone => match begun.take() {
-                Some(begun) => begun.send(()).unwrap(),
-                None => seen.restarts += 1,
-            },
-        }
-    }
-}
-
-impl Seen {
-    fn note(&mut self, job: &Job) {
-        let name = job.metadata.name.clone().unwrap();
-        let conditions = job.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-        if conditions.iter().any(|it| it.type_ == "Complete" || it.type_ == "Failed") {
-            self.live.remove(&name);
-            return;
-        }
-        self.live.insert(name.clone());
-        self.most = self.most.max(self.live.len());
-        if self.known.insert(name) {
-            let config = job.metadata.labels.as_ref().unwrap()["job-chief/name"].clone();
-            *self.created.entry(config).or_default() += 1;
-            if self.live.len() == self.places {
-                self.full.push(self.created.clone());
-            }
-        }
-    }
-}
 
 /// A queue of which each Job takes four messages while it runs.
 fn queue(name: &str, keys: Value) -> Value {
@@ -99,7 +21,7 @@ fn queue(name: &str, keys: Value) -> Value {
     with(with(script(name, "sleep 2"), short), keys)
 }
 
-fn file(places: u32, jobs: Vec<Value>) -> Value {
+pub(crate) fn file(places: u32, jobs: Vec<Value>) -> Value {
     json!({"pools": {"shared": {"jobs": places}}, "jobs": jobs})
 }
 
@@ -139,7 +61,7 @@ async fn taken(stage: &Stage, count: i64) {
 }
 
 /// The pool as a process tells of it.
-async fn pool(stage: &Stage) -> Option<Value> {
+pub(crate) async fn pool(stage: &Stage) -> Option<Value> {
     Some(stage.json("/pools").await?["pools"].as_array()?.first()?.clone())
 }
 

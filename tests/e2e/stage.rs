@@ -43,6 +43,8 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) folder: tempfile::TempDir,
     environment: BTreeMap<String, String>,
+    /// The job-chief that is run and asked.
+    pub(crate) program: PathBuf,
     chief: Option<Child>,
     pub(crate) port: u16,
     _kept: TcpSocket,
@@ -110,6 +112,7 @@ impl Stage {
             client,
             folder: tempfile::tempdir().unwrap(),
             environment: BTreeMap::new(),
+            program: env!("CARGO_BIN_EXE_job-chief").into(),
             chief: None,
             port,
             _kept: kept,
@@ -133,6 +136,7 @@ impl Stage {
             client: self.site.client().await,
             folder: tempfile::tempdir().unwrap(),
             environment: self.environment.clone(),
+            program: env!("CARGO_BIN_EXE_job-chief").into(),
             chief: None,
             port,
             _kept: kept,
@@ -228,8 +232,7 @@ impl Stage {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         // It ends with the case, also when the case is killed.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_job-chief")]);
-        command.args([
+        command.args(["--pdeathsig", "KILL"]).arg(&self.program).args([
             "run",
             "--context",
             "job-chief-test",
@@ -265,7 +268,7 @@ impl Stage {
 
     /// A command with the same settings and the same jobs.json, however it ends.
     pub(crate) async fn beside_it(&self, words: &[&str]) -> std::process::Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+        let mut command = Command::new(&self.program);
         command.args(words).current_dir(self.folder.path()).envs(self.settings());
         command.output().await.unwrap()
     }
@@ -293,7 +296,7 @@ impl Stage {
     /// A command that asks this job-chief, however it ends.
     pub(crate) async fn ask(&self, words: &[&str]) -> std::process::Output {
         let url = format!("http://127.0.0.1:{}", self.port);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_job-chief"));
+        let mut command = Command::new(&self.program);
         command.args(words).args(["--url", &url]).envs(&self.environment).output().await.unwrap()
     }
 

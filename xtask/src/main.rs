@@ -18,6 +18,7 @@ mod plane;
 mod postgres;
 mod processes;
 mod programs;
+mod released;
 mod state;
 mod steps;
 mod sweep;

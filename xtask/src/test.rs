@@ -1,6 +1,6 @@
 //! Command two: everything that is tested, in the order in which it is likely to fail fast.
 
-use std::{process::Command, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -13,6 +13,7 @@ use crate::{
     plane::kubectl,
     processes::{dies_with_us, show},
     programs::{self, Purpose, need},
+    released,
     state::State,
     steps::told,
     tidy, workflows,
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if options.fast {
         part("Postgres", &mut || {
             state = Some(cluster::postgres_up(options.yes)?);
-            tests(state.as_ref(), "postgres", &SIDE_BY_SIDE)
+            tests(state.as_ref(), "postgres", &SIDE_BY_SIDE, None)
         })?;
         eprintln!("\nnot run, as asked with --fast: the tests on the cluster (tests/e2e), and mutants");
     } else {
@@ -76,7 +77,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             state = Some(bring_up(options)?);
             Ok(())
         })?;
-        part("Postgres", &mut || tests(state.as_ref(), "postgres", &SIDE_BY_SIDE))?;
+        part("Postgres", &mut || tests(state.as_ref(), "postgres", &SIDE_BY_SIDE, None))?;
         part("end to end", &mut || end_to_end(options, state.as_ref()))?;
     }
     eprintln!("\nall passed");
@@ -143,8 +144,10 @@ fn end_to_end(options: &Options, state: Option<&State>) -> anyhow::Result<()> {
         // What an earlier run left, also one that was killed half way.
         kubectl(state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=false"])?;
     }
-    tests(state, "e2e", &[&SIDE_BY_SIDE[..], &["--skip", ALONE]].concat())?;
-    tests(state, "e2e", &["--test-threads", "1", ALONE])
+    let released = released::program()?;
+    let unreleased = if released.is_none() { &["--skip", VERSIONS][..] } else { &[] };
+    tests(state, "e2e", &[&SIDE_BY_SIDE[..], &["--skip", ALONE], unreleased].concat(), released.as_deref())?;
+    tests(state, "e2e", &["--test-threads", "1", ALONE], None)
 }
 
 /// Cases mostly wait for the cluster: more of them than processors run side by side.
@@ -153,7 +156,10 @@ const SIDE_BY_SIDE: [&str; 2] = ["--test-threads", "6"];
 /// Cases that stop what all the others need run by themselves, one after another.
 const ALONE: &str = "alone::";
 
-fn tests(state: Option<&State>, test: &str, how: &[&str]) -> anyhow::Result<()> {
+/// Cases that need the released job-chief, too.
+const VERSIONS: &str = "versions::";
+
+fn tests(state: Option<&State>, test: &str, how: &[&str], released: Option<&Path>) -> anyhow::Result<()> {
     let state = state.context("the servers are not up")?;
     let mut command = dies_with_us(&cargo());
     command.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", test]);
@@ -164,5 +170,6 @@ fn tests(state: Option<&State>, test: &str, how: &[&str]) -> anyhow::Result<()> 
     command.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
     command.env("JOB_CHIEF_TEST_HELM", chart::helm()?);
     command.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
+    command.envs(released.map(|program| ("JOB_CHIEF_TEST_RELEASED", program)));
     show(command.arg("--").args(how))
 }
