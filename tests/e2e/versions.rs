@@ -145,11 +145,14 @@ async fn is_migrated(stage: &Stage) -> bool {
     stage.count("select count(*) from chief._sqlx_migrations").await == i64::try_from(here).unwrap()
 }
 
-/// A module with a ConfigMap and a service.
-fn shop() -> [(&'static str, Value); 2] {
-    let late = json!({"apiVersion": "job-chief/v1", "kind": "JobConfig", "metadata": {"name": "late"},
-        "spec": service("late", IDLE, json!({"startTimeout": "5m"}))});
-    [("shop/latest/dependencies/note.yaml", note()), ("shop/latest/late.yaml", late)]
+/// A module with a ConfigMap, a service and a queue, both with these keys.
+fn shop(keys: &Value) -> [(&'static str, Value); 3] {
+    let config = |name: &str, spec| json!({"apiVersion": "job-chief/v1", "kind": "JobConfig", "metadata": {"name": name}, "spec": with(spec, keys.clone())});
+    [
+        ("shop/latest/dependencies/note.yaml", note()),
+        ("shop/latest/late.yaml", config("late", service("late", IDLE, json!({})))),
+        ("shop/latest/mails.yaml", config("mails", queue("mails", "10h"))),
+    ]
 }
 
 /// The ConfigMap as it was written.
@@ -161,10 +164,10 @@ async fn written(stage: &Stage) -> (Option<String>, Option<String>) {
 
 #[tokio::test]
 async fn an_update_neither_doubles_nor_loses_anything_and_keeps_what_people_said() {
-    let mut old = released(Stage::set("versions-update").await.with_token().with_modules(&shop()));
+    let mut old = released(Stage::set("versions-update").await.with_token().with_modules(&shop(&json!({}))));
     let services = [service("api", IDLE, json!({"replicas": 2})), service("on", IDLE, json!({"enabled": false}))];
     let jobs = json!([queue("long", "10h"), queue("busy", "1s"), queue("held", "1s"), services[0], services[1]]);
-    let (living, up) = (["long", "api", "on", "late"], ["api", "on", "late"]);
+    let (living, up) = (["long", "api", "on", "late", "mails"], ["api", "on", "late"]);
     let watched = Watched::begin(&old, 0).await;
     old.run(jobs.clone()).await;
     old.leads().await;
@@ -174,14 +177,16 @@ async fn an_update_neither_doubles_nor_loses_anything_and_keeps_what_people_said
     old.command(&["deploy", "shop", "--wait"]).await;
     old.send("held", 1).await;
     old.send("long", 2).await;
+    old.send("mails", 1).await;
     run(&old, "long", 2).await;
+    run(&old, "mails", 1).await;
     for name in up {
         old.in_state(name, "RUNNING").await;
     }
     let sender = Sender::begin(&old).await;
     goes_on(&old).await;
     let (kept, note) = (live(&old, &living).await, written(&old).await);
-    assert_eq!(kept.len(), 6);
+    assert_eq!(kept.len(), 7);
 
     let mut new = old.beside().await;
     new.run(jobs).await;
@@ -199,7 +204,7 @@ async fn an_update_neither_doubles_nor_loses_anything_and_keeps_what_people_said
     assert_eq!(new.deployed("shop", "settled").await["revision"], 1, "nobody deployed it again");
     assert_eq!(live(&new, &living).await, kept, "what lives was found and left alone");
     assert_eq!(written(&new).await, note, "nobody wrote it again");
-    adds_up(&new, &watched, &[("long", 2), ("busy", sent), ("api", 2), ("on", 1), ("late", 1)]).await;
+    adds_up(&new, &watched, &[("long", 2), ("busy", sent), ("api", 2), ("on", 1), ("late", 1), ("mails", 1)]).await;
     new.command(&["resume", "held"]).await;
     new.ended("held", 1).await;
 }
@@ -213,10 +218,10 @@ fn gated(stage: &Stage) -> Value {
     with(script("gated", "until [ -e /gate/open ]; do sleep 0.2; done"), keys)
 }
 
-/// A pool of three, of which each takes places.
+/// A pool of five, of which each takes places.
 fn shared(jobs: &Value) -> Value {
     let jobs = jobs.as_array().unwrap().iter();
-    file(3, jobs.map(|job| with(job.clone(), json!({"pools": ["shared"]}))).collect())
+    file(5, jobs.map(|job| with(job.clone(), json!({"pools": ["shared"]}))).collect())
 }
 
 /// The places of the pool as whoever leads tells of them: held, and JobConfigs that wait.
@@ -228,20 +233,35 @@ async fn places(stage: &Stage, held: u32, waiting: u32) {
     .await;
 }
 
-/// The released one does not start where it does not know all, and says why.
-async fn does_not_start(stage: &Stage, jobs: &Value, code: i32, why: &str) {
-    let mut another = released(stage.beside().await);
-    another.start(jobs);
-    let ended = another.ends().await;
-    assert!(ended == Some(code) && another.log().contains(why), "{ended:?} {}", another.log());
+/// With what the released one does not know, it does not start, and one that runs goes on as it was; both say why. Does
+/// nothing where it knows all.
+async fn says_what_it_does_not_know(old: &Stage, jobs: &Value, with_pool: &Value, is_older: bool) {
+    let mut another = released(old.beside().await);
+    another.write_jobs(&with_pool.to_string());
+    if !another.beside_it(&["validate"]).await.status.success() {
+        old.write_jobs(&with_pool.to_string());
+        old.logs("the last valid one stays in force").await;
+        assert_eq!(old.get("/readiness").await.unwrap().0, 200);
+        does_not_start(&mut another, with_pool, 2, "unknown key \"pools\"").await;
+    }
+    if is_older {
+        does_not_start(&mut another, jobs, 1, "use the newer job-chief").await;
+    }
+}
+
+async fn does_not_start(stage: &mut Stage, jobs: &Value, code: i32, why: &str) {
+    stage.start(jobs);
+    let ended = stage.ends().await;
+    assert!(ended == Some(code) && stage.log().contains(why), "{ended:?} {}", stage.log());
 }
 
 #[tokio::test]
 async fn a_rollback_under_a_shared_pool_and_forth_again_leave_what_lives_alone() {
-    let mut old = released(Stage::set("versions-back").await);
+    let modules = shop(&json!({"pools": ["shared"]}));
+    let mut old = released(Stage::set("versions-back").await.with_token().with_modules(&modules));
     let jobs = json!([queue("long", "10h"), gated(&old)]);
-    let (with_pool, all) = (shared(&jobs), ["long", "gated"]);
-    let watched = Watched::begin(&old, 3).await;
+    let (with_pool, all) = (shared(&jobs), ["long", "gated", "late", "mails"]);
+    let watched = Watched::begin(&old, 5).await;
     old.run(jobs.clone()).await;
     old.leads().await;
     let is_older = !is_migrated(&old).await;
@@ -255,27 +275,25 @@ async fn a_rollback_under_a_shared_pool_and_forth_again_leave_what_lives_alone()
     old.signal("-STOP").await;
     new.leads().await;
     places(&new, 1, 0).await;
+    new.command(&["deploy", "shop", "--wait"]).await;
+    new.send("mails", 1).await;
     new.send("gated", 2).await;
-    places(&new, 3, 0).await;
+    places(&new, 5, 0).await;
     run(&new, "gated", 2).await;
+    run(&new, "mails", 1).await;
     new.send("long", 1).await;
-    places(&new, 3, 1).await;
-    let kept = live(&new, &all).await;
+    places(&new, 5, 1).await;
+    let (kept, note) = (live(&new, &all).await, written(&new).await);
     let recorded = "select count(*) from chief.places";
-    assert_eq!((kept.len(), new.count(recorded).await), (3, 2), "who was there before has none of its own");
+    assert_eq!((kept.len(), new.count(recorded).await), (5, 4), "who was there before has none of its own");
 
-    // jobs.json of the new one, and its schema: the old one says what it does not know, and harms nothing.
+    // It wakes up, and harms nothing.
     old.signal("-CONT").await;
-    old.write_jobs(&with_pool.to_string());
-    old.logs("the last valid one stays in force").await;
-    assert_eq!(old.get("/readiness").await.unwrap().0, 200);
-    does_not_start(&old, &with_pool, 2, "unknown key \"pools\"").await;
-    if is_older {
-        does_not_start(&old, &jobs, 1, "use the newer job-chief").await;
-    }
+    says_what_it_does_not_know(&old, &jobs, &with_pool, is_older).await;
     assert!(live(&new, &all).await.is_superset(&kept));
 
-    // Back: places are released by whoever ends their runs, and bind nobody else.
+    // Back: places are released by whoever ends their runs, and bind nobody else. What the old one can't read of the
+    // deployment goes on.
     old.write_jobs(&jobs.to_string());
     assert_eq!(new.terminate().await, Some(0), "{}", new.log());
     old.leads().await;
@@ -284,7 +302,7 @@ async fn a_rollback_under_a_shared_pool_and_forth_again_leave_what_lives_alone()
     old.execute("update pgboss.job set state = 'completed' where name = 'gated'").await;
     std::fs::write(old.folder.path().join("open"), "").unwrap();
     old.ended("gated", 2).await;
-    assert_eq!(old.count(recorded).await, 0, "nobody holds any");
+    assert_eq!(old.count(recorded).await, 2, "those of the deployment are left");
     std::fs::remove_file(old.folder.path().join("open")).unwrap();
 
     // Forth: what the old one has started counts.
@@ -292,12 +310,17 @@ async fn a_rollback_under_a_shared_pool_and_forth_again_leave_what_lives_alone()
     again.run(with_pool).await;
     assert_eq!(old.terminate().await, Some(0), "{}", old.log());
     again.leads().await;
-    places(&again, 2, 0).await;
+    places(&again, 4, 0).await;
     again.send("gated", 2).await;
-    places(&again, 3, 1).await;
+    places(&again, 5, 1).await;
     run(&again, "gated", 1).await;
-    assert_eq!((live(&again, &all).await.len(), watched.seen().most), (3, 4), "the pool binds again");
-    adds_up(&again, &watched, &[("long", 2), ("gated", 3)]).await;
+    assert_eq!((live(&again, &all).await.len(), watched.seen().most), (5, 6), "the pool binds again");
+    again.in_state("late", "RUNNING").await;
+    assert_eq!(again.deployed("shop", "settled").await["revision"], 1, "nobody deployed it again");
+    assert_eq!(written(&again).await, note, "nobody wrote it again");
+    let before = live(&again, &["long", "late", "mails"]).await;
+    assert_eq!(kept.difference(&before).count(), 2, "only the two that were let through the gate have ended");
+    adds_up(&again, &watched, &[("long", 2), ("gated", 3), ("late", 1), ("mails", 1)]).await;
 }
 
 /// The migration waits for a lock, and what the old one writes waits behind it. Where there is nothing to migrate, it
