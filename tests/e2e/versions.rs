@@ -356,6 +356,14 @@ async fn the_old_leader_is_killed_while_the_new_one_migrates_and_nothing_is_doub
     let mut new = old.beside().await;
     new.start(&jobs);
     migrates(&new).await;
+    if !is_migrated(&new).await {
+        eventually("it to say what it waits for", || async {
+            new.get("/readiness").await?.1.contains("somebody has locked a table").then_some(())
+        })
+        .await;
+        goes_on(&old).await;
+        migrates(&new).await;
+    }
     old.kill().await;
     reading.rollback().await.unwrap();
     new.leads().await;
