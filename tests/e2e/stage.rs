@@ -228,6 +228,11 @@ impl Stage {
     /// Starts job-chief with these JobConfigs, without waiting for anything.
     pub(crate) fn start(&mut self, jobs: &Value) {
         self.write_jobs(&jobs.to_string());
+        self.launch();
+    }
+
+    /// Starts job-chief with the jobs.json that is there.
+    pub(crate) fn launch(&mut self) {
         std::fs::write(self.folder.path().join("settings.toml"), "[server]\nhost = \"127.0.0.1\"\n").unwrap();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         // It ends with the case, also when the case is killed.

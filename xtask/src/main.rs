@@ -4,6 +4,7 @@ mod alerts;
 mod bench;
 mod bosses;
 mod build;
+mod chaos;
 mod chart;
 mod cluster;
 mod dashboard;
@@ -58,6 +59,8 @@ enum Task {
     Workflows,
     /// Measure on the test cluster, and print a table.
     Bench(bench::Options),
+    /// Break things on the test cluster under load, and see whether every guarantee holds.
+    Chaos(chaos::Options),
     /// Mutate the pure core, and see whether a test notices.
     Mutants(mutants::Options),
     /// Hold the rules of the house: arrows, purity, lengths, module docs.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::Chart { action } => chart::run(&action),
         Task::Workflows => workflows::test(),
         Task::Bench(options) => bench::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
         Task::Mutants(options) => mutants::run(&options),
         Task::Tidy => tidy::run(),
     };

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     build::{FEATURE, cargo},
-    chart, cluster,
+    chaos, chart, cluster,
     folders::{folder, root},
     image, mutants, node,
     plane::kubectl,
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             state = Some(cluster::postgres_up(options.yes)?);
             tests(state.as_ref(), "postgres", &SIDE_BY_SIDE, None)
         })?;
-        eprintln!("\nnot run, as asked with --fast: the tests on the cluster (tests/e2e), and mutants");
+        eprintln!("\nnot run, as asked with --fast: the tests on the cluster (tests/e2e), chaos, and mutants");
     } else {
         part("mutants of what was changed", &mut mutants::of_test_run)?;
         part("cluster", &mut || {
@@ -79,6 +79,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         })?;
         part("Postgres", &mut || tests(state.as_ref(), "postgres", &SIDE_BY_SIDE, None))?;
         part("end to end", &mut || end_to_end(options, state.as_ref()))?;
+        part("chaos", &mut || in_chaos(options, state.as_ref()))?;
     }
     eprintln!("\nall passed");
     for Part { name, seconds } in &parts {
@@ -91,7 +92,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Test binaries that need no server.
-const SERVERLESS: [&str; 12] = [
+const SERVERLESS: [&str; 13] = [
     "simulation",
     "forecast",
     "sequences",
@@ -104,6 +105,7 @@ const SERVERLESS: [&str; 12] = [
     "import",
     "traces",
     "modules",
+    "chaos-rules",
 ];
 
 fn units() -> anyhow::Result<()> {
@@ -148,6 +150,18 @@ fn end_to_end(options: &Options, state: Option<&State>) -> anyhow::Result<()> {
     let unreleased = if released.is_none() { &["--skip", VERSIONS][..] } else { &[] };
     tests(state, "e2e", &[&SIDE_BY_SIDE[..], &["--skip", ALONE], unreleased].concat(), released.as_deref())?;
     tests(state, "e2e", &["--test-threads", "1", ALONE], None)
+}
+
+/// How long faults come in a test run, and with which seed. `cargo xtask chaos` goes on for longer.
+const CHAOS: (u64, u64) = (2, 1);
+
+fn in_chaos(options: &Options, state: Option<&State>) -> anyhow::Result<()> {
+    let state = state.context("the servers are not up")?;
+    if !state.real_node && options.no_real_node {
+        eprintln!("not run, as there is no real node: chaos (tests/chaos)");
+        return Ok(());
+    }
+    chaos::on(state, CHAOS.0, CHAOS.1)
 }
 
 /// Cases mostly wait for the cluster: more of them than processors run side by side.

@@ -1,0 +1,52 @@
+//! Chaos: faults on the test cluster under load, and a witness that holds the guarantees meanwhile.
+
+use anyhow::{Context, ensure};
+use clap::Args;
+
+use crate::{
+    build::{FEATURE, cargo},
+    cluster,
+    folders::{folder, root},
+    plane::kubectl,
+    processes::{dies_with_us, show},
+    state::State,
+};
+
+/// What is done.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Install what is missing.
+    #[arg(long)]
+    yes: bool,
+    /// How long faults come.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// Which faults come when: the same seed, the same sequence.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let state = cluster::up(options.yes)?;
+    on(&state, options.minutes, options.seed)
+}
+
+/// So many minutes of it on a cluster that is up.
+pub(crate) fn on(state: &State, minutes: u64, seed: u64) -> anyhow::Result<()> {
+    ensure!(state.real_node, "chaos needs a node that runs containers: root on Linux");
+    // What an earlier run left, also one that was killed half way.
+    kubectl(state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=true"])?;
+    let results = root().join("target/chaos");
+    std::fs::create_dir_all(&results).context("target/chaos can't be made")?;
+    let mut chaos = dies_with_us(&cargo());
+    chaos.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", "chaos"]);
+    chaos.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
+    chaos.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
+    chaos.env("JOB_CHIEF_CHAOS_FOLDER", results);
+    chaos.env("JOB_CHIEF_CHAOS_SECONDS", (60 * minutes).to_string());
+    chaos.env("JOB_CHIEF_CHAOS_SEED", seed.to_string());
+    // A run that is killed takes its processes with it.
+    let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
+    chaos.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
+    show(&mut chaos)
+}
