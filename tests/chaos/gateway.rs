@@ -134,11 +134,14 @@ impl Passing {
         }
         let changes = request.method() != Method::GET;
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        if changes {
+            self.journal.asked(&method, &path);
+        }
         let passed = self.pass(request).await;
         if changes {
             let code = passed.as_ref().map_or(0, |answer| answer.status().as_u16());
             let told = json!({"gateway": self.name, "method": method.as_str(), "path": path, "code": code, "weather": format!("{now:?}")});
-            self.journal.request(&method, &path, code, &told);
+            self.journal.answered(&method, &path, code, &told);
         }
         match now {
             Weather::LosesAnswers if changes => anyhow::bail!("the answer is lost"),

@@ -61,13 +61,17 @@ impl Journal {
         self.found(judge.note(self.now(), seen));
     }
 
-    /// A request of a replica that changes something.
-    pub(crate) fn request(&self, method: &Method, path: &str, code: u16, told: &Value) {
+    /// A replica's request that changes something, before it is passed on.
+    pub(crate) fn asked(&self, method: &Method, path: &str) {
+        // Said before, as the Job may be gone before the answer is there.
+        deletes(method, path).into_iter().for_each(|job| self.note(Seen::DeleteAsked(job)));
+    }
+
+    /// The same request with its answer; 0 is none.
+    pub(crate) fn answered(&self, method: &Method, path: &str, code: u16, told: &Value) {
         self.write("request", told);
-        let mut parts = path.split('/').rev();
-        let (name, kind) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        if method == Method::DELETE && kind == "jobs" && (200..300).contains(&code) {
-            self.note(Seen::DeleteAsked(name.to_owned()));
+        if code >= 400 {
+            deletes(method, path).into_iter().for_each(|job| self.note(Seen::DeleteRefused(job)));
         }
     }
 
@@ -124,6 +128,12 @@ impl Journal {
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
         path
     }
+}
+
+/// The Job that a request deletes, if it does.
+fn deletes(method: &Method, path: &str) -> Option<String> {
+    let (rest, name) = path.rsplit_once('/')?;
+    (method == Method::DELETE && rest.ends_with("/jobs")).then(|| name.to_owned())
 }
 
 /// The time that a line of a log begins with.

@@ -83,6 +83,10 @@ impl Judge {
             Seen::Works(job, works) => self.works(at, &job, works),
             Seen::DeletedByHand(uid) => self.jobs.get_mut(&uid).into_iter().for_each(|job| job.by_hand = true),
             Seen::DeleteAsked(name) => self.delete_asked(at, &name),
+            Seen::DeleteRefused(name) => {
+                let these = self.jobs.values_mut().filter(|job| job.shown.name == name && job.over.is_none());
+                these.for_each(|job| job.asked = None);
+            }
             Seen::Wished { job, config, at: wished } => {
                 self.runs.entry(job).or_insert(Run { config, wished, ends: vec![] });
             }
@@ -180,8 +184,9 @@ impl Judge {
             return;
         }
         self.births += 1;
-        let twin = |job: &Known| job.shown.name == shown.name && job.shown.uid != shown.uid;
-        if self.jobs.values().any(twin) || self.judged.contains(&shown.name) {
+        // One whose answer was lost, and which somebody deleted before it was seen, is asked for once more.
+        self.jobs.retain(|_, job| job.shown.name != shown.name || !job.by_hand);
+        if self.jobs.values().any(|job| job.shown.name == shown.name) || self.judged.contains(&shown.name) {
             self.tell(at, format!("Job {} was made twice", shown.name));
         }
         if shown.is_service {

@@ -180,6 +180,25 @@ fn a_job_that_is_deleted_while_it_works_is_found_and_one_that_never_started_is_n
 }
 
 #[test]
+fn a_delete_that_was_refused_is_none() {
+    let mut all = vec![allowed(1, 1, 1), wished("a", "work", 100), job("a"), Seen::Works("a".into(), true)];
+    all.extend((0..5).map(|_| allowed(1, 1, 1)));
+    all.extend(["a"].map(|name| Seen::DeleteAsked(name.into())));
+    all.push(Seen::DeleteRefused("a".into()));
+    all.extend([over("a", Verdict::Complete), ended("a", "succeeded")]);
+    assert_eq!(wrong(all), Vec::<String>::new());
+}
+
+#[test]
+fn a_job_that_was_deleted_before_it_was_seen_may_be_asked_for_once_more() {
+    let mut all = vec![allowed(1, 1, 1), wished("a", "work", 100), job("a"), Seen::DeletedByHand("uid of a".into())];
+    all.extend([gone("a"), Seen::Job(Shown { uid: "another".into(), ..shown("a", "work") })]);
+    let verdict = Some(Verdict::Complete);
+    all.extend([Seen::Job(Shown { uid: "another".into(), verdict, ..shown("a", "work") }), ended("a", "succeeded")]);
+    assert_eq!(wrong(all), Vec::<String>::new());
+}
+
+#[test]
 fn two_of_one_replica_are_found() {
     let live = |slot: &str| {
         let b = Seen::Job(Shown { slot: slot.into(), ..shown("b", "web") });

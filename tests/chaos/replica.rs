@@ -71,7 +71,8 @@ impl Replica {
                 .with("LD_PRELOAD", CLOCK_LIBRARY)
                 .with("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
                 .with("FAKETIME_CACHE_DURATION", "1")
-                .with("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+                .with("FAKETIME_DISABLE_SHM", "1")
+                .with("DONT_FAKE_MONOTONIC", "1");
         }
         stage.kubeconfig = Some(kubeconfig.to_str().unwrap().to_owned());
         let log = stage.log_path();

@@ -55,8 +55,10 @@ pub(crate) enum Seen {
     Works(String, bool),
     /// The harness deletes a Job, by its uid.
     DeletedByHand(String),
-    /// A replica asked the API server to delete a Job, by its name.
+    /// A replica asks the API server to delete a Job, by its name.
     DeleteAsked(String),
+    /// The API server refused that.
+    DeleteRefused(String),
     /// A run is on record: its Job's name, its JobConfig and when it was wished for.
     Wished { job: String, config: String, at: Duration },
     /// A run's end was written.
