@@ -34,6 +34,9 @@ use crate::{
 /// How long it may take until all is well again after a fault, whatever else happens meanwhile.
 const WELL_WITHIN: Duration = Duration::from_secs(300);
 
+/// How long a step that settles waits.
+const SETTLES_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long it may take at the end until everything is done.
 const CALM_WITHIN: Duration = Duration::from_secs(240);
 
@@ -105,24 +108,26 @@ impl Course {
     /// Faults until the time is over, or something does not hold.
     pub(crate) async fn run(&self, lasts: Duration) {
         let (begun, mut told) = (Instant::now(), Instant::now());
-        let mut recovering = JoinSet::new();
+        let mut recovering = vec![];
         for step in Schedule::of(self.seed) {
             if begun.elapsed() >= lasts || !self.field.journal.violations().is_empty() {
                 break;
             }
-            let mut these = self.perform(&step.faults).await;
+            let mut these = tokio::spawn(self.perform(&step.faults).await.join_all());
             if step.settles {
-                while these.join_next().await.is_some() {}
-            } else {
-                recovering.spawn(async move { while these.join_next().await.is_some() {} });
+                // Where it takes longer, it goes on beside what comes next.
+                drop(tokio::time::timeout(SETTLES_WITHIN, &mut these).await);
             }
+            recovering.push(these);
             tokio::time::sleep(step.pause).await;
             if told.elapsed() >= TOLD_EVERY {
                 told = Instant::now();
                 self.tell_progress(begun.elapsed());
             }
         }
-        while recovering.join_next().await.is_some() {}
+        for these in recovering {
+            these.await.unwrap();
+        }
     }
 
     fn tell_progress(&self, elapsed: Duration) {

@@ -1,7 +1,7 @@
 //! Faults on the real cluster, one after the other and two at once, under load, for as long as wanted: a witness that never
 //! asks job-chief holds the guarantees meanwhile. `cargo xtask chaos` runs it.
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "test code")]
-#![allow(dead_code, reason = "the stage is the tests' stage, of which this needs a part")]
+#![expect(dead_code, reason = "the stage is the tests' stage, of which this needs a part")]
 
 mod acts;
 mod course;

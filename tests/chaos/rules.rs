@@ -1,5 +1,5 @@
 //! What `chaos` draws and judges by, without a cluster.
-#![allow(dead_code, reason = "a part of it only a run with a cluster needs")]
+#![expect(dead_code, reason = "a part of it only a run with a cluster needs")]
 
 #[path = "../simulation/dice.rs"]
 mod dice;

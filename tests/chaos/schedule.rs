@@ -107,7 +107,7 @@ pub(crate) struct Step {
     pub(crate) faults: Vec<Fault>,
     /// Until the next step, from the end of these.
     pub(crate) pause: Duration,
-    /// The next step waits until all is well again.
+    /// The next step waits for a while until all is well again.
     pub(crate) settles: bool,
 }
 
@@ -151,6 +151,6 @@ impl Iterator for Schedule {
             // Two of one kind are one.
             faults.extend(Some(other).filter(|other| other.kind != faults[0].kind));
         }
-        Some(Step { faults, pause: self.within(100, 1_200), settles: self.0.once_in(4) })
+        Some(Step { faults, pause: self.within(50, 700), settles: self.0.once_in(6) })
     }
 }
