@@ -258,15 +258,12 @@ async fn well(field: &Field, sender: &Sender, mut dice: Dice) -> Option<Duration
     let (begun, since) = (Instant::now(), field.journal.now());
     let mut probe = sender.probe(&mut dice).await;
     while begun.elapsed() < WELL_WITHIN {
-        match field.journal.ask(|judge| judge.taken(&probe)) {
-            Some((_, born)) if born >= since => {
-                if field.replicas[0].is_ready().await && field.replicas[1].is_ready().await {
-                    return Some(begun.elapsed());
-                }
-            }
+        let taken = field.journal.ask(|judge| judge.taken(&probe));
+        if taken.is_some_and(|born| born < since) {
             // By a Job that was there before, which shows nothing.
-            Some(_) => probe = sender.probe(&mut dice).await,
-            None => {}
+            probe = sender.probe(&mut dice).await;
+        } else if taken.is_some() && field.replicas[0].is_ready().await && field.replicas[1].is_ready().await {
+            return Some(begun.elapsed());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

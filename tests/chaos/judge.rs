@@ -163,11 +163,10 @@ impl Judge {
         (live(false), live(true))
     }
 
-    /// Who has taken a message, if anybody has: the Job's name and when it was born.
-    pub(crate) fn taken(&self, message: &str) -> Option<(String, Duration)> {
+    /// When the Job was born that has taken a message, if any has.
+    pub(crate) fn taken(&self, message: &str) -> Option<Duration> {
         let job = self.messages.taken_by(message)?;
-        let known = self.jobs.values().find(|known| known.shown.name == job)?;
-        Some((job.to_owned(), known.born))
+        self.jobs.values().find(|known| known.shown.name == job).map(|known| known.born)
     }
 
     fn tell(&mut self, at: Duration, what: String) {
