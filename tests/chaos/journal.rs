@@ -18,8 +18,8 @@ use crate::{
     seen::Seen,
 };
 
-/// What of the logs is kept of the time before a violation.
-const KEPT: SignedDuration = SignedDuration::from_secs(90);
+/// What of the logs is kept: so long before a violation, and after it.
+const KEPT: [SignedDuration; 2] = [SignedDuration::from_secs(90), SignedDuration::from_secs(30)];
 
 /// The judge, with the file.
 pub(crate) struct Journal {
@@ -112,10 +112,10 @@ impl Journal {
         question(&self.judge.lock().unwrap())
     }
 
-    /// Joins the logs with what was written here, of the time before a moment, into a file.
-    pub(crate) fn join(&self, logs: &[(String, PathBuf)], until: Duration) -> PathBuf {
-        let end = self.begun + SignedDuration::try_from(until).unwrap() + SignedDuration::from_secs(10);
-        let (from, to) = (format!("{:.6}", end - KEPT), format!("{end:.6}"));
+    /// Joins the logs with what was written here, of the time around a moment, into a file.
+    pub(crate) fn join(&self, logs: &[(String, PathBuf)], at: Duration) -> PathBuf {
+        let at = self.begun + SignedDuration::try_from(at).unwrap();
+        let (from, to) = (format!("{:.6}", at - KEPT[0]), format!("{:.6}", at + KEPT[1]));
         let own = ("witness".to_owned(), self.path.clone());
         let all = logs.iter().chain([&own]).flat_map(|(name, path)| {
             let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();

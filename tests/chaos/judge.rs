@@ -112,9 +112,11 @@ impl Judge {
             if !self.judged.insert(job.shown.name.clone()) {
                 continue;
             }
+            // Told with the time at which it was over, for there is to be looked.
+            let at = job.over.unwrap_or(now);
             match self.runs.get(&job.shown.name).cloned() {
-                Some(run) => self.judge(now, &job, &run),
-                None => self.tell(now, format!("Job {} was made, and no run is on record", job.shown.name)),
+                Some(run) => self.judge(at, &job, &run),
+                None => self.tell(at, format!("Job {} was made, and no run is on record", job.shown.name)),
             }
         }
         std::mem::take(&mut self.found)
@@ -290,12 +292,12 @@ impl Judge {
         }
     }
 
-    fn judge(&mut self, now: Duration, job: &Known, run: &Run) {
+    fn judge(&mut self, at: Duration, job: &Known, run: &Run) {
         let name = &job.shown.name;
         self.born_within(job, run.wished);
         let [outcome] = &run.ends[..] else {
             if run.ends.is_empty() {
-                self.tell(now, format!("{name} is over since {:?}, and its run has not ended", job.over));
+                self.tell(at, format!("{name} is over since {:?}, and its run has not ended", job.over));
             }
             return;
         };
@@ -307,11 +309,11 @@ impl Judge {
                 job.by_hand,
                 job.asked.is_some()
             );
-            self.tell(now, what);
+            self.tell(at, what);
         }
         let worked = job.asked.filter(|worked| *worked >= WORKS_FROM && !job.by_hand && !job.shown.is_service);
         if let Some(worked) = worked {
-            self.tell(now, format!("{name} had worked for {worked:?} when a replica deleted it ({outcome})"));
+            self.tell(at, format!("{name} had worked for {worked:?} when a replica deleted it ({outcome})"));
         }
     }
 
