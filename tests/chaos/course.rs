@@ -114,11 +114,10 @@ impl Course {
                 break;
             }
             let mut these = tokio::spawn(self.perform(&step.faults).await.join_all());
-            if step.settles {
-                // Where it takes longer, it goes on beside what comes next.
-                drop(tokio::time::timeout(SETTLES_WITHIN, &mut these).await);
+            // Where it takes longer, it goes on beside what comes next.
+            if !step.settles || tokio::time::timeout(SETTLES_WITHIN, &mut these).await.is_err() {
+                recovering.push(these);
             }
-            recovering.push(these);
             tokio::time::sleep(step.pause).await;
             if told.elapsed() >= TOLD_EVERY {
                 told = Instant::now();
