@@ -14,7 +14,7 @@ use serde_json::Map;
 
 use crate::{
     deployment_world::{NAMES, World, ids, object},
-    number,
+    histories::number,
 };
 
 impl World {
@@ -145,7 +145,7 @@ impl World {
     }
 }
 
-fn history(seed: u64, steps: u64) -> World {
+pub(crate) fn history(seed: u64, steps: u64) -> World {
     let mut world = World::new(seed);
     for _ in 0..steps {
         world.step();

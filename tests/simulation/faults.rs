@@ -60,6 +60,15 @@ pub(crate) const FAULTS: [Fault; 24] = [
     Fault::WindowEdge,
 ];
 
+/// All kinds of faults.
+pub(crate) const ALL: u32 = (1 << FAULTS.len()) - 1;
+
+/// These kinds of faults of a single world.
+pub(crate) fn faults_in_words(faults: u32) -> String {
+    let kinds: Vec<_> = FAULTS.iter().filter(|kind| faults & (1 << **kind as u32) != 0).collect();
+    format!("{kinds:?}")
+}
+
 /// How often each kind struck, and how often while a create or delete was in flight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {

@@ -8,6 +8,11 @@ use std::{
     },
 };
 
+/// A number that the environment may set.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
 /// One kind of world.
 pub(crate) struct Histories<W> {
     /// The history of a seed, for so many steps, with these kinds of faults.
@@ -69,9 +74,9 @@ impl<W> Histories<W> {
 
     /// So many hold, or the one of `SIMULATION_SEED`, with the kinds of `SIMULATION_FAULTS` only; each is told in its end. Returns how many they were.
     pub(crate) fn hold_all(&self, seeds: u64, steps: u64, note: impl FnMut(&W) + Send) -> u64 {
-        let (seeds, steps) = (crate::number("SIMULATION_SEEDS", seeds), crate::number("SIMULATION_STEPS", steps));
-        let first = crate::number("SIMULATION_SEED", 0);
-        let kinds = u32::try_from(crate::number("SIMULATION_FAULTS", self.faults.into())).unwrap();
+        let (seeds, steps) = (number("SIMULATION_SEEDS", seeds), number("SIMULATION_STEPS", steps));
+        let first = number("SIMULATION_SEED", 0);
+        let kinds = u32::try_from(number("SIMULATION_FAULTS", self.faults.into())).unwrap();
         let seeds = if first > 0 { 1 } else { seeds };
         let next = AtomicU64::new(first);
         let note = Mutex::new(note);

@@ -8,16 +8,14 @@ use std::{
 use job_chief::decide::place::Place;
 
 use crate::{
-    ALL,
-    faults::FAULTS,
-    faults_in_words,
+    faults::{ALL, FAULTS, faults_in_words},
     histories::Histories,
     pools_disturb::{SHARING_FAULTS, SharingFault},
     pools_world::{Member, SharingWorld, is_in},
 };
 
 /// All kinds of faults: those of a single world, and those of all.
-const ALL_SHARING: u32 = ALL | (((1 << SHARING_FAULTS.len()) - 1) << FAULTS.len());
+pub(crate) const ALL_SHARING: u32 = ALL | (((1 << SHARING_FAULTS.len()) - 1) << FAULTS.len());
 
 /// Rounds within which everything comes to its end once nothing disturbs any more.
 const ROUNDS_MAX: u32 = 4_000;
@@ -150,7 +148,7 @@ fn check(world: &SharingWorld) {
     invariant_the_arbiter_knows_of_every_place(world);
 }
 
-fn history(seed: u64, steps: u64, faults: u32) -> SharingWorld {
+pub(crate) fn history(seed: u64, steps: u64, faults: u32) -> SharingWorld {
     let mut world = SharingWorld::new(seed, faults);
     for _ in 0..steps {
         world.step();

@@ -31,7 +31,7 @@ fn harms_no_replica(fault: Fault) -> bool {
 
 /// What came of the histories.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     changes: u64,
     replaced: u64,
     stopped: u64,
@@ -95,7 +95,7 @@ impl Rolling {
     }
 }
 
-fn history(seed: u64, steps: u64, seen: &mut Seen) {
+pub(crate) fn history(seed: u64, steps: u64, seen: &mut Seen) {
     let mut it = Rolling::new(seed);
     let mut was_stopped = false;
     for _ in 0..steps {
@@ -119,8 +119,9 @@ fn history(seed: u64, steps: u64, seen: &mut Seen) {
 
 #[test]
 fn every_history_of_rollouts_holds() {
-    let (seeds, steps) = (crate::number("SIMULATION_SEEDS", 1_000), crate::number("SIMULATION_STEPS", 600));
-    let first = crate::number("SIMULATION_SEED", 0);
+    let (seeds, steps) =
+        (crate::histories::number("SIMULATION_SEEDS", 1_000), crate::histories::number("SIMULATION_STEPS", 600));
+    let first = crate::histories::number("SIMULATION_SEED", 0);
     let seeds = if first > 0 { 1 } else { seeds };
     let mut seen = Seen::default();
     for seed in first..first + seeds {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    number,
+    histories::number,
     rivals::{Budget, World},
 };
 

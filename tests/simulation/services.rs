@@ -75,24 +75,27 @@ impl ServiceWorld {
     }
 }
 
+pub(crate) fn history(seed: u64, steps: u64) -> ServiceWorld {
+    let mut world = ServiceWorld::new(seed);
+    for _ in 0..steps {
+        world.step();
+    }
+    world.liveness_a_wanted_service_that_can_run_runs_and_another_is_down();
+    world.check_purposes();
+    world
+}
+
 #[test]
 fn every_history_of_a_service_holds() {
-    let (seeds, steps) = (crate::number("SIMULATION_SEEDS", 10_000), crate::number("SIMULATION_STEPS", 300));
-    let first = crate::number("SIMULATION_SEED", 0);
+    let (seeds, steps) =
+        (crate::histories::number("SIMULATION_SEEDS", 10_000), crate::histories::number("SIMULATION_STEPS", 300));
+    let first = crate::histories::number("SIMULATION_SEED", 0);
     let seeds = if first > 0 { 1 } else { seeds };
     let mut struck = BTreeSet::new();
     let mut runs = 0;
     let mut purposes = BTreeSet::new();
     for seed in first..first + seeds {
-        let history = std::panic::catch_unwind(|| {
-            let mut world = ServiceWorld::new(seed);
-            for _ in 0..steps {
-                world.step();
-            }
-            world.liveness_a_wanted_service_that_can_run_runs_and_another_is_down();
-            world.check_purposes();
-            world
-        });
+        let history = std::panic::catch_unwind(|| history(seed, steps));
         let world = history.unwrap_or_else(|_| panic!("history {seed}: SIMULATION_SEED={seed} repeats it"));
         purposes.extend(world.store.rows.values().filter_map(|row| row.one_off.as_ref()).map(OneOff::purpose));
         struck.extend(world.struck);

@@ -20,7 +20,7 @@ use job_chief::decide::{
     },
 };
 
-use crate::number;
+use crate::histories::number;
 
 const NOW: Duration = Duration::from_secs(1_000);
 

@@ -1,0 +1,67 @@
+//! Every history of a queue: what always holds, and that in the end every message has had its Job.
+
+use crate::{
+    faults::{ALL, Counters, FAULTS, faults_in_words},
+    histories::Histories,
+    world::World,
+};
+
+fn invariant_never_more_live_jobs_than_max(world: &World) {
+    let live = world.cluster.jobs.values().filter(|it| it.is_live()).count();
+    let max = world.allowed.most as usize;
+    assert!(live <= max, "invariant: never_more_live_jobs_than_max: {live} > {max}");
+}
+
+fn liveness_fetchable_work_and_room_lead_to_a_job(world: &mut World) {
+    world.calm();
+    for _ in 0..2000 {
+        world.calm_step();
+        let idle = world.cluster.jobs.values().all(|it| !it.is_live());
+        let served = world.store.served == world.asked;
+        if world.messages.is_empty() && idle && served && world.store.rows.values().all(|row| row.end.is_some()) {
+            return;
+        }
+    }
+    panic!(
+        "liveness: fetchable_work_and_room_lead_to_a_job: {} messages left, jobs {:?}, status {:?}",
+        world.messages.len(),
+        world.cluster.jobs.keys(),
+        world.life.status(world.now)
+    );
+}
+
+pub(crate) fn history(seed: u64, steps: u64, faults: u32) -> World {
+    let mut world = World::new(seed, faults);
+    for _ in 0..steps {
+        world.step();
+        invariant_never_more_live_jobs_than_max(&world);
+    }
+    liveness_fetchable_work_and_room_lead_to_a_job(&mut world);
+    world
+}
+
+const HISTORIES: Histories<World> =
+    Histories { run: history, faults: ALL, in_words: faults_in_words, kept: (include_str!("kept.txt"), "kept.txt") };
+
+#[test]
+fn kept_histories_hold() {
+    HISTORIES.hold_kept();
+}
+
+#[test]
+fn every_history_holds() {
+    let (mut counters, mut created, mut recorded) = (Counters::default(), 0, 0);
+    let seeds = HISTORIES.hold_all(10_000, 300, |world| {
+        counters.add(&world.counters);
+        created += world.created;
+        recorded += world.store.rows.values().filter(|row| row.end.is_some()).count();
+    });
+    eprintln!(
+        "{seeds} histories: {created} Jobs created, {recorded} runs recorded; struck (with a create or delete in flight):"
+    );
+    for kind in FAULTS {
+        eprintln!("  {kind:?}: {} ({})", counters.struck[kind as usize], counters.in_flight[kind as usize]);
+        let struck = counters.in_flight[kind as usize];
+        assert!(seeds < 1000 || struck > 0, "{kind:?} never struck while a create or delete was in flight");
+    }
+}
