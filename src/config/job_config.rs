@@ -201,7 +201,7 @@ impl HumanDuration {
     /// # Errors
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        humantime_serde::serialize(duration, serializer)
+        serializer.serialize_str(&written(*duration))
     }
 
     /// Reads one.
@@ -212,6 +212,21 @@ impl HumanDuration {
         humantime_serde::deserialize(deserializer)
     }
 }
+
+/// As `humantime` writes it, with days as its longest unit: its months and years are no whole days, and nobody may write
+/// them.
+fn written(duration: Duration) -> String {
+    let days = duration.as_secs() / DAY_SECONDS;
+    if days == 0 {
+        return humantime::format_duration(duration).to_string();
+    }
+    let rest = duration - Duration::from_secs(days * DAY_SECONDS);
+    let plural = if days == 1 { "" } else { "s" };
+    let rest = if rest.is_zero() { String::new() } else { format!(" {}", humantime::format_duration(rest)) };
+    format!("{days}day{plural}{rest}")
+}
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// Numbers with units, as `humantime` reads them.
 const DURATION_PATTERN: &str = "^\\s*([0-9]+\\s*(nsec|ns|usec|us|msec|ms|seconds|second|sec|s|minutes|minute|min|m|hours|hour|hr|h|days|day|d|weeks|week|w)\\s*)+$";
