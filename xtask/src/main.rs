@@ -10,6 +10,7 @@ mod cluster;
 mod dashboard;
 mod demo;
 mod folders;
+mod fuzz;
 mod image;
 mod mutants;
 mod net;
@@ -63,6 +64,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Mutate the pure core, and see whether a test notices.
     Mutants(mutants::Options),
+    /// Search for inputs that break the doors or the cores.
+    Fuzz(fuzz::Options),
     /// Hold the rules of the house: arrows, purity, lengths, module docs.
     Tidy,
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Mutants(options) => mutants::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Tidy => tidy::run(),
     };
     match done {

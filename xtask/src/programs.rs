@@ -22,6 +22,8 @@ struct Program {
 pub(crate) enum Purpose {
     /// To build and to send messages.
     Build,
+    /// To build what is written in C++.
+    Compiler,
     /// To look into a database.
     Client,
     /// A Postgres of our own.
@@ -51,10 +53,11 @@ const POSTGRES: &[&str] = &[
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 
-const PROGRAMS: [Program; 15] = [
+const PROGRAMS: [Program; 16] = [
     program("go", &["/usr/local/go/bin"], "golang", Purpose::Build),
     program("node", &[], "nodejs", Purpose::Build),
     program("npm", &[], "npm", Purpose::Build),
+    program("c++", &[], "g++", Purpose::Compiler),
     program("psql", POSTGRES, "postgresql-client", Purpose::Client),
     program("initdb", POSTGRES, "postgresql", Purpose::Postgres),
     program("postgres", POSTGRES, "postgresql", Purpose::Postgres),

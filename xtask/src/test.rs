@@ -9,7 +9,7 @@ use crate::{
     build::{FEATURE, cargo},
     chaos, chart, cluster,
     folders::{folder, root},
-    image, mutants, node,
+    fuzz, image, mutants, node,
     plane::kubectl,
     processes::{dies_with_us, show},
     programs::{self, Purpose, need},
@@ -49,7 +49,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     // What only the node needs is looked for when the cluster is brought up.
-    programs::ensure(&[Purpose::Build, Purpose::Client, Purpose::Postgres, Purpose::Tests], options.yes)?;
+    programs::ensure(
+        &[Purpose::Build, Purpose::Compiler, Purpose::Client, Purpose::Postgres, Purpose::Tests],
+        options.yes,
+    )?;
     part("format", &mut || show(cargo().args(["fmt", "--all", "--check"])))?;
     part("tidy", &mut tidy::run)?;
     part("lints", &mut || {
@@ -62,6 +65,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         show(cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     part("unit tests and simulation", &mut units)?;
+    part("fuzz", &mut fuzz::of_test_run)?;
     part("chart", &mut || chart::test())?;
     part("workflows", &mut workflows::test)?;
     let mut state = None;

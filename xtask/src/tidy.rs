@@ -29,7 +29,7 @@ const EMPTY_NAMES: [&str; 6] = ["util", "utils", "common", "types", "models", "h
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut problems = vec![];
-    for folder in ["src", "xtask/src", "tests"] {
+    for folder in ["src", "xtask/src", "tests", "fuzz/src"] {
         for entry in WalkDir::new(root().join(folder)).sort_by_file_name() {
             let path = entry?.into_path();
             if path.extension().is_some_and(|extension| extension == "rs") {
