@@ -69,7 +69,7 @@ impl fmt::Display for Remark {
         if !self.path.is_empty() {
             write!(f, "{}: ", harmless(&self.path))?;
         }
-        f.write_str(&self.text)
+        f.write_str(&harmless(&self.text))
     }
 }
 
@@ -117,5 +117,17 @@ pub(super) fn shown(value: &Value) -> String {
                 None => text,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_remark_steers_a_terminal() {
+        let text = "left out: unknown key \"\u{1b}[31m\n\"".to_owned();
+        let remark = Remark { place: "a".into(), path: "b\u{7}".into(), text };
+        assert_eq!(remark.to_string(), "a: b\u{fffd}: left out: unknown key \"\u{fffd}[31m\u{fffd}\"");
     }
 }
