@@ -28,6 +28,7 @@ pub struct PartialPod(pub Pod);
 
 #[derive(Deserialize)]
 struct JobParts {
+    #[serde(default)]
     metadata: MetaParts,
     spec: Option<JobSpecParts>,
     status: Option<JobStatus>,
@@ -40,6 +41,7 @@ struct JobSpecParts {
 
 #[derive(Deserialize)]
 struct PodParts {
+    #[serde(default)]
     metadata: MetaParts,
     spec: Option<PodSpecParts>,
     status: Option<PodStatus>,
@@ -51,7 +53,7 @@ struct PodSpecParts {
     node_name: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MetaParts {
     name: Option<String>,
@@ -161,5 +163,13 @@ mod tests {
             }
         }
         assert!(seen > 100, "{seen} objects were recorded");
+    }
+
+    #[test]
+    fn an_object_without_metadata_is_decoded_as_the_whole_is() {
+        let lean: PartialJob = serde_json::from_value(json!({"spec": {"suspend": true}})).expect("a Job");
+        assert_eq!(JobDigest::of(&lean.0), None);
+        let lean: PartialPod = serde_json::from_value(json!({})).expect("a Pod");
+        assert_eq!(PodDigest::of(&lean.0), None);
     }
 }
