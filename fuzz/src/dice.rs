@@ -12,6 +12,11 @@ pub(crate) fn load(input: &[u8]) {
     INPUT.with_borrow_mut(|left| *left = input.iter().rev().copied().collect());
 }
 
+/// Nothing of the input is left.
+pub(crate) fn are_at_the_end() -> bool {
+    INPUT.with_borrow(Vec::is_empty)
+}
+
 /// As many bytes as such a roll takes, if there are so many.
 fn next(sides: u64) -> Option<u64> {
     let bytes = if sides <= 1 << 8 { 1 } else { 3 };

@@ -13,6 +13,7 @@ use job_chief::{
     },
 };
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use serde_json::Value;
 
 /// Some time, in milliseconds since 1970.
 const NOW: i64 = 1_800_000_000_000;
@@ -31,9 +32,15 @@ pub(crate) fn try_out(input: &[u8]) {
     }
 }
 
+/// The same without a key that stands there twice, which no API server writes.
+fn plain(text: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Value>(text).ok().map(|value| value.to_string())
+}
+
 fn job(text: &[u8]) -> Option<JobDigest> {
-    let lean = serde_json::from_slice::<PartialJob>(text);
-    if let Ok(whole) = serde_json::from_slice::<Job>(text) {
+    let text = plain(text)?;
+    let lean = serde_json::from_str::<PartialJob>(&text);
+    if let Ok(whole) = serde_json::from_str::<Job>(&text) {
         references(&whole);
         let lean = lean.as_ref().unwrap_or_else(|error| panic!("only the whole is decoded: {error}"));
         assert_eq!(JobDigest::of(&lean.0), JobDigest::of(&whole));
@@ -42,8 +49,9 @@ fn job(text: &[u8]) -> Option<JobDigest> {
 }
 
 fn pod(text: &[u8]) -> Option<PodDigest> {
-    let lean = serde_json::from_slice::<PartialPod>(text);
-    if let Ok(whole) = serde_json::from_slice::<Pod>(text) {
+    let text = plain(text)?;
+    let lean = serde_json::from_str::<PartialPod>(&text);
+    if let Ok(whole) = serde_json::from_str::<Pod>(&text) {
         let lean = lean.as_ref().unwrap_or_else(|error| panic!("only the whole is decoded: {error}"));
         assert_eq!(PodDigest::of(&lean.0), PodDigest::of(&whole));
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use job_chief::{config::windows::Window, decide::queue::windows::Windows};
+use job_chief::{
+    config::windows::{TimeOfDay, Window},
+    decide::queue::windows::Windows,
+};
 
 /// What counts outside of all of them.
 const OTHERWISE: u32 = 1_000_000;
@@ -13,6 +16,10 @@ const LATEST: u64 = 7_258_118_400;
 pub(crate) fn try_out(input: &[u8]) {
     let Some((time, text)) = input.split_first_chunk() else { return };
     let Ok(windows) = serde_json::from_slice::<Vec<Window>>(text) else { return };
+    // The rules of jobs.json refuse it: it is 00:00 of the next day.
+    if windows.iter().any(|window| window.from == TimeOfDay::END_OF_DAY) {
+        return;
+    }
     let windows = Windows::of(&windows);
     let mut now = Duration::from_secs(u64::from_le_bytes(*time) % LATEST);
     for _ in 0..10 {
