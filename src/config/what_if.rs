@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn durations_of_months_are_written_as_they_may_be_read() {
-        let text = r#"[{"queueName": "q", "podConfig": {"image": "i"}, "fetchGrace": "366days", "handover": "31days 1h"}]"#;
+        let text =
+            r#"[{"queueName": "q", "podConfig": {"image": "i"}, "fetchGrace": "366days", "handover": "31days 1h"}]"#;
         let file = jobs_file::load("jobs.json", text).expect("it is well");
         let base = Base { entries: &file.jobs, sharing: &file.sharing };
         assert_eq!(base.with(&Set::new(), None).expect("it is well").jobs, file.jobs);
