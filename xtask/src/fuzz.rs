@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// Only try this input of the one target that is named.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "seed"])]
     input: Option<PathBuf>,
-    /// Keep what was found in fuzz/corpus, as few and as small inputs as reach the same.
+    /// Keep what was found and reaches something new in fuzz/corpus, as far as there is room.
     #[arg(long, conflicts_with = "input")]
     keep: bool,
     /// Install what is missing.

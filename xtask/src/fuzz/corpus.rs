@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::program;
 use crate::{folders::root, processes::dies_with_us};
 
-/// Bytes that are kept of one target: the smallest inputs, so that the tree stays small.
+/// Bytes that are kept of one target, so that the tree stays small.
 const BYTES_MAX: u64 = 12 << 10;
 
 /// Where the inputs stand, in a folder for each target.
@@ -20,46 +20,37 @@ pub(super) fn folder() -> PathBuf {
     root().join("fuzz/corpus")
 }
 
-/// Keeps as few and as small inputs as reach what all reach that are there or were found.
+/// Adds what reaches something that nothing kept reaches, the smallest inputs first, as far as there is room.
 pub(super) fn keep(program: &Path, targets: &[String], found: &Path) -> anyhow::Result<()> {
     for target in targets {
-        let (own, merged) = (folder().join(target), root().join("target/fuzz/merged").join(target));
-        if merged.exists() {
-            fs::remove_dir_all(&merged)?;
-        }
-        fs::create_dir_all(&merged)?;
+        let own = folder().join(target);
+        let before = files(&own)?;
         let mut merge = program::command(program, target);
-        merge.arg("-merge=1").arg(&merged).arg(found.join(target)).arg(&own);
+        merge.arg("-merge=1").arg(&own).arg(found.join(target));
         let output = dies_with_us(&merge).output().context("can't start the targets")?;
         ensure!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stderr));
-        let (kept, left) = replace(&merged, &own)?;
-        eprintln!("{target}: {kept} inputs kept, {left} larger ones left out");
+        let mut room = BYTES_MAX.saturating_sub(before.iter().map(|(bytes, _)| bytes).sum());
+        let (mut added, mut left) = (0, 0);
+        for (bytes, path) in files(&own)?.difference(&before) {
+            if *bytes <= room {
+                (room, added) = (room - bytes, added + 1);
+            } else {
+                fs::remove_file(path)?;
+                left += 1;
+            }
+        }
+        eprintln!("{target}: {added} inputs added, {left} larger ones left out");
     }
     Ok(())
 }
 
-/// The smallest of what was merged takes the place of what was kept. Returns how many those are, and how many are left out.
-fn replace(merged: &Path, kept: &Path) -> anyhow::Result<(usize, usize)> {
-    let mut all = vec![];
-    for entry in fs::read_dir(merged)? {
+/// The files of a folder with their bytes, the smallest first.
+fn files(folder: &Path) -> anyhow::Result<BTreeSet<(u64, PathBuf)>> {
+    let size = |entry: std::io::Result<fs::DirEntry>| {
         let entry = entry?;
-        all.push((entry.metadata()?.len(), entry.path()));
-    }
-    all.sort();
-    fs::remove_dir_all(kept)?;
-    fs::create_dir_all(kept)?;
-    let mut room = BYTES_MAX;
-    let fitting = all.iter().take_while(|(size, _)| {
-        let fits = *size <= room;
-        room = room.saturating_sub(*size);
-        fits
-    });
-    let mut number = 0;
-    for (_, path) in fitting {
-        fs::copy(path, kept.join(path.file_name().context("a file has a name")?))?;
-        number += 1;
-    }
-    Ok((number, all.len() - number))
+        Ok((entry.metadata()?.len(), entry.path()))
+    };
+    fs::read_dir(folder)?.map(size).collect()
 }
 
 /// Words for a target that has any, as libFuzzer reads them: its own, and the keys of jobs.json.
