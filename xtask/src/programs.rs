@@ -51,9 +51,12 @@ const POSTGRES: &[&str] = &[
     "/usr/lib/postgresql/15/bin",
 ];
 
+/// Where Debian has a library that sets a process another clock.
+const FAKETIME: &[&str] = &["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime"];
+
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 
-const PROGRAMS: [Program; 16] = [
+const PROGRAMS: [Program; 17] = [
     program("go", &["/usr/local/go/bin"], "golang", Purpose::Build),
     program("node", &[], "nodejs", Purpose::Build),
     program("npm", &[], "npm", Purpose::Build),
@@ -65,6 +68,7 @@ const PROGRAMS: [Program; 16] = [
     program("chromium", &[], "chromium", Purpose::Tests),
     program("chromedriver", &[], "chromium-driver", Purpose::Tests),
     program("pgbouncer", SBIN, "pgbouncer", Purpose::Tests),
+    program("libfaketime.so.1", FAKETIME, "libfaketime", Purpose::Tests),
     program("containerd", SBIN, "containerd", Purpose::Node),
     program("runc", SBIN, "runc", Purpose::Node),
     program("ptp", &["/usr/lib/cni", "/opt/cni/bin"], "containernetworking-plugins", Purpose::Node),
