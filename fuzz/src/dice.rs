@@ -32,7 +32,7 @@ pub(crate) struct Dice(pub u64);
 impl Dice {
     /// A number below `sides`.
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        next(sides).map_or_else(|| self.seeded(), |number| number) % sides
+        next(sides).unwrap_or_else(|| self.seeded()) % sides
     }
 
     /// As in the simulation.

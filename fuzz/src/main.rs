@@ -3,13 +3,7 @@
 //! `cargo xtask fuzz` searches for bytes that break one; `JOB_CHIEF_FUZZ` names the target. Without it every input that
 //! is kept is tried once, which is what plain `cargo test` does.
 #![no_main]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    clippy::cast_possible_truncation,
-    clippy::disallowed_methods,
-    reason = "test code"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stderr, clippy::cast_possible_truncation, reason = "test code")]
 
 #[expect(dead_code, unused_imports, reason = "for the tests")]
 #[path = "../../tests/simulation/arbiter.rs"]

@@ -113,7 +113,7 @@ fn search(program: &Path, targets: &[String], search: &Search) -> anyhow::Result
     })?;
     let mut found = found.into_inner().context("nobody panics")?;
     found.sort_by(|one, other| one.target.cmp(&other.target));
-    print!("{}", search::table(&found));
+    eprint!("\n{}", search::table(&found));
     let broken: Vec<&Found> = found.iter().filter(|found| found.broken.is_some()).collect();
     for found in &broken {
         broken::tell(program, found)?;

@@ -72,7 +72,7 @@ impl Search {
     }
 }
 
-/// Reads libFuzzer's log: `#16	NEW    cov: 82 ft: 83 corp: 2/2b …`, and the statistics in its end.
+/// Reads libFuzzer's log: `#16 NEW cov: 82 ft: 83 corp: 2/2b …`, with tabs, and the statistics in its end.
 fn read(target: &str, log: &str) -> Found {
     let last = log.lines().rfind(|line| line.starts_with('#') && line.contains(" cov: ")).unwrap_or_default();
     let word = |name: &str| last.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next()).unwrap_or("0");
