@@ -95,9 +95,15 @@ impl Leadership {
         };
         let row = tokio::time::timeout(LEASE_TIMEOUT, query.fetch_optional(&self.place.pool));
         let row = row.await.map_err(|_| StoreError::Timeout)?.map_err(StoreError::Statement)?;
-        Ok(row
-            .as_ref()
-            .map_or(LeaseAnswer { answer: Answer::Done(Record::default()), switched: 0, deployed: 0 }, answer_of))
+        let without_row = || {
+            let answer = match ask {
+                Ask::Look => Answer::Done(Record::default()),
+                // Another process has made the row since the statement began, or somebody has deleted it.
+                Ask::Take(_) | Ask::Renew(_) | Ask::Release(_) => Answer::Refused(Record::default()),
+            };
+            LeaseAnswer { answer, switched: 0, deployed: 0 }
+        };
+        Ok(row.as_ref().map_or_else(without_row, answer_of))
     }
 
     /// Says that this process is there, and forgets those that are not.

@@ -60,6 +60,10 @@ async fn a_lease_is_taken_as_it_was_seen_renewed_by_its_holder_and_given_back() 
     let free = record(None, 2, 0);
     assert_eq!(ask(&table, "b", Ask::Release(2)).await, Answer::Done(free.clone()));
     assert_eq!(ask(&table, "a", Ask::Take(free)).await, Answer::Done(record(Some("a"), 3, 0)));
+    sqlx::raw_sql("delete from chief.leadership").execute(&pool).await.unwrap();
+    for gone in [Ask::Renew(3), Ask::Release(3)] {
+        assert_eq!(ask(&table, "a", gone).await, Answer::Refused(Record::default()), "nobody leads without a row");
+    }
     // Another Instance has nothing to do with it.
     let other = Leadership::new(Place::new(&pool, "chief", "other"));
     assert_eq!(ask(&other, "b", Ask::Take(Record::default())).await, Answer::Done(record(Some("b"), 1, 0)));
