@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 pub(crate) fn on(state: &State, minutes: u64, seed: u64) -> anyhow::Result<()> {
     ensure!(state.real_node, "chaos needs a node that runs containers: root on Linux");
     // What an earlier run left, also one that was killed half way.
-    kubectl(state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=true"])?;
+    kubectl(state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=false"])?;
     let results = root().join("target/chaos");
     std::fs::create_dir_all(&results).context("target/chaos can't be made")?;
     let mut chaos = dies_with_us(&cargo());
