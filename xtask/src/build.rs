@@ -9,8 +9,8 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    folders::{root, subfolder},
-    processes::succeed,
+    folders::{folder, root, subfolder},
+    processes::{dies_with_us, succeed},
     programs::need,
     steps::told,
 };
@@ -19,7 +19,7 @@ use crate::{
 const KWOK: &str = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0";
 
 /// Turns the tests on that need servers. It is on for all tests, so that nothing is built twice.
-pub(crate) const FEATURE: &str = "job-chief/test-servers";
+const FEATURE: &str = "job-chief/test-servers";
 
 /// What every Go program is built with: the same, so that what they have in common is compiled once. What debuggers
 /// read is cut off in the end, and so not made in the first place.
@@ -106,14 +106,37 @@ pub(crate) fn image_root() -> anyhow::Result<PathBuf> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        // As it is built with the tests: this is what they start themselves.
-        let build = ["test", "--no-run", "--workspace", "--locked", "--features", FEATURE, "--test", "settings"];
-        succeed(cargo().args(build))?;
+        succeed(&mut with_a_test())?;
         succeed(Command::new("strip").arg("-o").arg(&stripped).arg(job_chief_program()))?;
         let script = root().join("deploy/image-root.sh");
         succeed(Command::new("sh").arg(script).arg(&folder).arg(&stripped).current_dir(root())).map(|_| ())
     })?;
     Ok(folder)
+}
+
+/// `cargo test` of the workspace, always with the same features: with others everything would be built once more.
+pub(crate) fn cargo_test() -> Command {
+    let mut test = cargo();
+    test.args(["test", "--workspace", "--locked", "--features", FEATURE]);
+    test
+}
+
+/// Builds the program as the tests start it. It comes with a test, as dependencies have the features of the tests only then.
+pub(crate) fn with_a_test() -> Command {
+    let mut build = cargo_test();
+    build.args(["--no-run", "--test", "settings"]);
+    build
+}
+
+/// The tests of this name against the cluster that is up. A run that is killed takes its cases with it.
+pub(crate) fn cluster_test(name: &str) -> anyhow::Result<Command> {
+    let mut test = dies_with_us(&cargo_test());
+    test.args(["--test", name]);
+    test.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
+    test.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
+    let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
+    test.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
+    Ok(test)
 }
 
 /// Cargo, in the repository's root.

@@ -3,14 +3,7 @@
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use crate::{
-    build::{FEATURE, cargo},
-    cluster,
-    folders::{folder, root},
-    plane::kubectl,
-    processes::{dies_with_us, show},
-    state::State,
-};
+use crate::{build::cluster_test, cluster, folders::root, plane::kubectl, processes::show, state::State};
 
 /// What is done.
 #[derive(Args)]
@@ -38,15 +31,9 @@ pub(crate) fn on(state: &State, minutes: u64, seed: u64) -> anyhow::Result<()> {
     kubectl(state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=false"])?;
     let results = root().join("target/chaos");
     std::fs::create_dir_all(&results).context("target/chaos can't be made")?;
-    let mut chaos = dies_with_us(&cargo());
-    chaos.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", "chaos"]);
-    chaos.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
-    chaos.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
+    let mut chaos = cluster_test("chaos")?;
     chaos.env("JOB_CHIEF_CHAOS_FOLDER", results);
     chaos.env("JOB_CHIEF_CHAOS_SECONDS", (60 * minutes).to_string());
     chaos.env("JOB_CHIEF_CHAOS_SEED", seed.to_string());
-    // A run that is killed takes its processes with it.
-    let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
-    chaos.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
     show(&mut chaos)
 }

@@ -8,7 +8,7 @@ use serde_yaml_ng::Value;
 
 use crate::{
     alerts,
-    build::{FEATURE, cargo, go_tool},
+    build::{cargo_test, go_tool},
     dashboard,
     folders::root,
     processes::{show, succeed},
@@ -67,8 +67,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
         succeed(Command::new(&helm).args(["lint", "--strict", CHART, "--values"]).arg(values).current_dir(root()))?;
     }
     alerts::test()?;
-    let mut tests = cargo();
-    tests.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", "chart"]);
+    let mut tests = cargo_test();
+    tests.args(["--test", "chart"]);
     show(tests.env("JOB_CHIEF_TEST_HELM", helm))
 }
 

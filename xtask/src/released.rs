@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    build::{FEATURE, cargo},
+    build::{job_chief_program, with_a_test},
     folders::root,
     processes::succeed,
     steps::told,
@@ -38,7 +38,7 @@ pub(crate) fn program() -> anyhow::Result<Option<PathBuf>> {
         build(&unpacked(&commit, &folder)?)?;
         // A copy that is broken off does not count.
         let half = folder.join("half");
-        fs::copy(root().join("target/debug/job-chief"), &half)?;
+        fs::copy(job_chief_program(), &half)?;
         Ok(fs::rename(half, &program)?)
     })?;
     Ok(Some(program))
@@ -70,11 +70,9 @@ fn unpacked(commit: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(sources)
 }
 
-/// Builds the program as the tests build theirs. It comes with a test, as dependencies have the features of the tests
-/// only then.
+/// Builds the program as the tests build theirs.
 fn build(sources: &Path) -> anyhow::Result<()> {
-    let mut build = cargo();
-    build.args(["test", "--no-run", "--workspace", "--locked", "--features", FEATURE, "--test", "settings"]);
+    let mut build = with_a_test();
     build.args(APART.iter().flat_map(|setting| ["--config", setting]));
     build.arg("--manifest-path").arg(sources.join("Cargo.toml")).arg("--target-dir").arg(root().join("target"));
     succeed(build.env("CARGO_INCREMENTAL", "0")).map(|_| ())

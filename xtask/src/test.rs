@@ -6,12 +6,12 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::{
-    build::{FEATURE, cargo},
+    build::{cargo, cargo_test, cluster_test},
     chaos, chart, cluster,
-    folders::{folder, root},
+    folders::root,
     fuzz, image, mutants, node,
     plane::kubectl,
-    processes::{dies_with_us, show},
+    processes::show,
     programs::{self, Purpose, need},
     released,
     state::State,
@@ -113,8 +113,8 @@ const SERVERLESS: [&str; 13] = [
 ];
 
 fn units() -> anyhow::Result<()> {
-    let mut tests = cargo();
-    tests.args(["test", "--workspace", "--locked", "--features", FEATURE, "--lib", "--bins"]);
+    let mut tests = cargo_test();
+    tests.args(["--lib", "--bins"]);
     show(tests.args(SERVERLESS.iter().flat_map(|test| ["--test", test])))
 }
 
@@ -179,15 +179,9 @@ const VERSIONS: &str = "versions::";
 
 fn tests(state: Option<&State>, test: &str, how: &[&str], released: Option<&Path>) -> anyhow::Result<()> {
     let state = state.context("the servers are not up")?;
-    let mut command = dies_with_us(&cargo());
-    command.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", test]);
-    command.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
+    let mut command = cluster_test(test)?;
     command.env("JOB_CHIEF_TEST_DATABASE", state.database_url("postgres"));
-    // A run that is killed takes its cases with it.
-    let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
-    command.env(format!("CARGO_TARGET_{triple}_RUNNER"), "setpriv --pdeathsig KILL");
     command.env("JOB_CHIEF_TEST_HELM", chart::helm()?);
-    command.env("JOB_CHIEF_TEST_XTASK", std::env::current_exe()?);
     command.envs(released.map(|program| ("JOB_CHIEF_TEST_RELEASED", program)));
     show(command.arg("--").args(how))
 }

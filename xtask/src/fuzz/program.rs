@@ -13,11 +13,7 @@ use std::{
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    build::{FEATURE, cargo},
-    folders::root,
-    steps::told,
-};
+use crate::{build::cargo_test, folders::root, steps::told};
 
 /// LLVM's pass that counts, as libFuzzer wants it: a counter and a place for each edge, and what is compared there. Texts
 /// are compared by calls, which libFuzzer sees, too, and not by loads in place of them.
@@ -29,9 +25,8 @@ const COUNTING: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
 pub(super) fn built() -> anyhow::Result<PathBuf> {
     let wrapper = wrapper()?;
     told("building the targets (minutes the first time)", || {
-        let mut build = cargo();
-        build.args(["test", "--workspace", "--locked", "--features", FEATURE, "--test", "fuzz", "--no-run"]);
-        build.args(["--message-format", "json-render-diagnostics"]);
+        let mut build = cargo_test();
+        build.args(["--test", "fuzz", "--no-run", "--message-format", "json-render-diagnostics"]);
         build.env("RUSTC_WORKSPACE_WRAPPER", &wrapper).env("CARGO_INCREMENTAL", "0");
         let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("can't start cargo")?;
         ensure!(output.status.success(), "the targets can't be built");
