@@ -3,7 +3,7 @@
 use job_chief::{
     config::{
         entry::Entry,
-        jobs_file,
+        jobs_file::{self, JobsFile},
         problems::Problems,
         what_if::{Base, Set},
     },
@@ -23,13 +23,19 @@ pub(crate) fn try_out(input: &[u8]) {
             if !file.warnings.is_empty() {
                 places::are_within(text, &Problems(file.warnings.clone()));
             }
-            let base = Base { entries: &file.jobs, sharing: &file.sharing };
-            let again = base.with(&Set::new(), None).unwrap_or_else(|problems| panic!("not loaded again: {problems}"));
-            assert_eq!((&again.jobs, &again.sharing), (&file.jobs, &file.sharing), "loaded again it is another");
+            let again = loaded_again(&file);
             let instance = Instance::of(&settings::plain());
             file.jobs.iter().zip(&again.jobs).for_each(|(one, other)| are_the_same(one, other, &instance));
         }
     }
+}
+
+/// What is loaded, written, and loaded again, is the same.
+pub(crate) fn loaded_again(file: &JobsFile) -> JobsFile {
+    let base = Base { entries: &file.jobs, sharing: &file.sharing };
+    let again = base.with(&Set::new(), None).unwrap_or_else(|problems| panic!("not loaded again: {problems}"));
+    assert_eq!((&again.jobs, &again.sharing), (&file.jobs, &file.sharing), "loaded again it is another");
+    again
 }
 
 /// What is made of them is the same, too.

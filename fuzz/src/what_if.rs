@@ -25,10 +25,6 @@ pub(crate) fn try_out(input: &[u8]) {
     let base = Base { entries: &FILE.jobs, sharing: &FILE.sharing };
     match base.with(&set, name.as_deref()) {
         Err(problems) => assert!(!problems.0.is_empty(), "refused without a word"),
-        Ok(file) => {
-            let again = Base { entries: &file.jobs, sharing: &file.sharing }.with(&Set::new(), None);
-            let again = again.unwrap_or_else(|problems| panic!("not loaded again: {problems}"));
-            assert_eq!((again.jobs, again.sharing), (file.jobs, file.sharing), "loaded again it is another");
-        }
+        Ok(file) => drop(crate::jobs_file::loaded_again(&file)),
     }
 }

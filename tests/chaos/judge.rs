@@ -338,12 +338,7 @@ impl Judge {
 
 /// Whether an outcome is one that a Job which ended so may have.
 fn agrees(job: &Known, outcome: &str) -> bool {
-    let by_verdict = match job.shown.verdict {
-        Some(Verdict::Complete) => outcome == "succeeded",
-        Some(Verdict::Failed) => matches!(outcome, "failed" | "start_error" | "start_timed_out"),
-        None => false,
-    };
-    let by_sign = match job.shown.sign {
+    let is_told_by = |verdict| match verdict {
         Some(Verdict::Complete) => outcome == "succeeded",
         Some(Verdict::Failed) => matches!(outcome, "failed" | "start_error" | "start_timed_out"),
         None => false,
@@ -352,5 +347,5 @@ fn agrees(job: &Known, outcome: &str) -> bool {
     let stopped = job.shown.is_service && outcome == "stopped";
     // Whoever deletes a Job takes its verdict away before it may have been read.
     let vanished = job.by_hand && outcome == "vanished";
-    by_verdict || by_sign || given_up || stopped || vanished
+    is_told_by(job.shown.verdict) || is_told_by(job.shown.sign) || given_up || stopped || vanished
 }

@@ -112,10 +112,7 @@ impl Replica {
     /// SIGTERM, and a new process after a while.
     pub(crate) async fn stop(&self, away: Duration, journal: &Journal) {
         if self.wanted.swap(false, Ordering::SeqCst) {
-            let code = self.stage.lock().await.terminate().await;
-            if code != Some(0) {
-                journal.violated(format!("replica {} ended with {code:?} when it was told to", self.number));
-            }
+            self.terminate(journal).await;
             tokio::time::sleep(away).await;
             self.start().await;
         }
@@ -164,10 +161,17 @@ impl Replica {
         }
     }
 
-    /// Ends it for good; returns its exit code.
-    pub(crate) async fn end(&self) -> Option<i32> {
+    /// Ends it for good.
+    pub(crate) async fn end(&self, journal: &Journal) {
         self.wanted.store(false, Ordering::SeqCst);
-        self.stage.lock().await.terminate().await
+        self.terminate(journal).await;
+    }
+
+    async fn terminate(&self, journal: &Journal) {
+        let code = self.stage.lock().await.terminate().await;
+        if code != Some(0) {
+            journal.violated(format!("replica {} ended with {code:?} when it was told to", self.number));
+        }
     }
 }
 
