@@ -42,8 +42,8 @@ impl Template {
             let what = format!("more than {PLACEHOLDERS_MAX} placeholders: make two files of it");
             vec![source.problem(at, what)]
         })?;
-        if let Some(at) = foreign_sign(&source.text, &tokens) {
-            return Err(vec![source.problem(at, PRIVATE_USE)]);
+        if let Some(found) = unreadable(&source, &tokens) {
+            return Err(vec![found]);
         }
         let masked = masked(&source.text, &tokens);
         let read = tree::read(&source, &masked, &tokens);
@@ -78,8 +78,8 @@ impl Template {
     /// # Errors
     /// Everything that is wrong with it.
     pub(super) fn plain(source: Source) -> Result<Self, Vec<Problem>> {
-        if let Some(at) = foreign_sign(&source.text, &[]) {
-            return Err(vec![source.problem(at, PRIVATE_USE)]);
+        if let Some(found) = unreadable(&source, &[]) {
+            return Err(vec![found]);
         }
         let read = tree::read(&source, &source.text, &[]);
         let problems: Vec<Problem> = read.problems.into_iter().chain(read.broken).collect();
@@ -95,6 +95,29 @@ impl Template {
             let found = token.found.as_ref().ok().filter(|_| self.seen.contains(&number))?;
             Some((number, token, found))
         })
+    }
+}
+
+/// The first character that a template may not have.
+fn unreadable(source: &Source, tokens: &[Token]) -> Option<Problem> {
+    if let Some((at, c)) = source.text.char_indices().find(|(_, c)| !is_readable(*c)) {
+        let code = u32::from(c);
+        let what = format!(
+            "readers of YAML refuse or misread the character U+{code:04X}: write it as an escape in double quotes, as \"\\u{code:04X}\", and take it out of comments"
+        );
+        return Some(source.problem(at, what));
+    }
+    foreign_sign(&source.text, tokens).map(|at| source.problem(at, PRIVATE_USE))
+}
+
+/// Whether all readers of YAML take a character for the same: it is printable, and none that ends a line only in YAML 1.1.
+///
+/// Source: YAML 1.2.2, 5.1 (`c-printable`) and 5.4.
+fn is_readable(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}' => false,
+        _ => !c.is_control(),
     }
 }
 

@@ -38,6 +38,14 @@ fn broken_templates() {
         ("a tab", "a:\n\tb: c"),
         ("too deep", &"[".repeat(60)),
         ("a private character", "a: \u{e001}"),
+        ("a control character", &format!("{META}# a \u{18} in a comment")),
+        ("a control character of a placeholder in a comment", &format!("{META}# $g{{x:\"\u{18}\"}}")),
+        ("a control character in quotes", "a: \"\u{7f}\""),
+        ("a control character in a default", "a: $g{x:\"\u{9f}\"}"),
+        ("no character", "a: \u{ffff}"),
+        ("a break of another line", &format!("{META}# a comment\u{85}b: c")),
+        ("a break of a line of Unicode's", &format!("{META}# a comment\u{2028}b: c")),
+        ("a break of a paragraph", &format!("{META}a: b\u{2029}c: d")),
         ("help for nothing", &format!("# @nmae help\n{META}data: $d{{name}}")),
         ("two defaults", &format!("{META}a: $g{{x:1}}\nb: $g{{x}}\nc: $g{{x:2}}")),
         ("two kinds", &format!("{META}a: $g{{x}}\nb: $a{{x}}")),
@@ -49,6 +57,12 @@ fn broken_templates() {
         cases.into_iter().map(|(what, text)| (what, read(&[("a.yaml", text)]).map(|_| ()).expect_err(what))).collect();
     let told: Vec<String> = told.into_iter().map(|(what, told)| format!("{what}: {told}")).collect();
     insta::assert_snapshot!(told.join(""));
+}
+
+#[test]
+fn a_control_character_in_a_file_of_values() {
+    let told = job_chief::modules::values::read("v.yaml", "a: 1\n# \u{1b}[2J\n").unwrap_err().to_string();
+    assert!(told.contains("v.yaml:2:3: readers of YAML refuse or misread the character U+001B"), "{told}");
 }
 
 #[test]
