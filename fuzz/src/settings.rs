@@ -22,12 +22,13 @@ pub(crate) fn try_out(input: &[u8]) {
     let mut environment: BTreeMap<String, String> =
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     environment.insert("DB_PASSWORD".into(), PASSWORD.into());
-    let path = file.map(|text| {
-        let path = std::env::temp_dir().join(format!("job-chief-fuzz-{}.yaml", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        path
+    // It is gone with the end of the input.
+    let kept = file.map(|text| {
+        let kept = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+        std::fs::write(kept.path(), text).unwrap();
+        kept
     });
-    let loaded = sources::load(path.as_deref(), &environment);
+    let loaded = sources::load(kept.as_ref().map(tempfile::NamedTempFile::path), &environment);
     let told = match &loaded {
         Ok(loaded) => format!("{loaded:?}"),
         Err(problems) => {
