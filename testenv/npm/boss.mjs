@@ -4,6 +4,7 @@
 //   node boss.mjs VERSION send QUEUE COUNT [JSON]  send COUNT messages with the options JSON (pg-boss' own)
 //   node boss.mjs VERSION fetch QUEUE COUNT        fetch up to COUNT messages and leave them active
 //   node boss.mjs VERSION queue QUEUE [JSON]       create a queue (10 and later) with the options JSON
+//   node boss.mjs VERSION schema NUMBER            migrate the schema (12) to that version of it, forth or back
 //   node boss.mjs VERSION play                     one order a line, as JSON; one answer a line
 //
 // The database comes from DATABASE_URL, the schema from DB_SCHEMA (default pgboss).
@@ -13,8 +14,12 @@ const [version, action, queue, third, fourth] = process.argv.slice(2);
 const connectionString = process.env.DATABASE_URL;
 const schema = process.env.DB_SCHEMA ?? 'pgboss';
 if (!version || !action || !connectionString) {
-  console.error('usage: DATABASE_URL=… node boss.mjs VERSION install|send|fetch|queue|play …');
+  console.error('usage: DATABASE_URL=… node boss.mjs VERSION install|send|fetch|queue|schema|play …');
   process.exit(2);
+}
+if (action === 'schema') {
+  await migrate(Number(queue));
+  process.exit(0);
 }
 const module = await import(`pg-boss-${version}`);
 const PgBoss = module.PgBoss ?? module.default;
@@ -66,3 +71,20 @@ if (action === 'queue') {
 }
 await boss.stop({ graceful: false, wait: false, destroy: true, close: true, timeout: 1000 }).catch(() => {});
 process.exit(0);
+
+// What pg-boss itself does where another version of it starts, but to a version of ours: one transaction, then the
+// indexes. It has a way back, too, a version at a time.
+async function migrate(wanted) {
+  const { Client } = await import('pg');
+  const { migrateCommands, rollback, getAll } = await import(`./node_modules/pg-boss-${version}/dist/migrationStore.js`);
+  const client = new Client({ connectionString });
+  await client.connect();
+  const current = async () => (await client.query(`select version from ${schema}.version`)).rows[0].version;
+  if ((await current()) < wanted) {
+    const steps = getAll(schema).filter((step) => step.version <= wanted);
+    const { sql, concurrent } = migrateCommands(schema, await current(), steps, false, { inlineAsync: true });
+    for (const statement of [sql, ...concurrent]) await client.query(statement);
+  }
+  while ((await current()) > wanted) await client.query(rollback(schema, await current()));
+  await client.end();
+}

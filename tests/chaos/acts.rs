@@ -11,11 +11,14 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{process::Command, sync::Mutex, time::Instant};
 
 use crate::{
+    disk,
     file::{File, QUEUES},
     gateway::Weather,
     journal::Journal,
-    replica::{CLOCK_LIBRARY, Replica},
+    pair::Pair,
+    replica::{Replica, clock_library},
     schedule::{Fault, Kind, Whom},
+    schema::Schema,
     seen::Seen,
 };
 
@@ -35,7 +38,8 @@ pub(crate) struct Field {
     /// The way to the API server that no fault meets.
     pub(crate) client: Client,
     pub(crate) namespace: String,
-    pub(crate) database_url: String,
+    pub(crate) schema: Schema,
+    pub(crate) pair: Arc<Pair>,
     pub(crate) journal: Arc<Journal>,
     /// When jobs.json was last mended; `None` while it is broken.
     pub(crate) mended: std::sync::Mutex<Option<Instant>>,
@@ -66,14 +70,20 @@ impl Field {
             Kind::AnswersLost => self.weather(whom, Weather::LosesAnswers, lasts).await,
             Kind::AnswersLate => self.weather(whom, Weather::HoldsAnswers, lasts).await,
             Kind::ApiServerKilled => self.server("apiserver", lasts).await,
-            Kind::PostgresKilled => self.server("postgres", lasts).await,
+            Kind::PostgresKilled => self.pair.restart(lasts).await,
+            Kind::PostgresFailsOver => return self.pair.fail_over(lasts).await,
+            Kind::BossMigrated => {
+                let migrated = self.schema.migrate(pick).await;
+                migrated.unwrap_or_else(|told| self.journal.violated(told));
+            }
             Kind::KubeletKilled => self.server("kubelet", lasts).await,
+            Kind::DiskFull => return disk::fill(&self.client, lasts).await,
             Kind::PostgresCut => {
                 self.met(whom).for_each(|replica| replica.postgres.cut());
                 tokio::time::sleep(lasts).await;
                 self.met(whom).for_each(|replica| replica.postgres.mend());
             }
-            Kind::ConnectionsEnded => return self.end_connections().await.is_ok(),
+            Kind::ConnectionsEnded => return self.end_connections().await.unwrap_or_default(),
             Kind::PodKilled | Kind::PodEvicted => return self.lose_pod(kind, pick).await.unwrap_or_default(),
             Kind::JobDeleted => return self.delete_job(pick, PropagationPolicy::Background).await.unwrap_or_default(),
             Kind::JobDeletedInForeground => {
@@ -115,7 +125,7 @@ impl Field {
     }
 
     async fn clock(&self, whom: Whom, lasts: Duration) -> bool {
-        if !std::path::Path::new(CLOCK_LIBRARY).exists() {
+        if clock_library().is_none() {
             return false;
         }
         // Both at once would be no difference between them.
@@ -128,23 +138,17 @@ impl Field {
 
     /// A server of the cluster is killed and comes back.
     async fn server(&self, name: &str, away: Duration) {
-        self.cluster("kill", name).await;
+        cluster(&["kill", name]).await;
         tokio::time::sleep(away).await;
-        self.cluster("revive", name).await;
-    }
-
-    async fn cluster(&self, action: &str, name: &str) {
-        let xtask = std::env::var("JOB_CHIEF_TEST_XTASK").expect("cargo xtask chaos says where it is");
-        let done = Command::new(xtask).args(["cluster", action, name]).stdin(Stdio::null()).status().await.unwrap();
-        assert!(done.success(), "cluster {action} {name}: {done}");
+        cluster(&["revive", name]).await;
     }
 
     /// Those of both replicas, which come from loopback; the harness' own come from elsewhere.
-    async fn end_connections(&self) -> Result<(), sqlx::Error> {
-        const SQL: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+    async fn end_connections(&self) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "select count(pg_terminate_backend(pid)) > 0 from pg_stat_activity
             where datname = current_database() and client_addr = '127.0.0.1'";
-        let mut connection = PgConnection::connect(&self.database_url).await?;
-        sqlx::query(AssertSqlSafe(SQL)).execute(&mut connection).await.map(|_| ())
+        let mut connection = PgConnection::connect(&self.schema.database_url).await?;
+        sqlx::query_scalar(AssertSqlSafe(SQL)).fetch_one(&mut connection).await
     }
 
     async fn lose_pod(&self, kind: Kind, pick: u64) -> kube::Result<bool> {
@@ -191,4 +195,15 @@ impl Field {
 
 fn picked<T>(all: &[T], pick: u64) -> Option<&T> {
     all.get(usize::try_from(pick % (all.len() as u64).max(1)).ok()?)
+}
+
+/// Has xtask do something to the cluster.
+pub(crate) async fn cluster(words: &[&str]) {
+    assert!(try_cluster(words).await, "cargo xtask cluster {words:?} failed");
+}
+
+/// The same, where something may be in its way.
+pub(crate) async fn try_cluster(words: &[&str]) -> bool {
+    let xtask = std::env::var("JOB_CHIEF_TEST_XTASK").expect("cargo xtask chaos says where it is");
+    Command::new(xtask).arg("cluster").args(words).stdin(Stdio::null()).status().await.unwrap().success()
 }

@@ -23,10 +23,12 @@ use crate::{
     file::{File, SERVICE},
     journal::Journal,
     load::{self, Sender},
+    pair::Pair,
     replica::Replica,
     schedule::{Fault, Kind, Schedule},
+    schema::{FIRST_BOSS, Schema},
     seen::Seen,
-    stage::Stage,
+    stage::{Site, Stage},
     table::Table,
     witness,
 };
@@ -65,8 +67,9 @@ pub(crate) struct Course {
 impl Course {
     /// Sets everything, and waits until all is well.
     pub(crate) async fn begin(seed: u64, folder: &Path) -> Self {
-        let stage = Stage::set("chaos").await;
-        let site = stage.site.clone();
+        let mut site = Site::read();
+        let pair = Pair::at(&mut site).await;
+        let stage = Stage::set_on(site.clone(), "chaos", FIRST_BOSS).await;
         let (client, namespace) = (site.client().await, stage.name.clone());
         let database_url = site.database_url(&stage.database());
         let journal = Arc::new(Journal::begin(folder));
@@ -84,15 +87,16 @@ impl Course {
         witness::begin(&journal, &client, &namespace, database_url.clone());
         let modules = stage.folder.path().join("modules");
         let beside = stage.beside().await;
-        let first = Arc::new(Replica::on(0, stage, &modules, &journal).await);
-        let second = Arc::new(Replica::on(1, beside, &modules, &journal).await);
+        let first = Arc::new(Replica::on(0, stage, &modules, &pair, &journal).await);
+        let second = Arc::new(Replica::on(1, beside, &modules, &pair, &journal).await);
         let replicas = [first, second];
         for replica in &replicas {
             replica.write(&file.text()).await;
             replica.start().await;
         }
         let (file, mended) = (file.into(), Some(Instant::now()).into());
-        let field = Field { replicas, file, client, namespace, database_url, journal: journal.clone(), mended };
+        let schema = Schema { database_url, npm: site.folder.join("npm") };
+        let field = Field { replicas, file, client, namespace, schema, pair, journal: journal.clone(), mended };
         let field = Arc::new(field);
         for replica in &field.replicas {
             tokio::spawn(replica.clone().keep(field.clone()));
@@ -225,6 +229,7 @@ impl Course {
         for replica in &self.field.replicas {
             replica.end(journal).await;
         }
+        self.field.pair.settles().await;
         let (jobs, relists, messages) = journal.ask(super::judge::Judge::counts);
         let table = self.table.lock().unwrap().text();
         let violations = journal.violations();

@@ -92,6 +92,9 @@ impl Judge {
             }
             Seen::Ended { job, outcome } => self.ended(at, job, outcome),
             Seen::Message { id, queue, state, by } => self.found.extend(self.messages.note(at, id, queue, &state, by)),
+            Seen::Forgotten(row) => {
+                self.tell(at, format!("what was committed is lost: row {row} of what happened"));
+            }
             Seen::Exited { replica, code } => {
                 self.tell(at, format!("replica {replica} ended by itself with {code}"));
             }

@@ -240,3 +240,8 @@ fn messages_that_are_lost_doubled_or_taken_by_another_are_found() {
 fn a_process_that_ends_by_itself_is_found() {
     one(vec![Seen::Exited { replica: 1, code: 101 }], &["replica 1 ended by itself with 101"]);
 }
+
+#[test]
+fn a_commit_that_is_lost_is_found() {
+    one(vec![Seen::Forgotten(7)], &["what was committed is lost: row 7"]);
+}

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{
+    RETRY,
     dice::Dice,
     file::{DEPLOYED, PROBE, QUEUES},
     journal::Journal,
@@ -15,9 +16,6 @@ const LOAD: [(&str, u64, u64); 4] = [("steady", 1, 3), ("burst", 10, 30), ("quie
 
 /// A message is given back when its worker has had it for so long: far longer than it works.
 const EXPIRES: &str = "60 s";
-
-/// Before the next try where Postgres is away.
-const RETRY: Duration = Duration::from_millis(200);
 
 /// Where messages go.
 #[derive(Clone)]

@@ -7,18 +7,21 @@ mod acts;
 mod course;
 #[path = "../simulation/dice.rs"]
 mod dice;
+mod disk;
 mod file;
 mod gateway;
 mod journal;
 mod judge;
 mod load;
 mod messages;
+mod pair;
 #[path = "../e2e/proxy.rs"]
 mod proxy;
 #[path = "../e2e/recording.rs"]
 mod recording;
 mod replica;
 mod schedule;
+mod schema;
 mod seen;
 #[path = "../e2e/stage.rs"]
 mod stage;
@@ -28,6 +31,9 @@ mod witness;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use course::Course;
+
+/// Before the next try where a server is away.
+const RETRY: Duration = Duration::from_millis(200);
 
 #[tokio::main]
 async fn main() -> ExitCode {

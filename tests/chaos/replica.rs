@@ -23,6 +23,7 @@ use crate::{
     acts::Field,
     gateway::Gateway,
     journal::Journal,
+    pair::Pair,
     proxy::Wire,
     seen::Seen,
     stage::{Site, Stage},
@@ -34,8 +35,10 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked at whether a process has ended by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Debian's libfaketime, which is left out where there is none.
-pub(crate) const CLOCK_LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+/// The library that sets a process another clock, if there is one.
+pub(crate) fn clock_library() -> Option<String> {
+    std::env::var("JOB_CHIEF_CHAOS_CLOCK").ok()
+}
 
 /// A replica.
 pub(crate) struct Replica {
@@ -51,11 +54,11 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// A replica on this stage, which does not run yet.
-    pub(crate) async fn on(number: usize, stage: Stage, modules: &Path, journal: &Arc<Journal>) -> Self {
+    pub(crate) async fn on(number: usize, stage: Stage, modules: &Path, pair: &Pair, journal: &Arc<Journal>) -> Self {
         let site = &stage.site;
         let config = real(site).await;
         let gateway = Gateway::to(&config, &format!("replica {number}"), journal.clone()).await;
-        let postgres = Wire::to(format!("{}:{}", site.text("postgresHost"), site.state["postgresPort"])).await;
+        let postgres = pair.wire().await;
         let mut file: Value = serde_json::from_slice(&std::fs::read(site.text("kubeconfig")).unwrap()).unwrap();
         file["clusters"][0]["cluster"] = json!({"server": format!("http://127.0.0.1:{}", gateway.port)});
         let folder = stage.folder.path().to_owned();
@@ -66,9 +69,9 @@ impl Replica {
             .with("DB_HOST", "127.0.0.1")
             .with("DB_PORT", &postgres.port.to_string())
             .with("MODULES_PATH", modules.to_str().unwrap());
-        if Path::new(CLOCK_LIBRARY).exists() {
+        if let Some(library) = clock_library() {
             stage = stage
-                .with("LD_PRELOAD", CLOCK_LIBRARY)
+                .with("LD_PRELOAD", &library)
                 .with("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
                 .with("FAKETIME_CACHE_DURATION", "1")
                 .with("FAKETIME_DISABLE_SHM", "1")

@@ -38,7 +38,10 @@ pub(crate) enum Kind {
     PostgresCut,
     ConnectionsEnded,
     PostgresKilled,
+    PostgresFailsOver,
+    BossMigrated,
     KubeletKilled,
+    DiskFull,
     PodKilled,
     PodEvicted,
     JobDeleted,
@@ -54,7 +57,7 @@ pub(crate) enum Kind {
 type Row = (Kind, &'static str, u64, u64, u64);
 
 /// All kinds. What takes a server down for everybody comes less often than what meets a replica alone.
-pub(crate) const KINDS: [Row; 27] = [
+pub(crate) const KINDS: [Row; 30] = [
     (Kind::LeaderKilled, "leader killed", 7, 0, 1_500),
     (Kind::FollowerKilled, "follower killed", 4, 0, 1_500),
     (Kind::LeaderStopped, "leader stopped", 4, 0, 1_000),
@@ -72,7 +75,10 @@ pub(crate) const KINDS: [Row; 27] = [
     (Kind::PostgresCut, "Postgres cut off", 7, 200, 5_000),
     (Kind::ConnectionsEnded, "connections ended", 6, 0, 0),
     (Kind::PostgresKilled, "Postgres killed", 1, 0, 2_000),
+    (Kind::PostgresFailsOver, "Postgres fails over", 2, 0, 2_000),
+    (Kind::BossMigrated, "pg-boss migrated", 2, 0, 0),
     (Kind::KubeletKilled, "kubelet killed", 2, 1_000, 6_000),
+    (Kind::DiskFull, "disk full", 1, 1_000, 15_000),
     (Kind::PodKilled, "pod killed", 7, 0, 0),
     (Kind::PodEvicted, "pod evicted", 5, 0, 0),
     (Kind::JobDeleted, "Job deleted", 4, 0, 0),
@@ -89,6 +95,16 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         KINDS.iter().find(|row| row.0 == self).map_or("", |row| row.1)
     }
+}
+
+/// The schema of pg-boss 11, and that of the newest pg-boss.
+pub(crate) const SCHEMAS: [i32; 2] = [26, 37];
+
+/// The version of pg-boss' schema that comes after one: some further up, and from the newest back to the first.
+pub(crate) fn next_schema(now: i32, pick: u64) -> i32 {
+    let [first, newest] = SCHEMAS;
+    let further = 1 + i32::try_from(pick % 4).expect("below 4");
+    if now >= newest { first } else { (now + further).min(newest) }
 }
 
 /// Something that happens.

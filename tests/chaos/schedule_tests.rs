@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::schedule::{Fault, KINDS, Schedule, Step};
+use crate::schedule::{Fault, KINDS, SCHEMAS, Schedule, Step, next_schema};
 
 #[test]
 fn one_seed_is_one_sequence_and_another_is_another() {
@@ -30,4 +30,17 @@ fn some_come_two_at_once_and_are_of_two_kinds() {
     let pairs: Vec<&Step> = steps.iter().filter(|step| step.faults.len() == 2).collect();
     assert!((100..300).contains(&pairs.len()), "{}", pairs.len());
     assert!(pairs.iter().all(|step| step.faults[0].kind != step.faults[1].kind));
+}
+
+#[test]
+fn the_schema_goes_up_to_the_newest_and_back_to_the_first() {
+    let [first, newest] = SCHEMAS;
+    for pick in 0..4 {
+        let mut versions = vec![first];
+        while versions.last() != Some(&newest) {
+            versions.extend(versions.last().map(|now| next_schema(*now, pick)));
+        }
+        assert!(versions.is_sorted_by(|one, other| one < other), "{versions:?}");
+        assert_eq!(next_schema(newest, pick), first);
+    }
 }

@@ -65,6 +65,8 @@ pub(crate) enum Seen {
     Ended { job: String, outcome: String },
     /// A message is in another state, by whom.
     Message { id: String, queue: String, state: String, by: String },
+    /// Something that was read in Postgres is not there any more.
+    Forgotten(i64),
     /// A process ended by itself.
     Exited { replica: usize, code: i32 },
 }

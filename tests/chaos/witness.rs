@@ -18,15 +18,13 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use crate::{
+    RETRY,
     journal::Journal,
     seen::{Seen, Shown, Verdict},
 };
 
 /// How often the tables are read.
 const READ_EVERY: Duration = Duration::from_millis(250);
-
-/// Before the next try where a server is away.
-const RETRY: Duration = Duration::from_millis(200);
 
 /// Rows that are read again, as a number may be drawn before another and committed after it.
 const OVERLAP: i64 = 500;
@@ -150,9 +148,12 @@ async fn read(
         from witness.seen where number > $1 order by number";
     let mut connection = PgConnection::connect(database_url).await?;
     loop {
+        *known = known.split_off(&(*newest - OVERLAP + 1));
+        let mut forgotten = known.clone();
         let rows = sqlx::query(AssertSqlSafe(SQL)).bind(*newest - OVERLAP).fetch_all(&mut connection).await?;
         for row in rows {
             let number: i64 = row.try_get("number")?;
+            forgotten.remove(&number);
             if known.insert(number) {
                 *newest = (*newest).max(number);
                 let text = |name: &str| row.try_get::<String, _>(name);
@@ -165,7 +166,10 @@ async fn read(
                 });
             }
         }
-        *known = known.split_off(&(*newest - OVERLAP));
+        for row in &forgotten {
+            journal.note(Seen::Forgotten(*row));
+            known.remove(row);
+        }
         tokio::time::sleep(READ_EVERY).await;
     }
 }

@@ -28,7 +28,12 @@ struct Counts {
 impl Wire {
     /// A whole wire to `server`.
     pub(crate) async fn to(server: String) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::between("127.0.0.1", watch::Sender::new(server).subscribe()).await
+    }
+
+    /// A whole wire from an address of this machine to the server that is told last.
+    pub(crate) async fn between(host: &str, server: watch::Receiver<String>) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let whole = Arc::new(watch::Sender::new(true));
         let counts = Arc::new(Counts::default());
@@ -68,13 +73,15 @@ impl Wire {
     }
 }
 
-async fn carry(mut near: TcpStream, server: String, mut whole: watch::Receiver<bool>) {
+async fn carry(mut near: TcpStream, mut server: watch::Receiver<String>, mut whole: watch::Receiver<bool>) {
     if !*whole.borrow_and_update() {
         return;
     }
-    let Ok(mut far) = TcpStream::connect(server).await else { return };
+    let address = server.borrow_and_update().clone();
+    let Ok(mut far) = TcpStream::connect(address).await else { return };
     tokio::select! {
         _ = copy_bidirectional(&mut near, &mut far) => {}
         _ = whole.wait_for(|whole| !whole) => {}
+        Ok(()) = server.changed() => {}
     }
 }

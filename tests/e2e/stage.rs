@@ -103,7 +103,11 @@ pub(crate) fn keep_port() -> (u16, TcpSocket) {
 impl Stage {
     /// A fresh namespace and database of this name, with pg-boss 12 in it.
     pub(crate) async fn set(name: &str) -> Self {
-        let site = Site::read();
+        Self::set_on(Site::read(), name, "12").await
+    }
+
+    /// The same at a site that is another than xtask wrote, with another version of pg-boss.
+    pub(crate) async fn set_on(site: Site, name: &str, version: &str) -> Self {
         let client = site.client().await;
         let (port, kept) = keep_port();
         let mut stage = Self {
@@ -123,7 +127,7 @@ impl Stage {
         stage.fresh_namespace().await;
         stage.recording = Recording::begin(&stage.client, &stage.name);
         stage.fresh_database().await;
-        stage.boss(&["install"]).await;
+        stage.boss_of(version, &["install"]).await;
         stage
     }
 

@@ -1,19 +1,19 @@
 //! The test cluster: up, down, and where it is.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use clap::Subcommand;
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
 
 use crate::{
     bosses, build,
     folders::folder,
     image,
     net::{add_address, free_network, free_port},
-    node, plane, postgres,
-    processes::{Process, until},
+    node, pair, plane, postgres,
+    processes::Process,
     programs::{self, Purpose},
-    state::State,
+    state::{NOT_UP, State, lock},
     steps::{Step, step, together, told},
     sweep,
 };
@@ -41,13 +41,29 @@ pub(crate) enum Action {
         /// Its name.
         process: String,
     },
+    /// Make one of chaos' two Postgres servers anew, as the standby of the other one.
+    StandBy {
+        /// Its name.
+        process: String,
+    },
+    /// Let the kubelet count the node's disk as full, or no more.
+    Disk {
+        /// Which of both.
+        disk: Disk,
+    },
+}
+
+/// How full the node's disk counts as.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Disk {
+    /// Pods are evicted, and none is taken.
+    Full,
+    /// As it is.
+    Free,
 }
 
 /// Socket names may have 107 bytes; this many are left for containerd's own.
 const SOCKET_FOLDER_MAX: usize = 60;
-
-/// How long another xtask may take to bring the cluster up before we give up waiting for it.
-const LOCK_MAX: Duration = Duration::from_secs(1200);
 
 pub(crate) fn run(action: &Action) -> anyhow::Result<()> {
     match action {
@@ -64,18 +80,18 @@ pub(crate) fn run(action: &Action) -> anyhow::Result<()> {
         Action::Down => down(),
         Action::Kill { process } => {
             let _lock = lock()?;
-            known(&State::load()?.context(NOT_UP)?, process)?.kill();
+            known(&State::of_cluster()?, process)?.kill();
             Ok(())
         }
         Action::Revive { process } => revive(process),
+        Action::StandBy { process } => pair::stand_by(process),
+        Action::Disk { disk } => set_disk(*disk),
         Action::Kubeconfig => {
             let state = State::load()?.filter(|state| state.ready).context(NOT_UP)?;
             println_path(&state.kubeconfig)
         }
     }
 }
-
-const NOT_UP: &str = "the cluster is not up: cargo xtask cluster up";
 
 fn known<'a>(state: &'a State, name: &str) -> anyhow::Result<&'a Process> {
     let names = || state.processes.iter().map(|process| process.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -85,16 +101,33 @@ fn known<'a>(state: &'a State, name: &str) -> anyhow::Result<&'a Process> {
 
 fn revive(name: &str) -> anyhow::Result<()> {
     let _lock = lock()?;
-    let mut state = State::load()?.context(NOT_UP)?;
+    let mut state = State::of_cluster()?;
     if known(&state, name)?.is_alive() {
         return Ok(());
     }
-    if name == "postgres" {
-        postgres::unlock()?;
+    if name.starts_with("postgres") {
+        postgres::unlock(name)?;
     }
-    let process = known(&state, name)?.start_again()?;
+    start_again(&mut state, name)
+}
+
+/// Starts a process that is not alive once more.
+fn start_again(state: &mut State, name: &str) -> anyhow::Result<()> {
+    let process = known(state, name)?.start_again()?;
     state.processes.iter_mut().filter(|it| it.name == name).for_each(|it| *it = process.clone());
     state.save()
+}
+
+/// The kubelet starts anew with other thresholds, unless it has them.
+pub(crate) fn set_disk(disk: Disk) -> anyhow::Result<()> {
+    const KUBELET: &str = "kubelet";
+    let _lock = lock()?;
+    let mut state = State::of_cluster()?;
+    if !node::set_disk(disk == Disk::Full)? {
+        return Ok(());
+    }
+    known(&state, KUBELET)?.kill();
+    start_again(&mut state, KUBELET)
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
@@ -111,16 +144,6 @@ pub(crate) fn down() -> anyhow::Result<()> {
         Some(state) => sweep::take_down(&state),
         None => Ok(()),
     }
-}
-
-/// One xtask at a time brings up or takes down; the lock goes with its process.
-fn lock() -> anyhow::Result<std::fs::File> {
-    std::fs::create_dir_all(folder())?;
-    let file = std::fs::File::create(folder().join("lock"))?;
-    if !until(LOCK_MAX, || file.try_lock().is_ok()) {
-        bail!("another xtask has held {} for too long", folder().join("lock").display());
-    }
-    Ok(file)
 }
 
 /// Brings the cluster up with all that the tests need, or finds it up.
@@ -255,6 +278,7 @@ fn plan(real_node: bool) -> anyhow::Result<State> {
         postgres_host,
         postgres_port: free_port()?,
         postgres_password: "job-chief-test".into(),
+        pair_ports: None,
         real_node,
         addresses: if real_node { vec![format!("10.{network}.0.1"), format!("10.{network}.0.2")] } else { vec![] },
         pod_network: format!("10.{network}/10.{}", network + 1),

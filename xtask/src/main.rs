@@ -15,6 +15,7 @@ mod image;
 mod mutants;
 mod net;
 mod node;
+mod pair;
 mod pki;
 mod plane;
 mod postgres;

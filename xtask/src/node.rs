@@ -184,7 +184,9 @@ fn kubelet_config(state: &State) -> anyhow::Result<serde_json::Value> {
         "resolvConf": "",
         "clusterDNS": [],
         "maxPods": 250,
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": FREE, "imagefs.available": "1%"},
+        // Where the disk counts as full, images stay: there is no registry to have them from again.
+        "imageMinimumGCAge": "24h",
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "kubeAPIQPS": 200,
@@ -192,6 +194,26 @@ fn kubelet_config(state: &State) -> anyhow::Result<serde_json::Value> {
         "nodeStatusUpdateFrequency": "4s",
         "syncFrequency": "10s",
     }))
+}
+
+/// How much of the disk has to be left for pods to stay.
+const FREE: &str = "1%";
+
+/// More than ever is left of a disk.
+const NEVER_LEFT: &str = "99%";
+
+/// Writes down what the kubelet, once it is started anew, takes for a full disk; `false` where it says so already.
+pub(crate) fn set_disk(is_full: bool) -> anyhow::Result<bool> {
+    let file = folder().join("node/kubelet.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&file)?)?;
+    let least = json!(if is_full { NEVER_LEFT } else { FREE });
+    let before = config["evictionHard"]["nodefs.available"].take();
+    if before == least {
+        return Ok(false);
+    }
+    config["evictionHard"]["nodefs.available"] = least;
+    fs::write(&file, config.to_string()).context("the kubelet's configuration can't be written")?;
+    Ok(true)
 }
 
 /// Starts the scale node: pods that ask for it run and complete without containers.

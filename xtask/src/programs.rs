@@ -56,7 +56,7 @@ const FAKETIME: &[&str] = &["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarc
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 
-const PROGRAMS: [Program; 17] = [
+const PROGRAMS: [Program; 18] = [
     program("go", &["/usr/local/go/bin"], "golang", Purpose::Build),
     program("node", &[], "nodejs", Purpose::Build),
     program("npm", &[], "npm", Purpose::Build),
@@ -64,6 +64,7 @@ const PROGRAMS: [Program; 17] = [
     program("psql", POSTGRES, "postgresql-client", Purpose::Client),
     program("initdb", POSTGRES, "postgresql", Purpose::Postgres),
     program("postgres", POSTGRES, "postgresql", Purpose::Postgres),
+    program("pg_basebackup", POSTGRES, "postgresql-client", Purpose::Tests),
     program("promtool", &[], "prometheus", Purpose::Tests),
     program("chromium", &[], "chromium", Purpose::Tests),
     program("chromedriver", &[], "chromium-driver", Purpose::Tests),

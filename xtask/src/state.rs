@@ -1,11 +1,14 @@
 //! What the cluster consists of, written down as it is made: who comes after a kill finds everything.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::{folders::folder, processes::Process};
+use crate::{
+    folders::folder,
+    processes::{Process, until},
+};
 
 /// The cluster's state file, for xtask itself and for the tests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub(crate) struct State {
     pub(crate) postgres_host: String,
     pub(crate) postgres_port: u16,
     pub(crate) postgres_password: String,
+    /// The ports of chaos' own two servers, while they are there.
+    #[serde(default)]
+    pub(crate) pair_ports: Option<[u16; 2]>,
     /// Pods run in containers here.
     pub(crate) real_node: bool,
     /// Addresses that were put on `lo`.
@@ -38,6 +44,22 @@ pub(crate) struct State {
 /// The name of the context, cluster and user in our kubeconfig.
 pub(crate) const CONTEXT: &str = "job-chief-test";
 
+/// What to do where there is none.
+pub(crate) const NOT_UP: &str = "the cluster is not up: cargo xtask cluster up";
+
+/// How long another xtask may take to bring the cluster up before we give up waiting for it.
+const LOCK_MAX: Duration = Duration::from_secs(1200);
+
+/// One xtask at a time brings up or takes down; the lock goes with its process.
+pub(crate) fn lock() -> anyhow::Result<fs::File> {
+    fs::create_dir_all(folder())?;
+    let file = fs::File::create(folder().join("lock"))?;
+    if !until(LOCK_MAX, || file.try_lock().is_ok()) {
+        bail!("another xtask has held {} for too long", folder().join("lock").display());
+    }
+    Ok(file)
+}
+
 impl State {
     fn path() -> PathBuf {
         folder().join("cluster.json")
@@ -52,6 +74,11 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("the state of the cluster can't be read"),
         }
+    }
+
+    /// That of the cluster that is up, or being brought up.
+    pub(crate) fn of_cluster() -> anyhow::Result<Self> {
+        Self::load()?.context(NOT_UP)
     }
 
     /// Writes it down, whole or not at all.

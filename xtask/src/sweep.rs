@@ -28,7 +28,7 @@ pub(crate) fn take_down(state: &State) -> anyhow::Result<()> {
     for process in rest {
         match process.name.as_str() {
             // Their data is thrown away or journaled: nothing is gained by waiting.
-            "postgres" => problems.extend(process.stop().err()),
+            name if name.starts_with("postgres") => problems.extend(process.stop().err()),
             _ => process.kill(),
         }
     }
