@@ -29,6 +29,7 @@ use job_chief::{
     store::{place::Place, stored::Stored, writer::Writer},
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tempfile::NamedTempFile;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{broadcast, watch},
@@ -44,17 +45,19 @@ const ANSWER_MAX: usize = 16 << 20;
 const TOKEN: &str = "token";
 
 thread_local! {
-    static SERVED: (Runtime, Router) = {
+    static SERVED: (Runtime, Router, NamedTempFile) = {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let router = runtime.block_on(served());
-        (runtime, router)
+        let tokens = NamedTempFile::new().unwrap();
+        std::fs::write(tokens.path(), TOKEN).unwrap();
+        let router = runtime.block_on(served(tokens.path()));
+        (runtime, router, tokens)
     };
 }
 
 pub(crate) fn try_out(input: &[u8]) {
     let Some(request) = request(input) else { return };
     let is_endless = request.uri().path() == "/events";
-    SERVED.with(|(runtime, router)| {
+    SERVED.with(|(runtime, router, _)| {
         runtime.block_on(async {
             let told = format!("{request:?}");
             let response = tokio::time::timeout(ANSWER_WAIT, router.clone().oneshot(request)).await;
@@ -89,12 +92,10 @@ fn request(input: &[u8]) -> Option<Request<Body>> {
 }
 
 /// The routes of a process that reaches neither Postgres nor Kubernetes, with the jobs.json of the repository.
-async fn served() -> Router {
+async fn served(tokens: &Path) -> Router {
     let file = jobs_file::load("jobs.example.json", include_str!("../../jobs.example.json")).unwrap();
     let mut settings = crate::settings::plain();
-    let tokens = std::env::temp_dir().join(format!("job-chief-fuzz-{}.tokens", std::process::id()));
-    std::fs::write(&tokens, TOKEN).unwrap();
-    settings.server.token_file = Some(tokens);
+    settings.server.token_file = Some(tokens.to_owned());
     let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
     let client = kube::Client::try_from(config).unwrap();
     let pool = PgPoolOptions::new().connect_lazy_with(PgConnectOptions::new_without_pgpass());
