@@ -2,6 +2,12 @@
 
 pub mod fenced;
 
+mod busy;
+
+mod window;
+
+mod in_flight;
+
 pub mod connect;
 
 pub mod requests;

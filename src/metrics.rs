@@ -49,6 +49,7 @@ pub struct Metrics {
     pub jobs_max: IntGaugeVec,
     kube_requests: IntCounterVec,
     kube_request_duration: HistogramVec,
+    kube_requests_max: IntGauge,
     pub trace_spans: IntCounterVec,
     pub process: ProcessMetrics,
     pub services: ServiceMetrics,
@@ -259,6 +260,10 @@ impl Metrics {
                 &["verb"],
                 &WAIT_BUCKETS,
             )?,
+            kube_requests_max: page.int_gauge(
+                "kube_requests_in_flight_max",
+                "Requests that may be in flight to the API server, by how it answers.",
+            )?,
             trace_spans: page.counters("trace_spans_total", "Spans of traces by what became of them.", &["result"])?,
             process: ProcessMetrics::new(&page)?,
             services: ServiceMetrics::new(&page)?,
@@ -293,6 +298,17 @@ impl Metrics {
     pub fn note_kube_request(&self, verb: &str, code: &str, took: Duration) {
         self.kube_requests.with_label_values(&[verb, code]).inc();
         self.kube_request_duration.with_label_values(&[verb]).observe(took.as_secs_f64());
+    }
+
+    /// So many requests may be in flight to the API server.
+    pub fn note_kube_places(&self, places: usize) {
+        self.kube_requests_max.set(i64::try_from(places).unwrap_or(i64::MAX));
+    }
+
+    /// Requests that may be in flight to the API server.
+    #[cfg(test)]
+    pub fn kube_places(&self) -> i64 {
+        self.kube_requests_max.get()
     }
 
     /// Something happened that is counted.

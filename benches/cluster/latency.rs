@@ -1,8 +1,13 @@
-//! From a message's commit to its Job, as an independent watch sees it.
+//! From a message's commit to its Job, as an independent watch sees it; and from a bare request to its Job, in turn.
 
+use std::time::Instant;
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::{
+    burst::named,
     figures::Figures,
     stage::Stage,
     witness::{Witness, pause, podless, send, take_all},
@@ -18,7 +23,7 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     let listening = json!({"maxConcurrentJobs": ROOM, "queueCheckInterval": "1h", "fetchGrace": "1h"});
     let polling = json!({"maxConcurrentJobs": ROOM, "queueCheckInterval": "1s", "fetchGrace": "1h"});
     for (how, keys, notify, goals) in [
-        ("with LISTEN", listening, true, [Some("≤ 8"), Some("≤ 30"), None]),
+        ("with LISTEN", listening, true, [None; 3]),
         ("with polling at 1 s", polling, false, [None, None, Some("≤ 1050")]),
     ] {
         series(figures, runs, how, keys, notify, goals).await;
@@ -42,21 +47,37 @@ async fn series(
     send(&mut connection, "one", 1, notify).await;
     witness.next().await;
     take_all(&mut connection).await;
+    let pattern = json!(stage.jobs().await.remove(0));
+    let bare: Api<Job> = stage.api();
     for run in 0..runs {
-        let mut samples = vec![];
+        let (mut samples, mut raw) = (vec![], vec![]);
         for number in 0..MESSAGES[usize::from(!notify)] {
             pause(number + u64::from(run)).await;
             let sent = send(&mut connection, "one", 1, notify).await;
             samples.push(witness.next().await.at.duration_since(sent).as_secs_f64() * 1000.0);
             take_all(&mut connection).await;
+            let job = named(&pattern, &format!("raw-{run}-{number}"));
+            let begun = Instant::now();
+            bare.create(&PostParams::default(), &job).await.unwrap();
+            raw.push(witness.next().await.at.duration_since(begun).as_secs_f64() * 1000.0);
         }
-        samples.sort_by(f64::total_cmp);
-        for (share, goal) in [(50, goals[0]), (99, goals[1]), (100, goals[2])] {
-            let at = (samples.len() * share / 100).min(samples.len() - 1);
-            let name = if share == 100 { format!("{how}, longest") } else { format!("{how}, p{share}") };
-            figures.add(&name, "ms", goal, samples[at]);
+        for (share, goal, beyond) in [(50, goals[0], "≤ 3"), (99, goals[1], "≤ 10"), (100, goals[2], "")] {
+            let [ours, bare] = [&samples, &raw].map(|samples| at(samples, share));
+            let name = if share == 100 { "longest".to_owned() } else { format!("p{share}") };
+            figures.add(&format!("{how}, {name}"), "ms", goal, ours);
+            if notify {
+                figures.add(&format!("a bare request beside it, {name}"), "ms", None, bare);
+                figures.add(&format!("{how}, {name}, beyond the bare request"), "ms", Some(beyond), ours - bare);
+            }
         }
     }
     stage.kill().await;
     stage.clear().await;
+}
+
+/// What so many of a hundred do not exceed.
+fn at(samples: &[f64], share: usize) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[(sorted.len() * share / 100).min(sorted.len() - 1)]
 }

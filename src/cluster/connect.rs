@@ -12,7 +12,10 @@ use kube::{
 use thiserror::Error;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::{cluster::fenced::Fenced, config::problems::nearest};
+use crate::{
+    cluster::{busy, fenced::Fenced},
+    config::problems::nearest,
+};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,8 +96,8 @@ impl Access {
     }
 }
 
-/// Kube's own stack, but for three things: the last layer looks at the lease, nothing is repeated behind our back, and
-/// nothing is logged per attempt.
+/// Kube's own stack, but for four things: the last layer looks at the lease, what a refusal says in its headers becomes
+/// readable, nothing is repeated behind our back, and nothing is logged per attempt.
 fn client(config: Config) -> kube::Result<Client> {
     let namespace = config.default_namespace.clone();
     let mut connector = TimeoutConnector::new(config.rustls_https_connector()?);
@@ -107,6 +110,7 @@ fn client(config: Config) -> kube::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
+        .map_response(busy::readable)
         .map_request(Fenced::request)
         .service(wire);
     Ok(Client::new(service, namespace))

@@ -9,11 +9,15 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy},
     core::{Request, Status},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
 
 use crate::{
     clock::Clock,
-    cluster::partial::PartialJob,
+    cluster::{
+        in_flight::{InFlight, Place},
+        partial::PartialJob,
+        window::Load,
+    },
     decide::{
         outcome::{JobName, shorten},
         pod::{
@@ -33,12 +37,6 @@ use crate::{
 
 type HttpRequest = http::Request<Vec<u8>>;
 
-/// Requests in flight to the API server, for the whole process.
-const REQUESTS_MAX: usize = 16;
-
-/// Requests of one JobConfig that may queue for those places, so that its burst starves no other's.
-const REQUESTS_PER_CONFIG: usize = 16;
-
 /// The longest wait that a `Retry-After` may impose.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
@@ -52,7 +50,7 @@ pub struct Cluster {
     pub(super) namespace: String,
     jobs: Api<Job>,
     pods: Api<Pod>,
-    permits: Arc<Semaphore>,
+    in_flight: Arc<InFlight>,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
@@ -61,7 +59,8 @@ pub struct Cluster {
 #[derive(Clone)]
 pub struct Requests {
     cluster: Cluster,
-    own: Arc<Semaphore>,
+    /// One of its requests at a time waits for a place: the places go round among the JobConfigs that want some.
+    turn: Arc<Mutex<()>>,
     fence: Fence,
 }
 
@@ -72,6 +71,15 @@ pub(super) enum Unanswered {
     Told(Box<Status>),
     /// It says nothing, or was not asked.
     Silent,
+}
+
+impl Unanswered {
+    fn said(&self) -> &str {
+        match self {
+            Self::Told(status) => &status.message,
+            Self::Silent => "no answer",
+        }
+    }
 }
 
 /// What an API error means for the caller.
@@ -90,7 +98,7 @@ impl Cluster {
             namespace: namespace.to_owned(),
             jobs: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client.clone(), namespace),
-            permits: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            in_flight: Arc::new(InFlight::new(clock, metrics.clone())),
             clock,
             metrics,
         }
@@ -98,11 +106,11 @@ impl Cluster {
 
     /// The share of one JobConfig, whose requests that change something are held to this fence.
     pub fn requests(&self, fence: Fence) -> Requests {
-        Requests { cluster: self.clone(), own: Arc::new(Semaphore::new(REQUESTS_PER_CONFIG)), fence }
+        Requests { cluster: self.clone(), turn: Arc::default(), fence }
     }
 
     /// Waits for a lease that has lapsed.
-    pub(super) async fn opened(&self, fence: &Fence, verb: &str) -> Result<(), Unanswered> {
+    pub(super) async fn opened(&self, fence: &Fence, verb: &'static str) -> Result<(), Unanswered> {
         if tokio::time::timeout(REQUEST_TIMEOUT, fence.opened()).await.is_err() {
             self.metrics.note_kube_request(verb, "dropped", REQUEST_TIMEOUT);
             return Err(Unanswered::Silent);
@@ -113,19 +121,26 @@ impl Cluster {
     /// A request in one of the places of the process, within its time.
     pub(super) async fn bounded<T>(
         &self,
-        verb: &str,
+        verb: &'static str,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Unanswered> {
-        let _shared = self.permits.acquire().await.expect("never closed");
-        let begun = self.clock.now();
+        self.sent(self.in_flight.place().await, verb, request).await
+    }
+
+    async fn sent<T>(
+        &self,
+        place: Place<'_>,
+        verb: &'static str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Unanswered> {
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
-        let took = self.clock.now().saturating_sub(begun);
         let (code, result) = match answer {
             Ok(Ok(value)) => ("2xx".to_owned(), Ok(value)),
             Ok(Err(kube::Error::Api(status))) => (status.code.to_string(), Err(Unanswered::Told(status))),
             Ok(Err(_)) => ("none".to_owned(), Err(Unanswered::Silent)),
             Err(_) => ("timeout".to_owned(), Err(Unanswered::Silent)),
         };
+        let took = place.answered(verb, load(&result), result.as_ref().err().map_or("", Unanswered::said));
         self.metrics.note_kube_request(verb, &code, took);
         result
     }
@@ -246,16 +261,26 @@ impl Requests {
     }
 
     /// A request that changes something: it waits for a lease that has lapsed, and is dropped without one.
-    async fn fenced<T>(&self, verb: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
+    async fn fenced<T>(
+        &self,
+        verb: &'static str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Refusal> {
         match self.cluster.opened(&self.fence, verb).await {
             Ok(()) => self.bounded(verb, request).await,
             Err(_) => Err(Refusal::Later { retry_after: None }),
         }
     }
 
-    async fn bounded<T>(&self, verb: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
-        let _own = self.own.acquire().await.expect("never closed");
-        match self.cluster.bounded(verb, request).await {
+    async fn bounded<T>(
+        &self,
+        verb: &'static str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Refusal> {
+        let turn = self.turn.lock().await;
+        let place = self.cluster.in_flight.place().await;
+        drop(turn);
+        match self.cluster.sent(place, verb, request).await {
             Ok(value) => Ok(value),
             Err(Unanswered::Told(status)) => {
                 if status.code == 403 {
@@ -271,6 +296,16 @@ impl Requests {
 /// The pods of a Job.
 fn of_job(uid: &str) -> ListParams {
     ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={uid}")).limit(PODS_MAX)
+}
+
+/// What an answer says of how much the API server has to do.
+fn load<T>(answer: &Result<T, Unanswered>) -> Load {
+    match answer {
+        Err(Unanswered::Told(status)) if matches!(status.code, 429 | 503) => Load::Overloaded(retry_after(status)),
+        Err(Unanswered::Told(status)) if says_later(status) && status.code != 401 => Load::Overloaded(None),
+        Err(Unanswered::Silent) => Load::Overloaded(None),
+        Ok(_) | Err(Unanswered::Told(_)) => Load::Well,
+    }
 }
 
 /// Answers that say "later", and those that nobody can take back.
@@ -290,4 +325,60 @@ pub(super) fn says_later(status: &Status) -> bool {
 pub(super) fn retry_after(status: &Status) -> Option<Duration> {
     let asked = status.details.as_ref().map(|details| Duration::from_secs(details.retry_after_seconds.into()));
     asked.filter(|wait| !wait.is_zero()).map(|wait| wait.min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, sync::Mutex};
+
+    use axum::http::Response;
+    use futures::{StreamExt, stream};
+    use kube::client::Body;
+
+    use super::*;
+    use crate::{clock, fence::Gate};
+
+    const ROUND_TRIP: Duration = Duration::from_millis(10);
+
+    /// An API server that has no Job and takes its time to say so; and when it was asked for which, in order.
+    fn cluster(clock: Clock) -> (Cluster, Arc<Mutex<Vec<(Duration, String)>>>) {
+        let asked: Arc<Mutex<Vec<_>>> = Arc::default();
+        let log = asked.clone();
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            log.lock().expect("unpoisoned").push((clock.now(), request.uri().path().to_owned()));
+            async {
+                clock::sleep(ROUND_TRIP).await;
+                let status = serde_json::json!({"kind": "Status", "status": "Failure", "code": 404});
+                let answer = Response::builder().status(404).body(Body::from(status.to_string().into_bytes()));
+                Ok::<_, Infallible>(answer.expect("a response"))
+            }
+        });
+        let metrics = Arc::new(Metrics::new().expect("a page"));
+        (Cluster::new(&Client::new(server, "here"), "here", clock, metrics), asked)
+    }
+
+    async fn get(of: &Requests, name: String) {
+        assert!(matches!(of.get(&JobName(name)).await, GetAnswer::Absent));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_burst_of_one_job_config_is_not_before_anothers_only_request() {
+        let clock = Clock::start();
+        let (begun, (cluster, asked)) = (clock.now(), cluster(clock));
+        let gate = Gate::until(Duration::MAX, clock);
+        let (many, one) = (cluster.requests(gate.fence()), cluster.requests(gate.fence()));
+        let burst = stream::iter(0..500).for_each_concurrent(None, |number| get(&many, format!("burst-{number}")));
+        let single = async {
+            clock::sleep(ROUND_TRIP / 2).await;
+            get(&one, "single".to_owned()).await;
+        };
+        futures::join!(single, burst);
+        let asked = asked.lock().expect("unpoisoned");
+        let sent = |name: &str| {
+            let of_name = asked.iter().filter(|(_, path)| path.contains(name));
+            of_name.map(|(at, _)| at.saturating_sub(begun)).max().expect("some were asked")
+        };
+        assert_eq!(sent("single"), ROUND_TRIP, "as soon as the first places became free");
+        assert!(sent("burst") > 5 * ROUND_TRIP);
+    }
 }
