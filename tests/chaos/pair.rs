@@ -58,7 +58,11 @@ impl Pair {
         let primary = self.primary.lock().await;
         cluster(&["kill", NAMES[*primary]]).await;
         tokio::time::sleep(away).await;
-        cluster(&["revive", NAMES[*primary]]).await;
+        // One that is killed while it starts may leave memory behind in which the next one can't begin.
+        while !self.answers(*primary).await.unwrap_or_default() {
+            cluster(&["revive", NAMES[*primary]]).await;
+            tokio::time::sleep(RETRY).await;
+        }
     }
 
     /// The primary is killed, and the standby takes over after a while; `false` where none has all that the primary has.
@@ -101,6 +105,10 @@ impl Pair {
             "select exists (select from pg_stat_replication where state = 'streaming' and sync_state = 'sync')",
         )
         .await
+    }
+
+    async fn answers(&self, server: usize) -> Result<bool, sqlx::Error> {
+        self.ask(server, "select true").await
     }
 
     async fn promoted(&self, server: usize) -> Result<bool, sqlx::Error> {
