@@ -6,12 +6,13 @@ pub mod last_hour;
 pub mod pool_gauges;
 pub mod queue_gauges;
 mod series;
+mod text;
 
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder, proto::MetricFamily,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, proto::MetricFamily,
 };
 
 use crate::decide::{
@@ -287,11 +288,10 @@ impl Metrics {
     pub fn page_with(&self, now: Duration, more: Vec<MetricFamily>) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(more);
-        families.extend(self.queues.gauges.families(now)?);
         families.sort_by(|one, other| one.name().cmp(other.name()));
-        let mut page = Vec::new();
-        TextEncoder::new().encode(&families, &mut page)?;
-        Ok(String::from_utf8_lossy(&page).into_owned())
+        let mut page = TextEncoder::new().encode_to_string(&families)?;
+        self.queues.gauges.write(&mut page, now);
+        Ok(page)
     }
 
     /// A request to the API server was answered, or not.

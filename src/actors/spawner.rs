@@ -224,8 +224,9 @@ impl QueuePerformer {
 
     /// What its looks find is shown from here on.
     fn begin_gauges(&self) {
-        let JobConfig { name, queue_check_interval, target_age, .. } = &*self.config;
-        self.runs.shared.metrics.queues.gauges.begin(name, &self.queue, *queue_check_interval, *target_age);
+        let JobConfig { queue_check_interval, target_age, .. } = &*self.config;
+        let (name, queue) = (self.runs.name.clone(), self.queue.clone());
+        self.runs.shared.metrics.queues.gauges.begin(name, queue, *queue_check_interval, *target_age);
     }
 
     fn peers(&self) -> Option<watch::Receiver<Arc<Peers>>> {

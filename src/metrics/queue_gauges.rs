@@ -3,15 +3,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use prometheus::{GaugeVec, IntGaugeVec, Opts, core::Collector, proto::MetricFamily};
-
 use crate::{
     decide::queue::{policy::gauges_every, scale::Look},
-    metrics::last_hour::LastHour,
+    metrics::{
+        last_hour::LastHour,
+        text::{Family, write_gauges},
+    },
 };
 
 /// What was read is shown for so long after the next reading was due: a look may wait and take some seconds.
@@ -19,6 +20,19 @@ const LATE_MAX: Duration = Duration::from_secs(15);
 
 /// Postgres answers the lease every second; when it has not for so long, nothing that was read before counts.
 const SILENT_MAX: Duration = Duration::from_secs(20);
+
+const MESSAGES: Family = Family::new("queue_messages", "Messages of the queue by state.");
+
+const OLDEST: Family = Family::new(
+    "queue_oldest_ready_age_seconds",
+    "How long the message has waited that could be fetched first; 0 where there is none.",
+);
+
+const MISSED: Family =
+    Family::new("target_age_missed", "1 while the oldest message has waited for longer than targetAge.");
+
+const TARGET: Family =
+    Family::new("target_age_seconds", "The oldest message is to wait no longer than this (targetAge).");
 
 /// What is known of the queues that this process looks at, as of when it was read. Times are the process' own.
 #[derive(Debug, Default)]
@@ -29,14 +43,14 @@ pub struct QueueGauges {
 #[derive(Debug, Default)]
 struct State {
     heard_at: Duration,
-    /// By JobConfig.
-    known: BTreeMap<String, Known>,
+    /// By JobConfig. Boxed: a tree has room for more than it holds.
+    known: BTreeMap<Arc<str>, Box<Known>>,
 }
 
 /// What is known of the queue of one JobConfig.
 #[derive(Debug)]
 struct Known {
-    queue: String,
+    queue: Arc<str>,
     /// A look is current for so long.
     fresh_for: Duration,
     /// The oldest message is to wait no longer than this.
@@ -61,7 +75,8 @@ pub struct Depth {
 
 #[derive(Debug)]
 struct Totals {
-    counts: Vec<(&'static str, i64)>,
+    /// By state; a state without messages has no series, but for `ready`.
+    counts: Box<[(&'static str, i64)]>,
     /// Not shown from then on.
     until: Duration,
 }
@@ -69,20 +84,29 @@ struct Totals {
 impl QueueGauges {
     /// The queue of a JobConfig is looked at from here on, at least as often as [`gauges_every`] says.
     /// Its oldest message is to wait no longer than `target_age`.
-    pub fn begin(&self, config: &str, queue: &str, interval: Duration, target_age: Option<Duration>) {
+    pub fn begin(
+        &self,
+        config: impl Into<Arc<str>>,
+        queue: impl Into<Arc<str>>,
+        interval: Duration,
+        target_age: Option<Duration>,
+    ) {
+        let queue = queue.into();
         let fresh_for = gauges_every(interval).saturating_add(LATE_MAX);
-        let new = || Known {
-            queue: queue.to_owned(),
-            fresh_for,
-            target_age,
-            looked_at: None,
-            ready: None,
-            oldest_age: None,
-            totals: None,
-            last_hour: LastHour::default(),
+        let new = || {
+            Box::new(Known {
+                queue: queue.clone(),
+                fresh_for,
+                target_age,
+                looked_at: None,
+                ready: None,
+                oldest_age: None,
+                totals: None,
+                last_hour: LastHour::default(),
+            })
         };
         let mut state = self.state();
-        let known = state.known.entry(config.to_owned()).or_insert_with(new);
+        let known = state.known.entry(config.into()).or_insert_with(new);
         if known.queue == queue {
             (known.fresh_for, known.target_age) = (fresh_for, target_age);
         } else {
@@ -116,6 +140,7 @@ impl QueueGauges {
     /// The totals of a queue were read, and are read again after `interval`.
     pub fn note_totals(&self, config: &str, counts: Vec<(&'static str, i64)>, now: Duration, interval: Duration) {
         let until = now.saturating_add(interval).saturating_add(LATE_MAX);
+        let counts = counts.into_iter().filter(|(word, count)| *word == "ready" || *count != 0).collect();
         if let Some(known) = self.state().known.get_mut(config) {
             known.totals = Some(Totals { counts, until });
             known.note_hour(now);
@@ -133,7 +158,7 @@ impl QueueGauges {
     pub fn depths(&self, now: Duration) -> BTreeMap<String, Depth> {
         let state = self.state();
         let known = state.known.iter().filter(|_| state.is_heard(now));
-        known.map(|(config, known)| (config.clone(), known.depth(now))).collect()
+        known.map(|(config, known)| (config.to_string(), known.depth(now))).collect()
     }
 
     /// How many messages waited in the last hour; see [`LastHour::points`].
@@ -141,55 +166,29 @@ impl QueueGauges {
         self.state().known.get(config).map(|known| known.last_hour.points(now)).unwrap_or_default()
     }
 
-    /// The families of the page as of `now`.
-    ///
-    /// # Errors
-    /// If a name were invalid.
-    pub fn families(&self, now: Duration) -> prometheus::Result<Vec<MetricFamily>> {
-        let messages = IntGaugeVec::new(
-            Opts::new("queue_messages", "Messages of the queue by state.").namespace("job_chief"),
-            &["job_config", "queue", "state"],
-        )?;
-        let oldest = GaugeVec::new(
-            Opts::new(
-                "queue_oldest_ready_age_seconds",
-                "How long the message has waited that could be fetched first; 0 where there is none.",
-            )
-            .namespace("job_chief"),
-            &["job_config", "queue"],
-        )?;
-        let (target, missed) = target_gauges()?;
+    /// Writes what is known as of `now` to the page.
+    pub fn write(&self, page: &mut String, now: Duration) {
         let state = self.state();
-        if state.is_heard(now) {
-            for (config, known) in &state.known {
-                if let Some((age, is_missed)) = known.target(now) {
-                    target.with_label_values(&[config]).set(age.as_secs_f64());
-                    missed.with_label_values(&[config]).set(is_missed.into());
-                }
-                for (word, count) in known.counts(now) {
-                    messages.with_label_values(&[config, &known.queue, word]).set(count);
-                }
-                if let Some(age) = known.oldest_age.filter(|_| known.is_fresh(known.looked_at, now)) {
-                    oldest.with_label_values(&[config, &known.queue]).set(age.as_secs_f64());
-                }
-            }
-        }
-        let families = messages.collect().into_iter().chain(oldest.collect());
-        let families = families.chain(target.collect()).chain(missed.collect());
-        Ok(families.filter(|family| !family.get_metric().is_empty()).collect())
+        let heard = state.known.iter().filter(|_| state.is_heard(now));
+        let messages = heard.clone().flat_map(|(config, known)| {
+            let (config, queue) = (("job_config", &**config), ("queue", &*known.queue));
+            known.counts(now).into_iter().map(move |(word, count)| ([config, queue, ("state", word)], count as f64))
+        });
+        write_gauges(page, &MESSAGES, messages);
+        let oldest = heard.clone().filter_map(|(config, known)| {
+            let age = known.oldest_age.filter(|_| known.is_fresh(known.looked_at, now))?;
+            Some(([("job_config", &**config), ("queue", &*known.queue)], age.as_secs_f64()))
+        });
+        write_gauges(page, &OLDEST, oldest);
+        let targets = heard.filter_map(|(config, known)| Some(([("job_config", &**config)], known.target(now)?)));
+        write_gauges(page, &MISSED, targets.clone().map(|(labels, (_, missed))| (labels, f64::from(u8::from(missed)))));
+        write_gauges(page, &TARGET, targets.map(|(labels, (target, _))| (labels, target.as_secs_f64())));
     }
 
     /// What a panic has left is whole: each entry is written in one piece.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn target_gauges() -> prometheus::Result<(GaugeVec, IntGaugeVec)> {
-    let target = Opts::new("target_age_seconds", "The oldest message is to wait no longer than this (targetAge).");
-    let missed = Opts::new("target_age_missed", "1 while the oldest message has waited for longer than targetAge.");
-    let of = |opts: Opts| opts.namespace("job_chief");
-    Ok((GaugeVec::new(of(target), &["job_config"])?, IntGaugeVec::new(of(missed), &["job_config"])?))
 }
 
 impl State {
@@ -236,9 +235,9 @@ impl Known {
         }
     }
 
-    /// The counts by state. A state without messages has no series, but for `ready`.
+    /// The counts by state.
     fn counts(&self, now: Duration) -> Vec<(&'static str, i64)> {
-        let others = self.totals(now).filter(|(word, count)| *word != "ready" && *count != 0).copied();
+        let others = self.totals(now).filter(|(word, _)| *word != "ready").copied();
         others.chain(self.ready(now).map(|ready| ("ready", ready))).collect()
     }
 }
@@ -262,15 +261,15 @@ mod tests {
     }
 
     fn series(gauges: &QueueGauges, now: u64) -> Vec<(String, f64)> {
-        let mut all = vec![];
-        for family in gauges.families(secs(now)).expect("valid names") {
-            for metric in family.get_metric() {
-                let state = metric.get_label().iter().find(|label| label.name() == "state");
-                let name = state.map_or_else(|| "age".to_owned(), |label| label.value().to_owned());
-                all.push((name, metric.get_gauge().get_value()));
-            }
-        }
-        all
+        let mut page = String::new();
+        gauges.write(&mut page, secs(now));
+        let all = page.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let (series, value) = line.rsplit_once(' ').expect("a value");
+            let state = series.split_once("state=\"").map(|(_, state)| state.trim_end_matches("\"}"));
+            let name = state.unwrap_or(if series.contains("_age_seconds{") { "age" } else { series });
+            (name.to_owned(), value.parse().expect("a number"))
+        });
+        all.collect()
     }
 
     fn begun() -> QueueGauges {
@@ -347,11 +346,10 @@ mod tests {
     }
 
     /// What the page says of `targetAge`.
-    fn target(gauges: &QueueGauges, now: u64) -> Vec<(String, f64)> {
-        let families = gauges.families(secs(now)).expect("valid names");
-        let of_target = families.iter().filter(|family| family.name().contains("target_age"));
-        let value = |family: &MetricFamily| (family.name().to_owned(), family.get_metric()[0].get_gauge().get_value());
-        of_target.map(value).collect()
+    fn target(gauges: &QueueGauges, now: u64) -> Vec<String> {
+        let mut page = String::new();
+        gauges.write(&mut page, secs(now));
+        page.lines().filter(|line| line.starts_with("job_chief_target_age")).map(str::to_owned).collect()
     }
 
     #[test]
@@ -359,18 +357,18 @@ mod tests {
         let gauges = QueueGauges::default();
         gauges.begin("mail", "Mail/1", secs(30), Some(secs(10)));
         gauges.note_heard(secs(100));
-        assert_eq!(target(&gauges, 100), []);
+        assert!(target(&gauges, 100).is_empty());
         gauges.note_look("mail", &look(3, 10, Some(7)), secs(100));
-        let told = |missed: f64| {
-            [("job_chief_target_age_seconds", 10.0), ("job_chief_target_age_missed", missed)]
-                .map(|(name, value)| (name.to_owned(), value))
+        let told = |missed: u8| {
+            let missed = format!("job_chief_target_age_missed{{job_config=\"mail\"}} {missed}");
+            [missed, "job_chief_target_age_seconds{job_config=\"mail\"} 10".to_owned()]
         };
-        assert_eq!(target(&gauges, 103), told(0.0));
-        assert_eq!(target(&gauges, 104), told(1.0), "it has gone on waiting since the look");
+        assert_eq!(target(&gauges, 103), told(0));
+        assert_eq!(target(&gauges, 104), told(1), "it has gone on waiting since the look");
         gauges.note_look("mail", &look(0, 10, None), secs(105));
-        assert_eq!(target(&gauges, 120), told(0.0));
-        assert_eq!(target(&gauges, 126), [], "Postgres is silent");
+        assert_eq!(target(&gauges, 120), told(0));
+        assert!(target(&gauges, 126).is_empty(), "Postgres is silent");
         gauges.begin("mail", "Mail/1", secs(30), None);
-        assert_eq!(target(&gauges, 120), [], "it has none any more");
+        assert!(target(&gauges, 120).is_empty(), "it has none any more");
     }
 }

@@ -181,6 +181,7 @@ fn no_metric_is_registered_that_this_test_gives_no_value() {
         "page.histogram(",
         "page.histograms(",
         "Opts::new(",
+        "Family::new(",
     ];
     let named = calls.iter().flat_map(|call| source.split(*call).skip(1)).filter_map(|rest| {
         let name = rest.trim_start().strip_prefix('"')?.split('"').next()?;
