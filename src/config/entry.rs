@@ -82,7 +82,7 @@ impl Entry {
     /// All its pods: those of its own, and those that run once beside them.
     pub fn pod_configs(&self) -> Vec<&PodConfig> {
         match self {
-            Self::Queue(queue) => vec![&queue.pod_config],
+            Self::Queue(queue) => vec![&*queue.pod_config],
             Self::Service(service) => std::iter::once(&service.pod_config).chain(service.one_off_pods()).collect(),
         }
     }

@@ -29,7 +29,7 @@ pub struct JobConfig {
     #[schemars(length(min = 1, max = 500))]
     pub queue_name: String,
     /// The pods of a Job.
-    pub pod_config: PodConfig,
+    pub pod_config: Arc<PodConfig>,
     /// A fragment of a Kubernetes `JobTemplateSpec`, laid over the Job that is built from the other keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<std::collections::BTreeMap<String, Value>>")]

@@ -1,5 +1,6 @@
 //! jobs.json: loaded whole, with every problem at once, or not at all.
 
+mod alike;
 mod shared;
 
 use std::{
@@ -14,7 +15,8 @@ use thiserror::Error;
 use crate::config::{
     dependencies,
     entry::{Entry, Kind},
-    job_config::{JobConfig, JobTemplate},
+    job_config::JobConfig,
+    jobs_file::alike::Alike,
     json::{self, Node, line_column},
     problems::{Place, Problem, Problems, nearest},
     rules::{self, NOT_IN_A_SERVICE},
@@ -122,11 +124,11 @@ impl Loader<'_> {
         if entries.is_empty() && problems.is_empty() {
             problems.push(self.problem(self.root.start, prefix.clone(), "at least one entry is needed".into()));
         }
-        let (mut jobs, mut templates, mut wrong) = (vec![], vec![], vec![]);
+        let (mut jobs, mut alike, mut wrong) = (vec![], Alike::default(), vec![]);
         for (at, entry) in entries.iter().enumerate() {
             match self.entry(entry, &format!("{prefix}[{at}]")) {
                 Ok(mut job) => {
-                    share(&mut job, &mut templates);
+                    alike.share(&mut job);
                     jobs.push((entry, format!("{prefix}[{at}]"), job));
                 }
                 Err(found) => {
@@ -380,23 +382,6 @@ fn read_entry(kind: Kind, value: Value) -> serde_json::Result<Entry> {
         queue.name.clone_from(&queue.queue_name);
     }
     Ok(Entry::Queue(Arc::new(queue)))
-}
-
-/// Different templates that entries are compared with: most files have one, in their defaults.
-const TEMPLATES_MAX: usize = 16;
-
-/// An entry whose template another has, too, shares it.
-fn share(entry: &mut Entry, templates: &mut Vec<JobTemplate>) {
-    let template = match entry {
-        Entry::Queue(queue) => &mut Arc::make_mut(queue).job_template,
-        Entry::Service(service) => &mut Arc::make_mut(service).job_template,
-    };
-    let Some(template) = template else { return };
-    match templates.iter().find(|known| *known == template) {
-        Some(known) => *template = known.clone(),
-        None if templates.len() < TEMPLATES_MAX => templates.push(template.clone()),
-        None => {}
-    }
 }
 
 /// Objects are merged key by key, everything else is replaced.
