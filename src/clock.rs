@@ -49,13 +49,15 @@ impl Ahead {
     }
 }
 
-/// Waits until a time of this clock.
+/// Waits until a time of this clock. The future holds that time alone: every actor has room for one.
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
-pub async fn sleep_until(clock: Clock, time: Duration) {
+pub fn sleep_until(clock: Clock, time: Duration) -> impl Future<Output = ()> {
     let instant = clock.start.checked_add(time.saturating_sub(clock.start_unix));
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant).await,
-        None => std::future::pending().await,
+    async move {
+        match instant {
+            Some(instant) => tokio::time::sleep_until(instant).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

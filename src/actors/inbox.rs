@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, instrument::Instrumented};
 
 use crate::{
     clock::{Clock, sleep_until},
@@ -15,7 +15,7 @@ use crate::{
 /// Events that are taken in together.
 const EVENTS_AT_ONCE: usize = 64;
 
-type Performing<E> = FuturesUnordered<BoxFuture<'static, Vec<E>>>;
+type Performing<E> = FuturesUnordered<Instrumented<BoxFuture<'static, Vec<E>>>>;
 
 /// The effects that an actor has in flight, and the events that wait to be taken in. An effect is answered by one event
 /// for each name that it carries.
@@ -33,8 +33,8 @@ impl<E: From<RunEvent>> Inbox<E> {
     }
 
     /// Begins to perform an effect.
-    pub fn begin(&mut self, performing: impl Future<Output = Vec<E>> + Send + 'static) {
-        self.performing.push(performing.in_current_span().boxed());
+    pub fn begin(&mut self, performing: BoxFuture<'static, Vec<E>>) {
+        self.performing.push(performing.in_current_span());
     }
 
     /// Puts an event behind those that have arrived.
@@ -76,16 +76,14 @@ async fn answer<E>(performing: &mut Performing<E>, arrived: &mut VecDeque<E>) ->
             return event;
         }
         match performing.next().await {
-            Some(answers) => arrived.extend(answers),
+            // Nothing else has arrived, and what held it is given back.
+            Some(answers) => *arrived = answers.into(),
             None => std::future::pending().await,
         }
     }
 }
 
 /// Waits until a deadline; for ever where there is none.
-pub async fn reached(clock: Clock, deadline: Option<Duration>) {
-    match deadline {
-        Some(deadline) => sleep_until(clock, deadline).await,
-        None => std::future::pending().await,
-    }
+pub fn reached(clock: Clock, deadline: Option<Duration>) -> impl Future<Output = ()> {
+    sleep_until(clock, deadline.unwrap_or(Duration::MAX))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -79,8 +80,8 @@ impl Keeper {
         }
     }
 
-    /// Runs until nothing is left to do.
-    pub async fn run(mut self) {
+    /// Runs until nothing is left to do. Boxed, as the actor of a queue is.
+    pub async fn run(mut self: Box<Self>) {
         let span = tracing::info_span!("keeper", service = %self.config.name);
         async {
             // They may be others by now than when it was made.
@@ -101,7 +102,7 @@ impl Keeper {
     fn step(&mut self, events: Vec<ServiceEvent>) {
         let now = self.performer.shared.clock.now();
         for effect in self.keep_alive.step(now, events) {
-            self.inbox.begin(perform(self.performer.clone(), effect));
+            self.inbox.begin(perform(self.performer.clone(), effect).boxed());
         }
         self.membership.tell(now, || self.keep_alive.need());
         self.publish();
@@ -212,7 +213,7 @@ async fn perform(performer: Arc<RunPerformer>, effect: ServiceEffect) -> Vec<Ser
             vec![ServiceEvent::HealthChecked(name, answer)]
         }
         ServiceEffect::ForceDeletePods { name, uid } => {
-            let answer = Box::pin(performer.requests.force_delete_pods(&uid)).await;
+            let answer = Box::pin(performer.requests().force_delete_pods(&uid)).await;
             tracing::warn!(job = %name, ?answer, "asked to delete the pods of a Job without any grace");
             vec![ServiceEvent::ForceDeleteAnswered(name, answer)]
         }

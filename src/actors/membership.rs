@@ -50,7 +50,7 @@ pub struct Membership {
     seat: Option<Seat>,
     /// It tells even if it holds nothing: somebody may wait for it, or believe that it holds something.
     owes: bool,
-    told: Option<Need>,
+    told: Option<Box<Need>>,
     /// A need found no room: another has to be told, whatever it says.
     is_late: bool,
     /// It shares nothing and holds nothing of the time when it did, so it is not asked any more.
@@ -92,11 +92,11 @@ impl Membership {
             self.is_apart = seat.grants.is_none();
             return;
         }
-        if self.told.as_ref() == Some(&need) {
+        if self.told.as_deref() == Some(&need) {
             return;
         }
         match seat.needs.try_send(Told { name: self.name.clone(), need: need.clone(), last: false }) {
-            Ok(()) => (self.told, self.is_late) = (Some(need), false),
+            Ok(()) => (self.told, self.is_late) = (Some(Box::new(need)), false),
             Err(TrySendError::Full(_)) => {
                 (self.is_late, self.tell_at) = (true, Some(now.saturating_add(TELL_AGAIN)));
             }
@@ -118,7 +118,8 @@ impl Membership {
     /// The next grant; waits for ever where none can come. Cancel-safe.
     pub async fn granted(&mut self) -> Grant {
         if let Some(grants) = self.seat.as_mut().and_then(|seat| seat.grants.as_mut())
-            && grants.changed().await.is_ok()
+            // Boxed: most share nothing, and have no room for it.
+            && Box::pin(grants.changed()).await.is_ok()
         {
             return grants.borrow_and_update().clone();
         }

@@ -51,20 +51,25 @@ impl Monitor {
             return;
         }
         loop {
-            let configs = self.configs();
-            let queues: Vec<String> = configs.iter().map(|(_, queue)| queue.clone()).collect();
-            let wait = match totals(&self.depth, &self.pool, &queues).await {
-                Ok(totals) => {
-                    self.health.set(Component::Queue, Ok(()));
-                    self.publish(&configs, totals);
-                    self.interval
-                }
-                Err(error) => {
-                    self.health.set(Component::Queue, Err(with_causes(&error)));
-                    self.interval.min(RETRY)
-                }
-            };
+            let wait = self.read().await;
             sleep(wait).await;
+        }
+    }
+
+    /// Reads once, and returns how long to wait for the next time.
+    async fn read(&self) -> Duration {
+        let configs = self.configs();
+        let queues: Vec<String> = configs.iter().map(|(_, queue)| queue.clone()).collect();
+        match totals(&self.depth, &self.pool, &queues).await {
+            Ok(totals) => {
+                self.health.set(Component::Queue, Ok(()));
+                self.publish(&configs, totals);
+                self.interval
+            }
+            Err(error) => {
+                self.health.set(Component::Queue, Err(with_causes(&error)));
+                self.interval.min(RETRY)
+            }
         }
     }
 

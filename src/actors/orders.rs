@@ -51,7 +51,7 @@ pub struct Ordered {
     /// What it is to do.
     pub orders: DesiredState,
     /// Who set what last.
-    pub last: Option<Verb>,
+    pub last: Option<Box<Verb>>,
     /// Its actions that were asked for by hand.
     pub actions: BTreeMap<Box<str>, Asked>,
 }

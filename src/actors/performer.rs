@@ -23,10 +23,11 @@ use crate::{
             inputs::{Instance, Parts},
             manifest::Template,
         },
-        run::event::{CreateAnswer, Ended, RunEffect, RunEvent, WishAnswer},
+        run::event::{CreateAnswer, Ended, LoadedRuns, RunEffect, RunEvent, WishAnswer},
         service::start_order::Peers,
         trace::{Span, Traced},
     },
+    fence::Fence,
     health::{Component, Health},
     metrics::Metrics,
     pgboss::{listen::Hints, looks::Looks},
@@ -92,8 +93,10 @@ pub struct RunPerformer {
     files: Contents,
     /// Rendered when the first Job is wished for: most of many JobConfigs are idle.
     rendered: OnceLock<Box<Rendered>>,
-    /// Its share of the requests.
-    pub requests: Requests,
+    /// Its share of the requests, taken with the first of them: most of many JobConfigs are idle.
+    requests: Arc<OnceLock<Box<Requests>>>,
+    /// What its requests are held against.
+    fence: Fence,
     /// What all actors share.
     pub shared: Arc<Shared>,
     /// The number of the term.
@@ -109,18 +112,37 @@ struct Rendered {
 impl RunPerformer {
     /// The performer of a JobConfig for a term.
     pub fn new(entry: Entry, shared: Arc<Shared>, term: Term) -> Self {
-        let requests = shared.cluster.requests(term.fence);
         let name = entry.name().into();
-        let files = Contents::NotAsked;
-        Self { name, entry, files, rendered: OnceLock::new(), requests, shared, term: term.number }
+        Self {
+            name,
+            entry,
+            files: Contents::NotAsked,
+            rendered: OnceLock::new(),
+            requests: Arc::default(),
+            fence: term.fence,
+            shared,
+            term: term.number,
+        }
     }
 
     /// The same for the entry as it is now; its share of the requests stays the same.
     #[must_use]
     pub fn with(&self, entry: Entry) -> Self {
-        let Self { name, files, requests, shared, term, .. } = self;
-        let (files, requests, shared) = (files.clone(), requests.clone(), shared.clone());
-        Self { name: name.clone(), entry, files, rendered: OnceLock::new(), requests, shared, term: *term }
+        Self {
+            name: self.name.clone(),
+            entry,
+            files: self.files.clone(),
+            rendered: OnceLock::new(),
+            requests: self.requests.clone(),
+            fence: self.fence.clone(),
+            shared: self.shared.clone(),
+            term: self.term,
+        }
+    }
+
+    /// Its share of the requests.
+    pub fn requests(&self) -> &Requests {
+        self.requests.get_or_init(|| Box::new(self.shared.cluster.requests(self.fence.clone())))
     }
 
     /// The same for files that hold this now.
@@ -149,10 +171,7 @@ impl RunPerformer {
     /// Performs an effect, and answers it by one event for each name that it carries.
     pub async fn perform(&self, effect: RunEffect) -> Vec<RunEvent> {
         match effect {
-            RunEffect::LoadRuns => {
-                let loaded = self.shared.stored.runs.load(self.entry.kind(), &self.name).await;
-                vec![RunEvent::RunsLoaded(self.stored(loaded))]
-            }
+            RunEffect::LoadRuns => vec![RunEvent::RunsLoaded(self.load().await)],
             RunEffect::WriteWishes(wishes) => Box::pin(self.write_wishes(wishes)).await,
             RunEffect::CreateJob(wish) => {
                 // Requests are large while they are under way, and most actors never have one.
@@ -160,11 +179,11 @@ impl RunPerformer {
                 vec![RunEvent::CreateAnswered(wish.name, answer)]
             }
             RunEffect::GetJob(name) => {
-                let answer = Box::pin(self.requests.get(&name)).await;
+                let answer = Box::pin(self.requests().get(&name)).await;
                 vec![RunEvent::GetAnswered(name, answer)]
             }
             RunEffect::DeleteJob { name, uid, resource_version } => {
-                let answer = Box::pin(self.requests.delete(&name, &uid, resource_version.as_deref())).await;
+                let answer = Box::pin(self.requests().delete(&name, &uid, resource_version.as_deref())).await;
                 info!(job = %name, ?answer, "asked to delete a Job");
                 vec![RunEvent::DeleteAnswered(name, answer)]
             }
@@ -179,6 +198,11 @@ impl RunPerformer {
                 vec![RunEvent::EndWritten(ended.name, written)]
             }
         }
+    }
+
+    /// Its unfinished runs; `None` where Postgres did not answer.
+    pub async fn load(&self) -> Option<LoadedRuns> {
+        self.stored(self.shared.stored.runs.load(self.entry.kind(), &self.name).await)
     }
 
     /// A result from our own tables; it also decides their health.
@@ -224,7 +248,7 @@ impl RunPerformer {
     async fn create(&self, wish: &Wish) -> CreateAnswer {
         let sent_at = self.shared.clock.now();
         let answer = match self.job(wish) {
-            Some(job) => self.requests.create(&job).await,
+            Some(job) => self.requests().create(&job).await,
             None => CreateAnswer::Refused { message: "jobs.json has it no more".to_owned() },
         };
         self.trace(&wish.name, |run, now| vec![run.asked(sent_at, now, &answer)]);

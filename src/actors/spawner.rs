@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, warn};
@@ -30,7 +31,7 @@ use crate::{
             scale::Look,
             status::Status,
         },
-        run::event::RunEvent,
+        run::event::{RunEffect, RunEvent},
         service::start_order::{Peers, missing},
     },
     health::Component,
@@ -100,8 +101,9 @@ impl Spawner {
         }
     }
 
-    /// Runs until nothing is left to do.
-    pub async fn run(mut self) {
+    /// Runs until nothing is left to do. Boxed: what a future takes by value it holds twice, and there is one for each
+    /// JobConfig.
+    pub async fn run(mut self: Box<Self>) {
         let span = tracing::info_span!("spawner", job_config = %self.performer.config.name, queue = %self.performer.config.queue_name);
         async {
             // They may be others by now than when it was made.
@@ -120,7 +122,7 @@ impl Spawner {
                 self.publish_in_time();
             }
             self.publish();
-            self.membership.leave(self.lifecycle.need()).await;
+            Box::pin(self.membership.leave(self.lifecycle.need())).await;
         }
         .instrument(span)
         .await;
@@ -129,7 +131,7 @@ impl Spawner {
     fn step(&mut self, events: Vec<QueueEvent>) {
         let now = self.performer.runs.shared.clock.now();
         for effect in self.lifecycle.step(now, events) {
-            self.inbox.begin(QueuePerformer::perform(self.performer.clone(), effect));
+            self.inbox.begin(self.performer.clone().perform(effect));
         }
         self.membership.tell(now, || self.lifecycle.need());
     }
@@ -145,7 +147,7 @@ impl Spawner {
             Ok(()) = self.orders.changed() => self.take_orders(),
             () = self.notified.notified() => QueueEvent::Notified,
             grant = self.membership.granted() => QueueEvent::Granted(grant),
-            () = async { drop(self.peers.as_mut().expect("asked for").changed().await) }, if self.peers.is_some() => self.blocked(),
+            () = async { drop(Box::pin(self.peers.as_mut().expect("asked for").changed()).await) }, if self.peers.is_some() => self.blocked(),
             Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             () = reached(clock, deadline) => QueueEvent::DeadlineReached,
         }
@@ -233,12 +235,25 @@ impl QueuePerformer {
         (!self.config.depends_on.is_empty()).then(|| self.runs.shared.peers.subscribe())
     }
 
-    async fn perform(self: Arc<Self>, effect: QueueEffect) -> Vec<QueueEvent> {
+    /// Each kind of effect has a future of its own: all JobConfigs load their runs and look at once as a term begins, and
+    /// those are small.
+    fn perform(self: Arc<Self>, effect: QueueEffect) -> BoxFuture<'static, Vec<QueueEvent>> {
         match effect {
-            QueueEffect::ReadDepth(request) => vec![QueueEvent::DepthRead(self.look(request).await)],
-            QueueEffect::ReadGauges(request) => vec![QueueEvent::GaugesRead(self.look(request).await.is_some())],
-            QueueEffect::WriteLog(entries) => vec![QueueEvent::LogWritten(self.write_log(entries).await)],
-            QueueEffect::Run(effect) => self.runs.perform(effect).await.into_iter().map(QueueEvent::Run).collect(),
+            QueueEffect::ReadDepth(request) => {
+                async move { vec![QueueEvent::DepthRead(self.look(request).await)] }.boxed()
+            }
+            QueueEffect::ReadGauges(request) => {
+                async move { vec![QueueEvent::GaugesRead(self.look(request).await.is_some())] }.boxed()
+            }
+            QueueEffect::WriteLog(entries) => {
+                async move { vec![QueueEvent::LogWritten(self.write_log(entries).await)] }.boxed()
+            }
+            QueueEffect::Run(RunEffect::LoadRuns) => {
+                async move { vec![RunEvent::RunsLoaded(self.runs.load().await).into()] }.boxed()
+            }
+            QueueEffect::Run(effect) => {
+                async move { self.runs.perform(effect).await.into_iter().map(QueueEvent::Run).collect() }.boxed()
+            }
         }
     }
 
@@ -280,5 +295,21 @@ impl QueuePerformer {
             NoteRow { config: self.runs.name.clone(), age, note: entry }
         };
         self.runs.stored(self.runs.shared.writer.notes(entries.into_iter().map(row).collect()).await).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_answer<Given, Answer>(_: impl Fn(Given) -> Answer) -> usize {
+        size_of::<Answer>()
+    }
+
+    #[test]
+    fn an_actor_with_its_task_is_small() {
+        let sizes = [size_of::<Spawner>(), size_of_answer(Spawner::run), size_of::<QueuePerformer>()];
+        let most = [1_800, 1_400, 320];
+        assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?}: there are ten thousand of them");
     }
 }

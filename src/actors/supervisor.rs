@@ -308,7 +308,7 @@ impl Supervisor {
     fn ordered(&self, entry: &Entry) -> Ordered {
         let Some(service) = entry.service() else { return Ordered::default() };
         let (orders, last) = self.switches.orders(&service.name, service.enabled);
-        Ordered { orders, last, actions: self.switches.actions(&service.name) }
+        Ordered { orders, last: last.map(Box::new), actions: self.switches.actions(&service.name) }
     }
 
     /// Each service knows the desired state of all others before it gets its own.
@@ -367,10 +367,12 @@ impl Supervisor {
         let (orders, views, shutdown) = (handle.orders.subscribe(), handle.views.clone(), self.shutdown.clone());
         let actor = match (handle.entry(), handle.status) {
             (Entry::Queue(queue), StatusChannel::Queue(status)) => {
-                Spawner::new(&self.shared, term, (queue, orders, views), status, shutdown, draw_seed()).run().boxed()
+                let spawner = Spawner::new(&self.shared, term, (queue, orders, views), status, shutdown, draw_seed());
+                Box::new(spawner).run().boxed()
             }
             (Entry::Service(service), StatusChannel::Service(status)) => {
-                Keeper::new(&self.shared, term, (service, orders, views), status, shutdown, draw_seed()).run().boxed()
+                let keeper = Keeper::new(&self.shared, term, (service, orders, views), status, shutdown, draw_seed());
+                Box::new(keeper).run().boxed()
             }
             _ => unreachable!("a handle is of one type"),
         };
@@ -378,7 +380,8 @@ impl Supervisor {
         self.actors.spawn(async move {
             let panicked = AssertUnwindSafe(actor).catch_unwind().await.is_err();
             if panicked {
-                sleep(RESTART_WAIT).await;
+                // Boxed: the task has room for it all the time.
+                Box::pin(sleep(RESTART_WAIT)).await;
             }
             Ended { name, panicked }
         });

@@ -98,7 +98,7 @@ pub struct Paused {
     /// Nothing is created.
     pub paused: bool,
     /// Who set it; `None` where it comes from jobs.json.
-    pub said: Option<Said>,
+    pub said: Option<Box<Said>>,
 }
 
 impl Switches {
@@ -106,11 +106,11 @@ impl Switches {
     /// set last counts, until the file's value is another than it was then.
     pub fn paused(&self, config: &str, file: bool) -> Paused {
         if let Some(all) = self.all.as_ref().filter(|all| all.paused) {
-            return Paused { paused: true, said: Some(all.clone()) };
+            return Paused { paused: true, said: Some(Box::new(all.clone())) };
         }
         let said = self.by_config.get(config).and_then(|switch| switch.said.as_ref());
         match said.filter(|said| said.file_paused == file) {
-            Some(said) => Paused { paused: said.paused, said: Some(said.clone()) },
+            Some(said) => Paused { paused: said.paused, said: Some(Box::new(said.clone())) },
             None => Paused { paused: file, said: None },
         }
     }

@@ -276,7 +276,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
         oldest_ready_age_seconds: depth.oldest_since.map(|since| now.saturating_sub(since).as_secs_f64()),
         phase: status.phases,
         paused: paused.paused,
-        said: paused.said,
+        said: paused.said.map(|said| *said),
         asked: Some(asked).filter(|asked| asked.count > 0),
         draining: status.draining,
         left,

@@ -235,7 +235,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
         per_replica: status.replicas.into_iter().map(|account| ReplicaView::of(account, now)).collect(),
         rollout: status.rollout,
         unread: status.unread,
-        said: last,
+        said: last.map(|verb| *verb),
         left,
     })
 }

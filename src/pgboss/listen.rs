@@ -40,10 +40,10 @@ pub struct Hints {
 
 impl Hints {
     /// Notified when there may be a message in this queue; several in a row are one.
-    pub fn of(&self, queue: &str) -> Arc<Notify> {
+    pub fn of(&self, queue: &Arc<str>) -> Arc<Notify> {
         let hint = Arc::new(Notify::new());
         self.waiting.send_modify(|waiting| {
-            let waiters = waiting.entry(queue.into()).or_default();
+            let waiters = waiting.entry(queue.clone()).or_default();
             waiters.retain(|other| other.strong_count() > 0);
             waiters.push(Arc::downgrade(&hint));
         });
@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_hint_is_for_its_queue_and_many_are_one() {
         let hints = Hints::default();
-        let (mail, other) = (hints.of("mail"), hints.of("other"));
+        let (mail, other) = (hints.of(&"mail".into()), hints.of(&"other".into()));
         let is_told = |hint: Arc<Notify>| async move {
             tokio::time::timeout(Duration::from_millis(1), hint.notified()).await.is_ok()
         };

@@ -59,6 +59,10 @@ impl DecisionLog {
     pub fn note_written(&mut self, written: bool, now: Duration) {
         if written {
             self.pending.drain(..self.writing);
+            if self.pending.is_empty() {
+                // Mostly there is nothing to be written.
+                self.pending = VecDeque::new();
+            }
             self.tries = 0;
         } else {
             self.retry_at = now.saturating_add(retry_wait(self.tries));
