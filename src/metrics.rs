@@ -50,7 +50,6 @@ pub struct Metrics {
     pub jobs_max: IntGaugeVec,
     kube_requests: IntCounterVec,
     kube_request_duration: HistogramVec,
-    kube_requests_max: IntGauge,
     pub trace_spans: IntCounterVec,
     pub process: ProcessMetrics,
     pub services: ServiceMetrics,
@@ -139,6 +138,7 @@ pub struct ProcessMetrics {
     pub view_age: Gauge,
     pub watch_restarts: IntCounter,
     pub leader: IntGauge,
+    kube_requests_max: IntGauge,
     components: IntGaugeVec,
     pub reloads: IntCounterVec,
     pub last_reload_successful: IntGauge,
@@ -150,6 +150,10 @@ impl ProcessMetrics {
             view_age: page.gauge("view_age_seconds", "Time since the watches last heard of the cluster.")?,
             watch_restarts: page.counter("watch_restarts_total", "Watches that ended and began again with a list.")?,
             leader: page.int_gauge("leader", "1 while this process leads its Instance.")?,
+            kube_requests_max: page.int_gauge(
+                "kube_requests_in_flight_max",
+                "Requests that may be in flight to the API server, by how it answers.",
+            )?,
             components: page.gauges(
                 "component_up",
                 "1 while what readiness stands on works, by component.",
@@ -261,10 +265,6 @@ impl Metrics {
                 &["verb"],
                 &WAIT_BUCKETS,
             )?,
-            kube_requests_max: page.int_gauge(
-                "kube_requests_in_flight_max",
-                "Requests that may be in flight to the API server, by how it answers.",
-            )?,
             trace_spans: page.counters("trace_spans_total", "Spans of traces by what became of them.", &["result"])?,
             process: ProcessMetrics::new(&page)?,
             services: ServiceMetrics::new(&page)?,
@@ -302,13 +302,13 @@ impl Metrics {
 
     /// So many requests may be in flight to the API server.
     pub fn note_kube_places(&self, places: usize) {
-        self.kube_requests_max.set(i64::try_from(places).unwrap_or(i64::MAX));
+        self.process.kube_requests_max.set(i64::try_from(places).unwrap_or(i64::MAX));
     }
 
     /// Requests that may be in flight to the API server.
     #[cfg(test)]
     pub fn kube_places(&self) -> i64 {
-        self.kube_requests_max.get()
+        self.process.kube_requests_max.get()
     }
 
     /// Something happened that is counted.
