@@ -340,9 +340,12 @@ mod tests {
 
     const ROUND_TRIP: Duration = Duration::from_millis(10);
 
-    /// An API server that has no Job and takes its time to say so; and when it was asked for which, in order.
-    fn cluster(clock: Clock) -> (Cluster, Arc<Mutex<Vec<(Duration, String)>>>) {
-        let asked: Arc<Mutex<Vec<_>>> = Arc::default();
+    /// When which path was asked for, in order.
+    type Asked = Arc<Mutex<Vec<(Duration, String)>>>;
+
+    /// An API server that has no Job and takes its time to say so; and what it was asked for.
+    fn cluster(clock: Clock) -> (Cluster, Asked) {
+        let asked = Asked::default();
         let log = asked.clone();
         let server = tower::service_fn(move |request: http::Request<Body>| {
             log.lock().expect("unpoisoned").push((clock.now(), request.uri().path().to_owned()));
