@@ -56,16 +56,19 @@ async fn series(
             let sent = send(&mut connection, "one", 1, notify).await;
             samples.push(witness.next().await.at.duration_since(sent).as_secs_f64() * 1000.0);
             take_all(&mut connection).await;
-            let job = named(&pattern, &format!("raw-{run}-{number}"));
-            let begun = Instant::now();
-            bare.create(&PostParams::default(), &job).await.unwrap();
-            raw.push(witness.next().await.at.duration_since(begun).as_secs_f64() * 1000.0);
+            if notify {
+                let job = named(&pattern, &format!("raw-{run}-{number}"));
+                let begun = Instant::now();
+                bare.create(&PostParams::default(), &job).await.unwrap();
+                raw.push(witness.next().await.at.duration_since(begun).as_secs_f64() * 1000.0);
+            }
         }
         for (share, goal, beyond) in [(50, goals[0], "≤ 3"), (99, goals[1], "≤ 10"), (100, goals[2], "")] {
-            let [ours, bare] = [&samples, &raw].map(|samples| at(samples, share));
+            let ours = at(&samples, share);
             let name = if share == 100 { "longest".to_owned() } else { format!("p{share}") };
             figures.add(&format!("{how}, {name}"), "ms", goal, ours);
             if notify {
+                let bare = at(&raw, share);
                 figures.add(&format!("a bare request beside it, {name}"), "ms", None, bare);
                 figures.add(&format!("{how}, {name}, beyond the bare request"), "ms", Some(beyond), ours - bare);
             }

@@ -1,7 +1,7 @@
 //! What an API server that has too much to do says in its headers, put where whoever asked can read it.
 //!
-//! Priority and fairness refuses in plain text, with `Retry-After` and the level that was full as headers; so do
-//! proxies. Kube hands a status to whoever asked, and never headers.
+//! Priority and fairness refuses in plain text, with `Retry-After` and the level that was full as headers; proxies refuse in
+//! words of their own. Kube hands a status to whoever asked, and never headers.
 
 use axum::{
     body::{Bytes, HttpBody},
@@ -27,9 +27,8 @@ pub(super) fn readable<B: HttpBody<Data = Bytes>>(response: Response<B>) -> Resp
 fn later(code: StatusCode, headers: &HeaderMap) -> Option<Value> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let refused = matches!(code, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    let has_status = text(header::CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("application/json"));
     let seconds: u32 = text(header::RETRY_AFTER.as_str())?.parse().ok()?;
-    if !refused || has_status {
+    if !refused {
         return None;
     }
     let level = match (text(PRIORITY_LEVEL), text(FLOW_SCHEMA)) {
@@ -78,10 +77,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_readable_already_and_what_says_nothing_stays_as_it_came() {
-        let json = ("content-type", "application/json");
+    async fn what_says_nothing_stays_as_it_came() {
         for response in [
-            answer(429, &[("retry-after", "1"), json]),
             answer(429, &[]),
             answer(503, &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]),
             answer(404, &[("retry-after", "1")]),

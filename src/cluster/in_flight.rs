@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as Turn, Semaphore, SemaphorePermit};
 use tracing::{info, warn};
 
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct InFlight {
     places: Semaphore,
+    /// The turn of whoever is no JobConfig.
+    pub(super) others: Turn<()>,
     book: Mutex<Book>,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -28,8 +30,10 @@ struct Book {
     window: Window,
     /// Places of the semaphore, taken or free: where the window has narrowed, those go that become free.
     made: usize,
-    /// Fewer are sent than at first.
-    is_narrow: bool,
+    /// When the last place was taken.
+    full_at: Duration,
+    /// The log has it that there is trouble.
+    is_troubled: bool,
 }
 
 /// A request may be sent.
@@ -45,18 +49,19 @@ impl InFlight {
         let window = Window::new();
         let made = window.places();
         metrics.note_kube_places(made);
-        Self { places: Semaphore::new(made), book: Mutex::new(Book { window, made, is_narrow: false }), clock, metrics }
+        let book = Book { window, made, full_at: Duration::ZERO, is_troubled: false };
+        Self { places: Semaphore::new(made), others: Turn::default(), book: Mutex::new(book), clock, metrics }
     }
 
-    /// Waits for a place, and for as long as the API server asked to be left alone.
-    pub(super) async fn place(&self) -> Place<'_> {
+    /// Waits for a place, and for as long as the API server asked to be left alone. Of those who share a turn one waits at
+    /// a time: the places go round among the turns.
+    pub(super) async fn place(&self, turn: &Turn<()>) -> Place<'_> {
+        let _turn = turn.lock().await;
         let permit = self.places.acquire().await.expect("never closed");
         loop {
-            let until = self.book().window.paused_until();
             let now = self.clock.now();
-            if until <= now {
-                return Place { of: self, permit, sent: now };
-            }
+            let until = self.book().sends(now, self.places.available_permits() == 0);
+            let Some(until) = until else { return Place { of: self, permit, sent: now } };
             clock::sleep_until(self.clock, until).await;
         }
     }
@@ -67,19 +72,24 @@ impl InFlight {
 }
 
 impl Book {
-    /// One line for each change, not for each answer.
-    fn log_change(&mut self, load: Load, said: &str) {
-        let places = self.window.places();
-        let is_narrow = places < window::START.into();
-        if is_narrow == self.is_narrow {
-            return;
+    /// A request is sent now, unless there is a pause; until when then.
+    fn sends(&mut self, now: Duration, is_full: bool) -> Option<Duration> {
+        let until = Some(self.window.paused_until()).filter(|until| now < *until);
+        if until.is_none() && is_full {
+            self.full_at = now;
         }
-        self.is_narrow = is_narrow;
-        match load {
-            Load::Well if !is_narrow => info!(places, "the API server answers well again"),
-            Load::Well => warn!(places, "the API server answers slowly: fewer requests are sent at once"),
-            Load::Overloaded(_) => warn!(places, said, "the API server has trouble: fewer requests are sent at once"),
-        }
+        until
+    }
+
+    /// Whether trouble began (`true`) or is over: one line for each change, not for each answer.
+    fn turned(&mut self, now: Duration) -> Option<bool> {
+        let is_troubled = match self.is_troubled {
+            false => self.window.places() < window::START.into(),
+            true => !self.window.is_untroubled(now),
+        };
+        let turned = (is_troubled != self.is_troubled).then_some(is_troubled);
+        self.is_troubled = is_troubled;
+        turned
     }
 }
 
@@ -88,8 +98,8 @@ impl Place<'_> {
     pub(super) fn answered(self, verb: &'static str, load: Load, said: &str) -> Duration {
         let Self { of, permit, sent } = self;
         let came = of.clock.now();
-        let full = of.places.available_permits() == 0;
         let mut book = of.book();
+        let full = book.full_at >= sent;
         book.window.answered(Answered { verb, sent, came, full, load });
         let wanted = book.window.places();
         if book.made < wanted {
@@ -100,8 +110,14 @@ impl Place<'_> {
             book.made -= 1;
             book.made -= of.places.forget_permits(book.made - wanted);
         }
-        of.metrics.note_kube_places(book.made);
-        book.log_change(load, said);
+        let (places, turned) = (book.made, book.turned(came));
+        drop(book);
+        of.metrics.note_kube_places(places);
+        match turned {
+            Some(true) => warn!(places, said, "the API server has trouble: fewer requests are sent at once"),
+            Some(false) => info!(places, "the API server answers well again"),
+            None => {}
+        }
         came.saturating_sub(sent)
     }
 }
@@ -125,7 +141,7 @@ mod tests {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         stream::iter(0..times)
             .for_each_concurrent(None, async |_| {
-                let place = it.place().await;
+                let place = it.place(&Turn::default()).await;
                 most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                 clock::sleep(ROUND_TRIP).await;
                 now.fetch_sub(1, Ordering::Relaxed);
@@ -150,8 +166,8 @@ mod tests {
     async fn nobody_is_served_while_the_api_server_asks_to_be_left_alone() {
         let it = in_flight();
         let begun = it.clock.now();
-        it.place().await.answered("create", Load::Overloaded(Some(Duration::from_secs(2))), "later");
-        it.place().await.answered("get", Load::Well, "");
+        it.place(&it.others).await.answered("create", Load::Overloaded(Some(Duration::from_secs(2))), "later");
+        it.place(&it.others).await.answered("get", Load::Well, "");
         assert_eq!(it.clock.now().saturating_sub(begun), Duration::from_secs(2));
     }
 }

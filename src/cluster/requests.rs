@@ -1,6 +1,6 @@
 //! Creates, live looks and deletes: bounded in number and time, each answer sorted into what a decision needs.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, iter, sync::Arc, time::Duration};
 
 use axum::http;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use crate::{
     clock::Clock,
     cluster::{
+        fenced::LeaseOver,
         in_flight::{InFlight, Place},
         partial::PartialJob,
         window::Load,
@@ -56,11 +57,9 @@ pub struct Cluster {
 }
 
 /// One JobConfig's share of the writer.
-#[derive(Clone)]
 pub struct Requests {
     cluster: Cluster,
-    /// One of its requests at a time waits for a place: the places go round among the JobConfigs that want some.
-    turn: Arc<Mutex<()>>,
+    turn: Mutex<()>,
     fence: Fence,
 }
 
@@ -71,15 +70,6 @@ pub(super) enum Unanswered {
     Told(Box<Status>),
     /// It says nothing, or was not asked.
     Silent,
-}
-
-impl Unanswered {
-    fn said(&self) -> &str {
-        match self {
-            Self::Told(status) => &status.message,
-            Self::Silent => "no answer",
-        }
-    }
 }
 
 /// What an API error means for the caller.
@@ -106,7 +96,7 @@ impl Cluster {
 
     /// The share of one JobConfig, whose requests that change something are held to this fence.
     pub fn requests(&self, fence: Fence) -> Requests {
-        Requests { cluster: self.clone(), turn: Arc::default(), fence }
+        Requests { cluster: self.clone(), turn: Mutex::default(), fence }
     }
 
     /// Waits for a lease that has lapsed.
@@ -124,7 +114,7 @@ impl Cluster {
         verb: &'static str,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Unanswered> {
-        self.sent(self.in_flight.place().await, verb, request).await
+        self.sent(self.in_flight.place(&self.in_flight.others).await, verb, request).await
     }
 
     async fn sent<T>(
@@ -134,13 +124,18 @@ impl Cluster {
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Unanswered> {
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
-        let (code, result) = match answer {
-            Ok(Ok(value)) => ("2xx".to_owned(), Ok(value)),
-            Ok(Err(kube::Error::Api(status))) => (status.code.to_string(), Err(Unanswered::Told(status))),
-            Ok(Err(_)) => ("none".to_owned(), Err(Unanswered::Silent)),
-            Err(_) => ("timeout".to_owned(), Err(Unanswered::Silent)),
+        let (code, load, said, result) = match answer {
+            Ok(Ok(value)) => ("2xx".to_owned(), Load::Well, String::new(), Ok(value)),
+            Ok(Err(kube::Error::Api(status))) => {
+                (status.code.to_string(), load(&status), shorten(&status.message), Err(Unanswered::Told(status)))
+            }
+            Ok(Err(error)) if was_not_sent(&error) => {
+                ("dropped".to_owned(), Load::Unknown, String::new(), Err(Unanswered::Silent))
+            }
+            Ok(Err(_)) => ("none".to_owned(), Load::Overloaded(None), "no answer".to_owned(), Err(Unanswered::Silent)),
+            Err(_) => ("timeout".to_owned(), Load::Overloaded(None), "no answer".to_owned(), Err(Unanswered::Silent)),
         };
-        let took = place.answered(verb, load(&result), result.as_ref().err().map_or("", Unanswered::said));
+        let took = place.answered(verb, load, &said);
         self.metrics.note_kube_request(verb, &code, took);
         result
     }
@@ -277,9 +272,7 @@ impl Requests {
         verb: &'static str,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Refusal> {
-        let turn = self.turn.lock().await;
-        let place = self.cluster.in_flight.place().await;
-        drop(turn);
+        let place = self.cluster.in_flight.place(&self.turn).await;
         match self.cluster.sent(place, verb, request).await {
             Ok(value) => Ok(value),
             Err(Unanswered::Told(status)) => {
@@ -298,14 +291,20 @@ fn of_job(uid: &str) -> ListParams {
     ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={uid}")).limit(PODS_MAX)
 }
 
-/// What an answer says of how much the API server has to do.
-fn load<T>(answer: &Result<T, Unanswered>) -> Load {
-    match answer {
-        Err(Unanswered::Told(status)) if matches!(status.code, 429 | 503) => Load::Overloaded(retry_after(status)),
-        Err(Unanswered::Told(status)) if says_later(status) && status.code != 401 => Load::Overloaded(None),
-        Err(Unanswered::Silent) => Load::Overloaded(None),
-        Ok(_) | Err(Unanswered::Told(_)) => Load::Well,
+/// What an answer says of how much the API server has to do. 500 is what a webhook that fails is answered with, too.
+fn load(status: &Status) -> Load {
+    match status.code {
+        429 | 503 => Load::Overloaded(retry_after(status)),
+        408 | 504 => Load::Overloaded(None),
+        _ => Load::Well,
     }
+}
+
+/// The API server never had the whole request: the lease had ended, or it could not be built.
+fn was_not_sent(error: &kube::Error) -> bool {
+    let mut causes = iter::successors(Some(error as &(dyn Error + 'static)), |&cause| cause.source());
+    matches!(error, kube::Error::BuildRequest(_) | kube::Error::SerdeError(_))
+        || causes.any(|cause| cause.is::<LeaseOver>())
 }
 
 /// Answers that say "later", and those that nobody can take back.
@@ -382,6 +381,19 @@ mod tests {
             of_name.map(|(at, _)| at.saturating_sub(begun)).max().expect("some were asked")
         };
         assert_eq!(sent("single"), ROUND_TRIP, "as soon as the first places became free");
+        assert!(sent("burst") < 12 * ROUND_TRIP, "the window doubled by the round");
         assert!(sent("burst") > 5 * ROUND_TRIP);
+    }
+
+    #[tokio::test]
+    async fn what_a_lapsed_lease_has_dropped_is_no_trouble_of_the_api_server() {
+        let server = tower::service_fn(|_: http::Request<Body>| async { Err::<Response<Body>, _>(LeaseOver) });
+        let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new().expect("a page")));
+        let cluster = Cluster::new(&Client::new(server, "here"), "here", clock, metrics.clone());
+        let requests = cluster.requests(Gate::until(Duration::MAX, clock).fence());
+        for _ in 0..10 {
+            assert!(matches!(requests.get(&JobName("gone".to_owned())).await, GetAnswer::Unanswered));
+        }
+        assert_eq!(metrics.kube_places(), 16);
     }
 }

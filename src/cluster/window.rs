@@ -28,6 +28,9 @@ const WEIGHT: f64 = 1.0 / 8.0;
 /// The weight of one answer in what the quickest take, where it took longer: what is slow for good becomes usual.
 const WEIGHT_OF_SLOWER: f64 = 1.0 / 256.0;
 
+/// What was learned from trouble is forgotten after so long without any.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
 /// The longest that one answer may silence the whole process. Priority and fairness asks for a second.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -68,6 +71,8 @@ pub(super) enum Load {
     Well,
     /// It has too much to do, or trouble; and how long it asks to be left alone.
     Overloaded(Option<Duration>),
+    /// Nothing: it was not asked.
+    Unknown,
 }
 
 impl Window {
@@ -92,45 +97,59 @@ impl Window {
         self.paused_until
     }
 
+    /// There was no trouble for so long that none is known of.
+    pub(super) fn is_untroubled(&self, now: Duration) -> bool {
+        now.saturating_sub(self.narrowed_at) > FORGOTTEN_AFTER
+    }
+
     /// Learns from an answer.
     pub(super) fn answered(&mut self, it: Answered) {
+        if let Load::Overloaded(pause) = it.load {
+            let pause = pause.unwrap_or_default().min(PAUSE_MAX);
+            self.paused_until = self.paused_until.max(it.came.saturating_add(pause));
+        }
+        if it.sent < self.narrowed_at {
+            return;
+        }
         match it.load {
-            Load::Overloaded(pause) => {
-                let pause = pause.unwrap_or_default().min(PAUSE_MAX);
-                self.paused_until = self.paused_until.max(it.came.saturating_add(pause));
-                self.narrow(it);
-            }
-            Load::Well if self.is_hurried(it) => self.narrow(it),
-            Load::Well if !it.full || it.sent < self.narrowed_at => {}
-            Load::Well => {
-                let more = if self.size < self.threshold { 1.0 } else { 1.0 / self.size };
-                self.size = (self.size + more).min(MAX);
-            }
+            Load::Overloaded(_) => self.narrow(MIN, it.came),
+            Load::Well if self.has_slowed_down(it) => self.narrow(START.into(), it.came),
+            Load::Well => self.widen(it),
+            Load::Unknown => {}
         }
     }
 
-    /// Answers take longer than the server would take for fewer.
-    fn is_hurried(&mut self, it: Answered) -> bool {
+    fn widen(&mut self, it: Answered) {
+        if self.is_untroubled(it.sent) {
+            self.size = self.size.max(START.into());
+            self.threshold = MAX;
+        }
+        if it.full {
+            let more = if self.size < self.threshold { 1.0 } else { 1.0 / self.size };
+            self.size = (self.size + more).min(MAX);
+        }
+    }
+
+    /// Halves the window, once for each round of answers, and not beyond `least`.
+    fn narrow(&mut self, least: f64, now: Duration) {
+        self.size = (self.size * DECREASE).max(least).min(self.size);
+        self.threshold = self.size;
+        self.narrowed_at = now;
+    }
+
+    /// Notes how long an answer took, and tells whether answers take longer than they would take if there were fewer.
+    fn has_slowed_down(&mut self, it: Answered) -> bool {
         let took = it.came.saturating_sub(it.sent).as_secs_f64();
         let pace = self.paces.entry(it.verb).or_insert(Pace { quickest: took, usual: took });
         pace.quickest = took.min(pace.quickest + WEIGHT_OF_SLOWER * (took - pace.quickest));
         let most = UNHURRIED.as_secs_f64().max(f64::from(UNHURRIED_TIMES) * pace.quickest);
         // One answer that took for ever tells no more than one that was late.
         pace.usual += WEIGHT * (took.min(2.0 * most) - pace.usual);
-        let is_hurried = pace.usual > most;
-        if is_hurried {
+        let has_slowed_down = pace.usual > most;
+        if has_slowed_down {
             pace.usual = pace.quickest;
         }
-        is_hurried
-    }
-
-    /// Once for each round of answers.
-    fn narrow(&mut self, it: Answered) {
-        if it.sent >= self.narrowed_at {
-            self.size = (self.size * DECREASE).max(MIN);
-            self.threshold = self.size;
-            self.narrowed_at = it.came;
-        }
+        has_slowed_down
     }
 }
 
@@ -203,6 +222,33 @@ mod tests {
         assert_eq!(window.places(), 32, "900 ms are too long for a server that answers in 20");
         rounds(&mut window, now, 1, ms(200));
         assert_eq!(window.places(), 32, "200 ms are not");
+    }
+
+    #[test]
+    fn what_is_slow_for_some_leaves_the_others_as_many_places_as_at_first() {
+        let mut window = Window::new();
+        let mut now = ms(1);
+        for _ in 0..50 {
+            window.answered(answered(now, ms(5), Load::Well));
+            window.answered(answered(now, ms(2_000), Load::Well));
+            now += ms(2_000);
+        }
+        assert!(window.places() >= 16, "{}", window.places());
+    }
+
+    #[test]
+    fn trouble_is_forgotten_after_a_minute_without_any() {
+        let mut window = Window::new();
+        for round in 0..3 {
+            window.answered(answered(ms(1 + 100 * round), ms(10), Load::Overloaded(None)));
+        }
+        let alone = |sent| Answered { full: false, ..answered(sent, ms(10), Load::Well) };
+        window.answered(alone(ms(60_000)));
+        assert_eq!(window.places(), 4);
+        window.answered(Answered { load: Load::Unknown, ..alone(ms(60_300)) });
+        assert_eq!(window.places(), 4, "the server was not asked");
+        window.answered(alone(ms(60_300)));
+        assert_eq!(window.places(), 16);
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn default(rest: &str, kind: PlaceholderKind, name: &str) -> Result<(Value, usiz
 
 /// Where the own line of a placeholder begins, with its dash, if it has one.
 fn own_line(text: &str, start: usize, end: usize) -> Option<usize> {
-    let line = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[..start].rfind(['\n', '\r']).map_or(0, |at| at + 1);
     let before = text[line..start].trim_start_matches(' ');
     let behind = text[end..].split(['\n', '\r']).next().unwrap_or_default();
     let is_comment = behind.starts_with([' ', '\t']) && behind.trim_start().starts_with('#');

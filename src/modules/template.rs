@@ -58,7 +58,7 @@ impl Template {
                     wrong_tokens += 1;
                     problems.push(source.problem(token.range.start, what.as_str()));
                 }
-                Ok(_) if is_whole && !is_seen && source.text[token.range.clone()].contains('\n') => {
+                Ok(_) if is_whole && !is_seen && source.text[token.range.clone()].contains(['\n', '\r']) => {
                     problems.push(source.problem(token.range.start, "a placeholder in a comment ends on its line"));
                 }
                 _ => {}
@@ -122,7 +122,7 @@ fn is_readable(c: char) -> bool {
 }
 
 fn in_comment_line(text: &str, at: usize) -> bool {
-    let line = text[..at].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[..at].rfind(['\n', '\r']).map_or(0, |at| at + 1);
     text[line..at].trim_start().starts_with('#')
 }
 

@@ -50,6 +50,7 @@ fn broken_templates() {
         ("two defaults", &format!("{META}a: $g{{x:1}}\nb: $g{{x}}\nc: $g{{x:2}}")),
         ("two kinds", &format!("{META}a: $g{{x}}\nb: $a{{x}}")),
         ("a comment of two lines", &format!("{META}# $g{{x:[\n]}}")),
+        ("a comment that a carriage return ends", &format!("{META}# $g{{x:\r1}}")),
         ("nothing", ""),
         ("nothing but comments", "# nothing\n---\n"),
     ];
