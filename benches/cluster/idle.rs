@@ -13,7 +13,7 @@ use crate::{
 
 /// Numbers of queues, with the goals for CPU and memory.
 const SIZES: [(u32, [Option<&str>; 2]); 3] =
-    [(100, [None, None]), (1_000, [Some("≤ 2"), Some("≤ 30")]), (10_000, [Some("≤ 10"), Some("≤ 100")])];
+    [(100, [None, None]), (1_000, [Some("≤ 2"), Some("≤ 24")]), (10_000, [Some("≤ 4"), Some("≤ 64")])];
 
 /// Before it is measured: every queue has been looked at, and the looks are spread.
 const SETTLES: Duration = Duration::from_secs(20);
