@@ -11,6 +11,7 @@ mod deployment_world;
 mod deployments;
 mod dice;
 mod disturb;
+mod explore;
 mod faults;
 mod histories;
 mod policy;

@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -20,7 +19,10 @@ use job_chief::decide::{
     },
 };
 
-use crate::histories::number;
+use crate::{
+    explore::{Explored, Searched, explore, hash},
+    histories::number,
+};
 
 const NOW: Duration = Duration::from_secs(1_000);
 
@@ -37,7 +39,7 @@ const ENDS: u8 = 1;
 const LOADS: u8 = 1;
 
 /// How many steps there are in a row.
-const DEPTH: u32 = 10;
+const DEPTH: u32 = 12;
 
 /// The actor of a JobConfig in one process.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -266,31 +268,28 @@ impl World {
     }
 }
 
+impl Searched for World {
+    type Step = Step;
+
+    fn steps(&self) -> Vec<Step> {
+        self.steps()
+    }
+
+    fn take(&mut self, step: Step) {
+        self.take(step);
+    }
+}
+
 #[test]
 fn no_place_is_doubled_whatever_two_arbiters_do() {
-    let depth = number("SEARCH_DEPTH", DEPTH.into());
-    let mut layer = vec![World::begin()];
-    let (mut seen, mut steps, mut refused) = (HashSet::new(), 0u64, false);
-    for _ in 0..depth {
-        let mut next = vec![];
-        for world in &layer {
-            for step in world.steps() {
-                steps += 1;
-                let mut after = world.clone();
-                after.take(step);
-                refused |= after.leaders.iter().any(|leader| leader.actors.iter().any(|actor| actor.stale));
-                let mut hasher = DefaultHasher::new();
-                after.hash(&mut hasher);
-                if seen.insert(hasher.finish()) {
-                    next.push(after);
-                }
-            }
+    let depth = number("SEARCH_DEPTH", DEPTH.into()) as usize;
+    let (mut last, mut refused) = (HashSet::new(), false);
+    let Explored { states, steps } = explore(&World::begin(), depth, |world, taken| {
+        refused |= world.leaders.iter().any(|leader| leader.actors.iter().any(|actor| actor.stale));
+        if taken == depth && last.insert(hash(world)) {
+            world.clone().liveness_everybody_is_served();
         }
-        layer = next;
-    }
-    assert!(refused || depth < DEPTH.into(), "the search reaches what it is about");
-    eprintln!("{} states, {steps} steps, up to {depth} in a row", seen.len());
-    for world in layer {
-        world.liveness_everybody_is_served();
-    }
+    });
+    assert!(refused || depth < DEPTH as usize, "the search reaches what it is about");
+    eprintln!("{states} states and {} last ones, {steps} steps, up to {depth} in a row", last.len());
 }
