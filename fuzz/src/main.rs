@@ -3,7 +3,13 @@
 //! `cargo xtask fuzz` searches for bytes that break one; `JOB_CHIEF_FUZZ` names the target. Without it every input that
 //! is kept is tried once, which is what plain `cargo test` does.
 #![no_main]
-#![expect(clippy::unwrap_used, clippy::print_stderr, clippy::cast_possible_truncation, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
 
 #[expect(dead_code, unused_imports, reason = "for the tests")]
 #[path = "../../tests/simulation/arbiter.rs"]
@@ -37,7 +43,7 @@ mod objects;
 mod places;
 #[path = "../../tests/simulation/policy.rs"]
 mod policy;
-#[expect(dead_code, reason = "for the tests")]
+#[expect(dead_code, unused_imports, reason = "for the tests")]
 #[path = "../../tests/simulation/pools.rs"]
 mod pools;
 #[path = "../../tests/simulation/pools_broker.rs"]
@@ -49,6 +55,7 @@ mod pools_world;
 #[expect(dead_code, unused_imports, reason = "for the tests")]
 #[path = "../../tests/simulation/queues.rs"]
 mod queues;
+#[expect(unused_imports, reason = "for the tests")]
 #[path = "../../tests/simulation/rollouts.rs"]
 mod rollouts;
 mod routes;
@@ -59,15 +66,17 @@ mod seeded_dice;
 mod service_disturb;
 #[path = "../../tests/simulation/service_one_offs.rs"]
 mod service_one_offs;
-#[expect(dead_code, reason = "for the tests")]
 #[path = "../../tests/simulation/service_world.rs"]
 mod service_world;
-#[expect(unused_imports, reason = "for the tests")]
+#[expect(dead_code, unused_imports, reason = "for the tests")]
 #[path = "../../tests/simulation/services.rs"]
 mod services;
 mod session;
 mod settings;
 mod simulated;
+#[expect(dead_code, reason = "for the tests")]
+#[path = "../../tests/simulation/states.rs"]
+mod states;
 #[path = "../../tests/simulation/store.rs"]
 mod store;
 mod texts;

@@ -1,6 +1,9 @@
 //! A made-up cluster: Job and Pod objects as Kubernetes 1.34 writes them, and the requests that change them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use job_chief::decide::{
     decision::Wish,
@@ -52,6 +55,8 @@ pub(crate) struct SimJob {
     pub fate: Fate,
     /// Its node is gone: a deleted pod stays Terminating.
     pub stuck: bool,
+    /// How often it went on since it was deleted.
+    leaving: u8,
     pub finished_at: Option<Duration>,
 }
 
@@ -62,6 +67,10 @@ pub(crate) type Snapshot = BTreeMap<JobName, (JobDigest, Option<PodDigest>)>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cluster {
     pub jobs: BTreeMap<JobName, SimJob>,
+    /// All that there ever were.
+    pub(crate) born: BTreeSet<JobName>,
+    /// For how many steps more the pods of a Job that is deleted are there.
+    lingers: u8,
     versions: u64,
 }
 
@@ -107,8 +116,20 @@ impl SimJob {
 
     /// It has a condition that tells of its end, or that it is on the way there.
     pub(crate) fn has_verdict(&self) -> bool {
-        let conditions = self.job.status.as_ref().and_then(|status| status.conditions.as_ref());
-        conditions.is_some_and(|all| !all.is_empty())
+        !self.conditions().is_empty()
+    }
+
+    pub(crate) fn conditions(&self) -> &[JobCondition] {
+        self.job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default()
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.fate == Fate::Suspended
+    }
+
+    /// The controller has written its start time.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.job.status.as_ref().is_some_and(|status| status.start_time.is_some())
     }
 
     /// Its container runs.
@@ -128,6 +149,11 @@ impl SimJob {
 }
 
 impl Cluster {
+    /// An empty one in which pods linger.
+    pub(crate) fn of_lingering_pods() -> Self {
+        Self { lingers: 2, ..Self::default() }
+    }
+
     fn version(&mut self) -> String {
         self.versions += 1;
         self.versions.to_string()
@@ -159,7 +185,9 @@ impl Cluster {
             spec: Some(JobSpec { suspend: Some(fate == Fate::Suspended), ..JobSpec::default() }),
             status: None,
         };
-        self.jobs.insert(wish.name.clone(), SimJob { job, pod: None, fate, stuck: false, finished_at: None });
+        self.born.insert(wish.name.clone());
+        self.jobs
+            .insert(wish.name.clone(), SimJob { job, pod: None, fate, stuck: false, leaving: 0, finished_at: None });
         CreateAnswer::Exists { uid: uid.into() }
     }
 
@@ -201,7 +229,8 @@ impl Cluster {
     pub(crate) fn advance(&mut self, name: &JobName, dice: &mut Dice, now: Duration) -> u64 {
         let Some(it) = self.jobs.get_mut(name) else { return 0 };
         if it.is_terminating() {
-            if !it.stuck {
+            it.leaving += u8::from(!it.stuck);
+            if it.leaving > self.lingers {
                 self.jobs.remove(name);
             }
             return 0;

@@ -66,6 +66,7 @@ impl World {
             return;
         }
         let name = names[self.dice.roll(names.len() as u64) as usize].clone();
+        self.hit = Some(name.clone());
         if self.strikes(Fault::JobDeleted, if self.hasty { 2 } else { 8 }) {
             self.cluster.delete_by_hand(&name);
         }

@@ -2,6 +2,8 @@
 
 use job_chief::decide::run::event::{CreateAnswer, DeleteAnswer, GetAnswer, RunEffect, RunEvent};
 
+use crate::states::{Matrix, States};
+
 /// What may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -74,17 +76,21 @@ pub(crate) fn faults_in_words(faults: u32) -> String {
 pub(crate) struct Counters {
     pub struck: [u64; 24],
     pub in_flight: [u64; 24],
+    /// What runs and their process were in meanwhile.
+    pub(crate) states: Matrix<24>,
 }
 
 impl Counters {
     /// One strike.
-    pub(crate) fn count(&mut self, fault: Fault, in_flight: bool) {
+    pub(crate) fn count(&mut self, fault: Fault, in_flight: bool, states: States) {
+        self.states.note(fault as usize, states);
         self.struck[fault as usize] += 1;
         self.in_flight[fault as usize] += u64::from(in_flight);
     }
 
     /// Adds another history's counts.
     pub(crate) fn add(&mut self, other: &Self) {
+        self.states.add(&other.states);
         for at in 0..FAULTS.len() {
             self.struck[at] += other.struck[at];
             self.in_flight[at] += other.in_flight[at];

@@ -6,6 +6,7 @@ use std::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 /// A number that the environment may set.
@@ -74,37 +75,72 @@ impl<W> Histories<W> {
 
     /// So many hold, or the one of `SIMULATION_SEED`, with the kinds of `SIMULATION_FAULTS` only; each is told in its end. Returns how many they were.
     pub(crate) fn hold_all(&self, seeds: u64, steps: u64, note: impl FnMut(&W) + Send) -> u64 {
-        let (seeds, steps) = (number("SIMULATION_SEEDS", seeds), number("SIMULATION_STEPS", steps));
-        let first = number("SIMULATION_SEED", 0);
+        let steps = number("SIMULATION_STEPS", steps);
         let kinds = u32::try_from(number("SIMULATION_FAULTS", self.faults.into())).unwrap();
-        let seeds = if first > 0 { 1 } else { seeds };
-        let next = AtomicU64::new(first);
-        let note = Mutex::new(note);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
-        let failed: Mutex<Option<u64>> = Mutex::new(None);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= first + seeds || failed.lock().unwrap().is_some() {
-                            return;
-                        }
-                        match self.outcome(seed, steps, kinds) {
-                            Ok(world) => (note.lock().unwrap())(&world),
-                            Err(_) => *failed.lock().unwrap() = Some(seed),
-                        }
-                    }
-                });
-            }
-        });
-        let failed = *failed.lock().unwrap();
-        std::panic::set_hook(hook);
+        let (told, failed) = on_every_core(seeds, |seed| self.outcome(seed, steps, kinds), note);
         if let Some(seed) = failed {
             self.fail(seed, steps, kinds);
         }
-        seeds
+        told
     }
+}
+
+/// The same for a kind of which nothing is shrunk and no file is kept.
+pub(crate) fn each_holds<W>(
+    what: &str,
+    seeds: u64,
+    history: impl Fn(u64) -> W + Sync,
+    note: impl FnMut(&W) + Send,
+) -> u64 {
+    let caught = |seed| catch_unwind(AssertUnwindSafe(|| history(seed))).map_err(drop);
+    let (told, failed) = on_every_core(seeds, caught, note);
+    if let Some(seed) = failed {
+        eprintln!("history {seed} of {what}: SIMULATION_SEED={seed} repeats it");
+        drop(history(seed));
+        panic!("history {seed} of {what} failed once and not again");
+    }
+    told
+}
+
+/// Histories on every core, until one fails. Tells how many there were in which time, and returns how many, and the one.
+fn on_every_core<W, E>(
+    seeds: u64,
+    outcome: impl Fn(u64) -> Result<W, E> + Sync,
+    note: impl FnMut(&W) + Send,
+) -> (u64, Option<u64>) {
+    let first = number("SIMULATION_SEED", 0);
+    let seeds = if first > 0 { 1 } else { number("SIMULATION_SEEDS", seeds) };
+    let (begun, next, note, failed) = (Instant::now(), AtomicU64::new(first), Mutex::new(note), Mutex::new(None));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds || failed.lock().unwrap().is_some() {
+                return;
+            }
+            match outcome(seed) {
+                Ok(world) => (note.lock().unwrap())(&world),
+                Err(_) => *failed.lock().unwrap() = Some(seed),
+            }
+        }
+    };
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    std::panic::set_hook(hook);
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!(
+        "{seeds} histories in {seconds:.1} s, {:.0} a second; {} in memory at most",
+        seeds as f64 / seconds,
+        peak()
+    );
+    let failed = *failed.lock().unwrap();
+    (seeds, failed)
+}
+
+/// What the process had in memory at most, as Linux tells it.
+fn peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or_else(|| "?".to_owned(), |line| line.trim().to_owned())
 }

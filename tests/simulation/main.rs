@@ -29,6 +29,7 @@ mod service_one_offs;
 mod service_world;
 mod services;
 mod sharing_search;
+mod states;
 mod store;
 mod views;
 mod windows;

@@ -13,6 +13,7 @@ use crate::{
     faults::FAULTS,
     pools_broker::Broker,
     pools_world::{Member, SharingWorld},
+    states::States,
     world::{World, secs},
 };
 
@@ -57,7 +58,8 @@ impl SharingWorld {
     fn strikes(&mut self, fault: SharingFault, once_in: u64) -> bool {
         let struck = self.dice.once_in(once_in) && self.faults & fault.bit() != 0;
         if struck {
-            self.struck.insert(fault);
+            let states = self.members.iter().map(|member| member.world.standing()).fold(States::default(), States::and);
+            self.seen.note(fault as usize, states);
         }
         struck
     }

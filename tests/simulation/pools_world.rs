@@ -28,7 +28,7 @@ use crate::{
     dice::Dice,
     faults::Fault,
     pools_broker::{Broker, File},
-    pools_disturb::SharingFault,
+    states::Matrix,
     world::World,
 };
 
@@ -78,7 +78,8 @@ pub(crate) struct SharingWorld {
     /// The arbiter of a process that has lost its lease and does not know it.
     pub(crate) old: Option<Arbiter>,
     pub(crate) faults: u32,
-    pub(crate) struck: BTreeSet<SharingFault>,
+    /// How often each kind of fault struck in each state of the runs and processes.
+    pub(crate) seen: Matrix<7>,
     /// Jobs that a pool may have: its limit, or what was there when that was lowered.
     pub(crate) allowed: BTreeMap<Arc<str>, u64>,
     /// Jobs that lived on when the process that had recorded their end was gone: the next one has found them.
@@ -133,7 +134,7 @@ impl SharingWorld {
             broker: Broker::default(),
             old: None,
             faults,
-            struck: BTreeSet::new(),
+            seen: Matrix::default(),
             allowed: BTreeMap::new(),
             found: BTreeSet::new(),
             excused: BTreeSet::new(),

@@ -1,8 +1,9 @@
 //! Every history of a queue: what always holds, and that in the end every message has had its Job.
 
 use crate::{
-    faults::{ALL, Counters, FAULTS, faults_in_words},
+    faults::{ALL, Counters, FAULTS, Fault, faults_in_words},
     histories::Histories,
+    states::{Pairs, State},
     world::World,
 };
 
@@ -40,6 +41,45 @@ pub(crate) fn history(seed: u64, steps: u64, faults: u32) -> World {
     world
 }
 
+/// Pairs of a fault and a state that can't be.
+const IMPOSSIBLE: &[Pairs<Fault>] = &[
+    Pairs {
+        faults: &[Fault::RequestLate, Fault::ViewReturns],
+        states: &[State::Blind],
+        why: "nothing is asked for before the first view, and none returns that has not come",
+    },
+    Pairs {
+        faults: &[Fault::LeavesTheFile, Fault::AskedByHand, Fault::Reconfigured],
+        states: &[State::Draining],
+        why: "what has left the file is not in it",
+    },
+    Pairs {
+        faults: &[Fault::JobDeleted, Fault::PodDeleted, Fault::NodeGone],
+        states: &[State::Wished, State::Vanished],
+        why: "there is no Job to hit",
+    },
+    Pairs {
+        faults: &[Fault::PodDeleted, Fault::NodeGone],
+        states: &[
+            State::Suspended,
+            State::Queued,
+            State::Complete,
+            State::Failed,
+            State::Recorded,
+            State::Terminating,
+            State::Stuck,
+        ],
+        why: "only a pod is hit whose Job lives and is not deleted",
+    },
+];
+
+/// Pairs that may be, and are too seldom for the test run.
+const SELDOM: &[Pairs<Fault>] = &[Pairs {
+    faults: &[Fault::PodDeleted, Fault::NodeGone],
+    states: &[State::WishSent],
+    why: "a Job that lives and whose wish is on its way was found by a process that did not know it",
+}];
+
 const HISTORIES: Histories<World> =
     Histories { run: history, faults: ALL, in_words: faults_in_words, kept: (include_str!("kept.txt"), "kept.txt") };
 
@@ -63,5 +103,10 @@ fn every_history_holds() {
         eprintln!("  {kind:?}: {} ({})", counters.struck[kind as usize], counters.in_flight[kind as usize]);
         let struck = counters.in_flight[kind as usize];
         assert!(seeds < 1000 || struck > 0, "{kind:?} never struck while a create or delete was in flight");
+    }
+    eprintln!("what runs and their process were in meanwhile:");
+    counters.states.tell(&FAULTS);
+    if seeds >= 10_000 {
+        counters.states.invariant_each_pair_was_seen(&FAULTS, IMPOSSIBLE, SELDOM);
     }
 }

@@ -7,8 +7,10 @@ use serde_json::json;
 use crate::{
     cluster::observed,
     dice::Dice,
+    histories::{each_holds, number},
+    service_disturb::Fault,
     service_one_offs::beside,
-    service_world::{Fault, ServiceWorld, read},
+    service_world::{ServiceWorld, read},
 };
 
 /// Those that take no replica away by themselves.
@@ -119,16 +121,24 @@ pub(crate) fn history(seed: u64, steps: u64, seen: &mut Seen) {
 
 #[test]
 fn every_history_of_rollouts_holds() {
-    let (seeds, steps) =
-        (crate::histories::number("SIMULATION_SEEDS", 1_000), crate::histories::number("SIMULATION_STEPS", 600));
-    let first = crate::histories::number("SIMULATION_SEED", 0);
-    let seeds = if first > 0 { 1 } else { seeds };
-    let mut seen = Seen::default();
-    for seed in first..first + seeds {
-        let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| history(seed, steps, &mut seen)));
-        held.unwrap_or_else(|_| panic!("history {seed}: SIMULATION_SEED={seed} repeats it"));
-    }
-    let Seen { changes, replaced, stopped, one_offs } = seen;
+    let steps = number("SIMULATION_STEPS", 600);
+    let mut all = Seen::default();
+    let seeds = each_holds(
+        "rollouts",
+        1_000,
+        |seed| {
+            let mut seen = Seen::default();
+            history(seed, steps, &mut seen);
+            seen
+        },
+        |seen| {
+            all.changes += seen.changes;
+            all.replaced += seen.replaced;
+            all.stopped += seen.stopped;
+            all.one_offs += seen.one_offs;
+        },
+    );
+    let Seen { changes, replaced, stopped, one_offs } = all;
     eprintln!(
         "{seeds} histories of rollouts: {changes} changes, {replaced} replicas replaced, {stopped} rollouts stopped, {one_offs} Jobs beside"
     );

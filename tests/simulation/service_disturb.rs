@@ -14,9 +14,63 @@ use job_chief::decide::{
 };
 
 use crate::{
-    service_world::{Fault, ServiceWorld, unanswered},
+    service_world::{ServiceWorld, unanswered},
     views::Views,
 };
+
+/// What may go wrong, and what people do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub(crate) enum Fault {
+    RequestLost,
+    AnswerLost,
+    RequestLate,
+    ViewLags,
+    ViewShrinks,
+    ViewReturns,
+    ViewStale,
+    Restart,
+    Frozen,
+    StoreAway,
+    QuotaRefuses,
+    NeverStarts,
+    JobDeleted,
+    PodDeleted,
+    NodeGone,
+    Flaps,
+    Unready,
+    CheckFails,
+    Verb,
+    ActionAsked,
+    Reconfigured,
+    LeavesTheFile,
+}
+
+/// Every kind.
+pub(crate) const FAULTS: [Fault; 22] = [
+    Fault::RequestLost,
+    Fault::AnswerLost,
+    Fault::RequestLate,
+    Fault::ViewLags,
+    Fault::ViewShrinks,
+    Fault::ViewReturns,
+    Fault::ViewStale,
+    Fault::Restart,
+    Fault::Frozen,
+    Fault::StoreAway,
+    Fault::QuotaRefuses,
+    Fault::NeverStarts,
+    Fault::JobDeleted,
+    Fault::PodDeleted,
+    Fault::NodeGone,
+    Fault::Flaps,
+    Fault::Unready,
+    Fault::CheckFails,
+    Fault::Verb,
+    Fault::ActionAsked,
+    Fault::Reconfigured,
+    Fault::LeavesTheFile,
+];
 
 impl ServiceWorld {
     pub(crate) fn jobs_advance(&mut self) {
@@ -92,6 +146,7 @@ impl ServiceWorld {
             return;
         }
         let name = names[usize::try_from(self.dice.roll(names.len() as u64)).unwrap()].clone();
+        self.hit = Some(name.clone());
         if self.strikes(Fault::JobDeleted, 8) {
             self.cluster.delete_by_hand(&name);
         }

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Fate, observed},
-    service_world::{Fault, ServiceWorld},
+    service_disturb::Fault,
+    service_world::ServiceWorld,
 };
 
 /// How long an answer holds that all requirements are met.

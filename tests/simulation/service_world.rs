@@ -33,41 +33,13 @@ use crate::{
     cluster::{Cluster, Fate, observed},
     dice::Dice,
     faults::run_unanswered,
+    service_disturb::Fault,
     service_one_offs::{is_about_replicas, with_one_offs},
+    states::{Matrix, States},
     store::Store,
     views::Views,
     world::secs,
 };
-
-/// What may go wrong, and what people do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fault {
-    RequestLost,
-    AnswerLost,
-    RequestLate,
-    ViewLags,
-    ViewShrinks,
-    ViewReturns,
-    ViewStale,
-    Restart,
-    Frozen,
-    StoreAway,
-    QuotaRefuses,
-    NeverStarts,
-    JobDeleted,
-    PodDeleted,
-    NodeGone,
-    Flaps,
-    Unready,
-    CheckFails,
-    Verb,
-    ActionAsked,
-    Reconfigured,
-    LeavesTheFile,
-}
-
-/// How many kinds there are.
-pub(crate) const FAULTS: usize = 22;
 
 /// The world of one history.
 pub(crate) struct ServiceWorld {
@@ -94,6 +66,12 @@ pub(crate) struct ServiceWorld {
     /// Jobs that serve this generation and were started by this many starts.
     pub(crate) made: BTreeMap<JobName, (u64, Option<u64>)>,
     pub(crate) struck: BTreeSet<Fault>,
+    /// What runs and their process were in meanwhile.
+    pub(crate) seen: Matrix<22>,
+    /// The Job that a fault hits.
+    pub(crate) hit: Option<JobName>,
+    /// What the run is in whose request is carried out.
+    pub(crate) performed: States,
     /// Which faults there are.
     pub(crate) faults: fn(Fault) -> bool,
     /// Generations whose Jobs never come up.
@@ -153,6 +131,9 @@ impl ServiceWorld {
             blemished: BTreeSet::new(),
             made: BTreeMap::new(),
             struck: BTreeSet::new(),
+            seen: Matrix::default(),
+            hit: None,
+            performed: States::default(),
             faults: |_| true,
             bad: BTreeSet::new(),
             went_back: false,
@@ -167,6 +148,7 @@ impl ServiceWorld {
         let struck = self.dice.once_in(once_in) && !self.quiet && (self.faults)(fault);
         if struck {
             self.struck.insert(fault);
+            self.seen.note(fault as usize, self.states(fault));
         }
         struck
     }
@@ -263,6 +245,14 @@ impl ServiceWorld {
 
     pub(crate) fn perform_any(&mut self) {
         let Some(effect) = self.dice.draw(&mut self.in_flight) else { return };
+        if let ServiceEffect::Run(effect) = &effect {
+            self.performed = States::of_request(effect);
+        }
+        self.perform_this(effect);
+        self.performed = States::default();
+    }
+
+    fn perform_this(&mut self, effect: ServiceEffect) {
         let lost = self.strikes(Fault::RequestLost, 25);
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
         if let (true, ServiceEffect::CheckHealth { name, .. }) = (lost || answer_lost, &effect) {

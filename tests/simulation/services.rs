@@ -9,7 +9,10 @@ use job_chief::decide::{
 
 use crate::{
     cluster::Fate,
-    service_world::{FAULTS, ServiceWorld},
+    histories::{each_holds, number},
+    service_disturb::{FAULTS, Fault},
+    service_world::ServiceWorld,
+    states::{Matrix, Pairs, State},
     world::secs,
 };
 
@@ -85,23 +88,64 @@ pub(crate) fn history(seed: u64, steps: u64) -> ServiceWorld {
     world
 }
 
+/// Pairs of a fault and a state that can't be.
+const IMPOSSIBLE: &[Pairs<Fault>] = &[
+    Pairs {
+        faults: &[],
+        states: &[State::Suspended, State::Stopping],
+        why: "no Job of this world is suspended, and a process of it ends at once",
+    },
+    Pairs {
+        faults: &[Fault::RequestLate, Fault::ViewReturns],
+        states: &[State::Blind],
+        why: "nothing is asked for before the first view, and none returns that has not come",
+    },
+    Pairs {
+        faults: &[Fault::LeavesTheFile, Fault::Reconfigured],
+        states: &[State::Draining],
+        why: "what has left the file is not in it",
+    },
+    Pairs {
+        faults: &[Fault::JobDeleted, Fault::PodDeleted, Fault::NodeGone],
+        states: &[State::Wished, State::Vanished],
+        why: "there is no Job to hit",
+    },
+    Pairs {
+        faults: &[Fault::PodDeleted, Fault::NodeGone],
+        states: &[State::Queued, State::Complete, State::Failed, State::Recorded, State::Terminating, State::Stuck],
+        why: "only a pod is hit whose Job lives and is not deleted",
+    },
+];
+
+/// Pairs that may be, and are too seldom for the test run.
+const SELDOM: &[Pairs<Fault>] = &[Pairs {
+    faults: &[Fault::PodDeleted, Fault::NodeGone],
+    states: &[State::WishSent],
+    why: "a Job that lives and whose wish is on its way was found by a process that did not know it",
+}];
+
 #[test]
 fn every_history_of_a_service_holds() {
-    let (seeds, steps) =
-        (crate::histories::number("SIMULATION_SEEDS", 10_000), crate::histories::number("SIMULATION_STEPS", 300));
-    let first = crate::histories::number("SIMULATION_SEED", 0);
-    let seeds = if first > 0 { 1 } else { seeds };
-    let mut struck = BTreeSet::new();
-    let mut runs = 0;
-    let mut purposes = BTreeSet::new();
-    for seed in first..first + seeds {
-        let history = std::panic::catch_unwind(|| history(seed, steps));
-        let world = history.unwrap_or_else(|_| panic!("history {seed}: SIMULATION_SEED={seed} repeats it"));
-        purposes.extend(world.store.rows.values().filter_map(|row| row.one_off.as_ref()).map(OneOff::purpose));
-        struck.extend(world.struck);
-        runs += world.store.rows.len();
-    }
+    let steps = number("SIMULATION_STEPS", 300);
+    let (mut struck, mut seen) = (BTreeSet::new(), Matrix::default());
+    let (mut purposes, mut runs) = (BTreeSet::new(), 0);
+    let seeds = each_holds(
+        "a service",
+        10_000,
+        |seed| history(seed, steps),
+        |world| {
+            purposes.extend(world.store.rows.values().filter_map(|row| row.one_off.as_ref()).map(OneOff::purpose));
+            struck.extend(world.struck.iter().copied());
+            seen.add(&world.seen);
+            runs += world.store.rows.len();
+        },
+    );
     eprintln!("{seeds} histories of a service: {runs} runs, {} kinds of faults struck", struck.len());
-    assert!(seeds < 1000 || struck.len() == FAULTS, "{struck:?}");
+    assert!(seeds < 1000 || struck.len() == FAULTS.len(), "{struck:?}");
+    eprintln!("what runs and their process were in as a fault struck:");
+    seen.tell(&FAULTS);
+    if seeds >= 10_000 {
+        seen.invariant_each_pair_was_seen(&FAULTS, IMPOSSIBLE, SELDOM);
+    }
     assert!(seeds < 1000 || purposes.len() == 3, "{purposes:?}");
 }

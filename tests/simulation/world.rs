@@ -23,6 +23,7 @@ use crate::{
     dice::Dice,
     faults::{Counters, Fault, run_unanswered},
     policy::random_policy,
+    states::States,
     store::Store,
     views::Views,
     windows::Allowed,
@@ -64,6 +65,10 @@ pub(crate) struct World {
     pub(crate) hasty: bool,
     pub(crate) faults: u32,
     pub counters: Counters,
+    /// The Job that a fault hits.
+    pub(crate) hit: Option<JobName>,
+    /// What the run is in whose request is carried out.
+    pub(crate) performed: States,
     pub created: u64,
     trace: bool,
 }
@@ -85,7 +90,7 @@ impl World {
             later_dice: Dice(!seed),
             now,
             life,
-            cluster: Cluster::default(),
+            cluster: Cluster::of_lingering_pods(),
             store: Store::default(),
             elsewhere: BTreeSet::new(),
             messages: vec![],
@@ -106,6 +111,8 @@ impl World {
             hasty: matches!(seed % 5, 1 | 4),
             faults,
             counters: Counters::default(),
+            hit: None,
+            performed: States::default(),
             created: 0,
             trace: std::env::var_os("SIMULATION_TRACE").is_some(),
         }
@@ -135,7 +142,7 @@ impl World {
             let asks = |effect: &QueueEffect| {
                 matches!(effect, QueueEffect::Run(RunEffect::CreateJob(_) | RunEffect::DeleteJob { .. }))
             };
-            self.counters.count(fault, self.in_flight.iter().any(asks));
+            self.counters.count(fault, self.in_flight.iter().any(asks), self.states(fault));
         }
     }
 
@@ -217,6 +224,14 @@ impl World {
 
     pub(crate) fn perform_any(&mut self) {
         let Some(effect) = self.dice.draw(&mut self.in_flight) else { return };
+        if let QueueEffect::Run(effect) = &effect {
+            self.performed = States::of_request(effect);
+        }
+        self.perform_this(effect);
+        self.performed = States::default();
+    }
+
+    fn perform_this(&mut self, effect: QueueEffect) {
         let lost = self.strikes(Fault::RequestLost, 25);
         let answer_lost = !lost && self.strikes(Fault::AnswerLost, 25);
         let late = !lost
@@ -333,7 +348,8 @@ impl World {
     }
 
     fn fate(&mut self) -> Fate {
-        if self.strikes(Fault::JobSuspended, 30) {
+        let leaves = self.cluster.jobs.values().any(|it| it.is_terminating() && !it.stuck);
+        if self.strikes(Fault::JobSuspended, if leaves { 3 } else { 30 }) {
             return Fate::Suspended;
         }
         if !self.strikes(Fault::NeverStarts, 6) {
