@@ -9,6 +9,7 @@ use crate::{
     folders::{folder, root},
     plane::kubectl,
     processes::{dies_with_us, show},
+    simulation,
 };
 
 /// What is measured.
@@ -24,7 +25,17 @@ pub(crate) struct Options {
     parts: Vec<String>,
 }
 
+/// What needs no cluster, and so is measured first.
+const SIMULATION: &str = "simulation";
+
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let on_cluster: Vec<&String> = options.parts.iter().filter(|part| *part != SIMULATION).collect();
+    if options.parts.is_empty() || on_cluster.len() < options.parts.len() {
+        simulation::measure(options.runs)?;
+    }
+    if on_cluster.is_empty() && !options.parts.is_empty() {
+        return Ok(());
+    }
     let state = cluster::up(options.yes)?;
     // What an earlier run left, also one that was killed half way.
     kubectl(&state, &["delete", "namespaces", "--selector=job-chief.test/case", "--wait=true"])?;
@@ -42,7 +53,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         "cluster",
         "--",
     ]);
-    bench.arg(format!("--runs={}", options.runs)).args(&options.parts);
+    bench.arg(format!("--runs={}", options.runs)).args(on_cluster);
     bench.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
     bench.env("JOB_CHIEF_BENCH_RESULTS", results);
     show(&mut bench)

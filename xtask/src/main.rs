@@ -7,6 +7,8 @@ mod build;
 mod chaos;
 mod chart;
 mod cluster;
+mod counted;
+mod coverage;
 mod dashboard;
 mod demo;
 mod folders;
@@ -21,7 +23,9 @@ mod plane;
 mod postgres;
 mod processes;
 mod programs;
+mod pure_tree;
 mod released;
+mod simulation;
 mod state;
 mod steps;
 mod sweep;
@@ -65,8 +69,12 @@ enum Task {
     Chaos(chaos::Options),
     /// Mutate the pure core, and see whether a test notices.
     Mutants(mutants::Options),
+    /// Count the branches of the pure core that the simulation reaches.
+    Coverage(coverage::Options),
     /// Search for inputs that break the doors or the cores.
     Fuzz(fuzz::Options),
+    /// Many more histories of the simulation than the test run has.
+    Simulation(simulation::Options),
     /// Hold the rules of the house: arrows, purity, lengths, module docs.
     Tidy,
 }
@@ -81,7 +89,9 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Chaos(options) => chaos::run(&options),
         Task::Mutants(options) => mutants::run(&options),
+        Task::Coverage(options) => coverage::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Simulation(options) => simulation::run(&options),
         Task::Tidy => tidy::run(),
     };
     match done {

@@ -4,7 +4,6 @@
 //! mutant is built and tried there in four seconds. What survives is held against docs/mutants.md (`explained.rs`).
 
 mod explained;
-mod pure_tree;
 mod tried;
 
 use std::{
@@ -25,6 +24,7 @@ use self::{explained::Explained, tried::Tried};
 use crate::{
     folders::root,
     processes::{show, succeed},
+    pure_tree,
     steps::told,
 };
 

@@ -4,16 +4,18 @@
 //! a wrapper, which adds the counters to job-chief, and keeps what comes of that apart.
 
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, ensure};
-use sha2::{Digest, Sha256};
 
-use crate::{build::cargo_test, folders::root, steps::told};
+use crate::{
+    build::cargo_test,
+    counted::{executable, wrapper},
+    folders::root,
+    steps::told,
+};
 
 /// LLVM's pass that counts, as libFuzzer wants it: a counter and a place for each edge, and what is compared there. Texts
 /// are compared by calls, which libFuzzer sees, too, and not by loads in place of them.
@@ -23,7 +25,7 @@ const COUNTING: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
 
 /// Builds it.
 pub(super) fn built() -> anyhow::Result<PathBuf> {
-    let wrapper = wrapper()?;
+    let wrapper = wrapper(&root().join("target/fuzz"), Some("job_chief"), COUNTING)?;
     told("building the targets (minutes the first time)", || {
         let mut build = cargo_test();
         build.args(["--test", "fuzz", "--no-run", "--message-format", "json-render-diagnostics"]);
@@ -31,32 +33,8 @@ pub(super) fn built() -> anyhow::Result<PathBuf> {
         let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("can't start cargo")?;
         ensure!(output.status.success(), "the targets can't be built");
         let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-        messages.lines().find_map(executable).context("cargo names no program")
+        messages.lines().find_map(|line| executable(line, "fuzz")).context("cargo names no program")
     })
-}
-
-/// The program that a message of Cargo's tells of.
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    let is_ours = message["target"]["name"] == "fuzz";
-    message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
-}
-
-/// A script that Cargo calls with the compiler and its arguments. Its name tells what it says: Cargo builds anew what was
-/// built by another.
-fn wrapper() -> anyhow::Result<PathBuf> {
-    let text = format!(
-        "#!/bin/sh\ncase \" $* \" in\n*' --crate-name job_chief '*) exec \"$@\" {COUNTING} ;;\n*) exec \"$@\" ;;\nesac\n"
-    );
-    let hash: String = Sha256::digest(&text).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let folder = root().join("target/fuzz");
-    let path = folder.join(format!("rustc-{hash}"));
-    if !path.exists() {
-        fs::create_dir_all(&folder)?;
-        fs::write(&path, text)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(path)
 }
 
 /// The program, to be run for one target.

@@ -1,4 +1,4 @@
-//! A copy of the tree whose library is the pure floors alone, so that little is built for each mutant.
+//! A copy of the tree whose library is the pure floors alone, so that little is built: for each mutant, and to count branches.
 
 use std::{
     collections::BTreeSet,
@@ -42,12 +42,12 @@ const LIB: &str = "//! The pure floors.\npub mod config;\npub mod decide;\npub m
 const TESTS: [&str; 4] = ["documents", "forecast", "sequences", "simulation"];
 
 /// What `cargo test` is told to run of the copy.
-pub(super) fn tests() -> impl Iterator<Item = &'static str> {
+pub(crate) fn tests() -> impl Iterator<Item = &'static str> {
     std::iter::once("--lib").chain(TESTS.iter().flat_map(|test| ["--test", test]))
 }
 
 /// Makes or renews the copy. A file that is as it was is not touched, so that nothing is built for it.
-pub(super) fn copy(tree: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy(tree: &Path) -> anyhow::Result<()> {
     let tracked = succeed(Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root()))?;
     let mut kept = BTreeSet::new();
     for file in tracked.lines().filter(|file| is_pure(file)) {
