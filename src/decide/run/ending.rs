@@ -27,7 +27,7 @@ pub enum Ending {
         end: End,
         /// It stays after all if a live look finds its pod ready before a delete was sent.
         unless_ready: bool,
-        /// A delete was sent.
+        /// A delete was sent, and not refused.
         delete_sent: bool,
     },
     /// It did not start in time, and a delete was sent. A pod that starts after all opens it again.
@@ -111,6 +111,13 @@ impl Ending {
             (Self::Unwanted { delete_sent, .. }, _) => *delete_sent = true,
             (open @ (Self::Open | Self::GivenUp(_)), Some(end)) => *open = Self::GivenUp(end),
             _ => {}
+        }
+    }
+
+    /// Its Job has changed since the live look by which a delete was sent, so neither that one nor one before it takes hold.
+    pub fn note_delete_refused(&mut self) {
+        if let Self::Unwanted { delete_sent, .. } = self {
+            *delete_sent = false;
         }
     }
 
@@ -245,6 +252,17 @@ mod tests {
         sent.note_ready();
         firm.note_ready();
         assert!(sent.unwanted().is_some() && firm.unwanted().is_some());
+    }
+
+    #[test]
+    fn a_ready_pod_is_kept_where_the_delete_was_refused() {
+        for unless_ready in [true, false] {
+            let mut ending = unwanted(unless_ready);
+            ending.note_delete_sent(None);
+            ending.note_delete_refused();
+            ending.note_ready();
+            assert_eq!(ending == Ending::Open, unless_ready, "{ending:?}");
+        }
     }
 
     #[test]

@@ -472,7 +472,11 @@ impl Run {
                 self.requests.check_at = now.saturating_add(CHECK_AGAIN);
             }
             DeleteAnswer::Absent => self.note_absent(look, now),
-            DeleteAnswer::Changed | DeleteAnswer::Unanswered => self.retry(now, None),
+            DeleteAnswer::Changed => {
+                self.ending.note_delete_refused();
+                self.retry(now, None);
+            }
+            DeleteAnswer::Unanswered => self.retry(now, None),
         }
     }
 
