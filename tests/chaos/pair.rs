@@ -59,7 +59,7 @@ impl Pair {
         cluster(&["kill", NAMES[*primary]]).await;
         tokio::time::sleep(away).await;
         // One that is killed while it starts may leave memory behind in which the next one can't begin.
-        while !self.answers(*primary).await.unwrap_or_default() {
+        while !self.ask(*primary, "select true").await.unwrap_or_default() {
             cluster(&["revive", NAMES[*primary]]).await;
             tokio::time::sleep(RETRY).await;
         }
@@ -105,10 +105,6 @@ impl Pair {
             "select exists (select from pg_stat_replication where state = 'streaming' and sync_state = 'sync')",
         )
         .await
-    }
-
-    async fn answers(&self, server: usize) -> Result<bool, sqlx::Error> {
-        self.ask(server, "select true").await
     }
 
     async fn promoted(&self, server: usize) -> Result<bool, sqlx::Error> {

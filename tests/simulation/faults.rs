@@ -77,7 +77,7 @@ pub(crate) struct Counters {
     pub struck: [u64; 24],
     pub in_flight: [u64; 24],
     /// What runs and their process were in meanwhile.
-    pub(crate) states: Matrix<24>,
+    pub(crate) states: Matrix<{ FAULTS.len() }>,
 }
 
 impl Counters {

@@ -28,6 +28,7 @@ use crate::{
     dice::Dice,
     faults::Fault,
     pools_broker::{Broker, File},
+    pools_disturb::SHARING_FAULTS,
     states::Matrix,
     world::World,
 };
@@ -79,7 +80,7 @@ pub(crate) struct SharingWorld {
     pub(crate) old: Option<Arbiter>,
     pub(crate) faults: u32,
     /// How often each kind of fault struck in each state of the runs and processes.
-    pub(crate) seen: Matrix<7>,
+    pub(crate) seen: Matrix<{ SHARING_FAULTS.len() }>,
     /// Jobs that a pool may have: its limit, or what was there when that was lowered.
     pub(crate) allowed: BTreeMap<Arc<str>, u64>,
     /// Jobs that lived on when the process that had recorded their end was gone: the next one has found them.

@@ -3,7 +3,7 @@
 use crate::{
     faults::{ALL, Counters, FAULTS, Fault, faults_in_words},
     histories::Histories,
-    states::{Pairs, State},
+    states::{BEFORE_A_VIEW, NO_ENTRY, NO_JOB, NO_POD, Pairs, UNKNOWN_JOB},
     world::World,
 };
 
@@ -43,42 +43,14 @@ pub(crate) fn history(seed: u64, steps: u64, faults: u32) -> World {
 
 /// Pairs of a fault and a state that can't be.
 const IMPOSSIBLE: &[Pairs<Fault>] = &[
-    Pairs {
-        faults: &[Fault::RequestLate, Fault::ViewReturns],
-        states: &[State::Blind],
-        why: "nothing is asked for before the first view, and none returns that has not come",
-    },
-    Pairs {
-        faults: &[Fault::LeavesTheFile, Fault::AskedByHand, Fault::Reconfigured],
-        states: &[State::Draining],
-        why: "what has left the file is not in it",
-    },
-    Pairs {
-        faults: &[Fault::JobDeleted, Fault::PodDeleted, Fault::NodeGone],
-        states: &[State::Wished, State::Vanished],
-        why: "there is no Job to hit",
-    },
-    Pairs {
-        faults: &[Fault::PodDeleted, Fault::NodeGone],
-        states: &[
-            State::Suspended,
-            State::Queued,
-            State::Complete,
-            State::Failed,
-            State::Recorded,
-            State::Terminating,
-            State::Stuck,
-        ],
-        why: "only a pod is hit whose Job lives and is not deleted",
-    },
+    Pairs(&[Fault::RequestLate, Fault::ViewReturns], &BEFORE_A_VIEW),
+    Pairs(&[Fault::LeavesTheFile, Fault::AskedByHand, Fault::Reconfigured], &NO_ENTRY),
+    Pairs(&[Fault::JobDeleted, Fault::PodDeleted, Fault::NodeGone], &NO_JOB),
+    Pairs(&[Fault::PodDeleted, Fault::NodeGone], &NO_POD),
 ];
 
 /// Pairs that may be, and are too seldom for the test run.
-const SELDOM: &[Pairs<Fault>] = &[Pairs {
-    faults: &[Fault::PodDeleted, Fault::NodeGone],
-    states: &[State::WishSent],
-    why: "a Job that lives and whose wish is on its way was found by a process that did not know it",
-}];
+const SELDOM: &[Pairs<Fault>] = &[Pairs(&[Fault::PodDeleted, Fault::NodeGone], &UNKNOWN_JOB)];
 
 const HISTORIES: Histories<World> =
     Histories { run: history, faults: ALL, in_words: faults_in_words, kept: (include_str!("kept.txt"), "kept.txt") };

@@ -23,6 +23,8 @@ use job_chief::{
     },
 };
 
+use crate::explore::Searched;
+
 /// How much is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
@@ -158,24 +160,10 @@ impl Process {
     }
 }
 
-impl World {
-    pub(crate) fn begin(budget: Budget) -> Self {
-        Self {
-            now: START,
-            processes: [0, 1].map(|index| Process::begin(index, 0, START)),
-            record: Record::default(),
-            rows: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            budget,
-        }
-    }
+impl Searched for World {
+    type Step = Step;
 
-    fn live(&self) -> usize {
-        self.jobs.values().filter(|job| job.ended_at.is_none()).count()
-    }
-
-    /// Everything that may happen next.
-    pub(crate) fn steps(&self) -> Vec<Step> {
+    fn steps(&self) -> Vec<Step> {
         let mut steps = vec![];
         let may_lose = self.budget.answers_lost > 0;
         let asks = |process: &Process| !process.frozen && process.lease.deadline() <= self.due();
@@ -210,23 +198,7 @@ impl World {
         steps
     }
 
-    /// When the core of a process that is awake has something to do.
-    fn core_due(&self, index: usize) -> Option<Duration> {
-        let process = Some(&self.processes[index]).filter(|process| !process.frozen);
-        process?.leading.as_ref().and_then(|(_, life, _)| life.deadline())
-    }
-
-    /// When something is due next.
-    fn due(&self) -> Option<Duration> {
-        let awake = self.processes.iter().filter(|process| !process.frozen);
-        let due = |process: &Process| {
-            let life = process.leading.as_ref().and_then(|(_, life, _)| life.deadline());
-            [life, process.lease.deadline()]
-        };
-        awake.flat_map(due).flatten().min().map(|at| at.max(self.now))
-    }
-
-    pub(crate) fn take(&mut self, step: Step) {
+    fn take(&mut self, step: Step) {
         match step {
             Step::Wait(first, answered) => self.wait(first, answered),
             Step::Perform(index, at, answered) => self.perform(index, at, answered),
@@ -276,6 +248,39 @@ impl World {
             }
         }
         self.check();
+    }
+}
+
+impl World {
+    pub(crate) fn begin(budget: Budget) -> Self {
+        Self {
+            now: START,
+            processes: [0, 1].map(|index| Process::begin(index, 0, START)),
+            record: Record::default(),
+            rows: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            budget,
+        }
+    }
+
+    fn live(&self) -> usize {
+        self.jobs.values().filter(|job| job.ended_at.is_none()).count()
+    }
+
+    /// When the core of a process that is awake has something to do.
+    fn core_due(&self, index: usize) -> Option<Duration> {
+        let process = Some(&self.processes[index]).filter(|process| !process.frozen);
+        process?.leading.as_ref().and_then(|(_, life, _)| life.deadline())
+    }
+
+    /// When something is due next.
+    fn due(&self) -> Option<Duration> {
+        let awake = self.processes.iter().filter(|process| !process.frozen);
+        let due = |process: &Process| {
+            let life = process.leading.as_ref().and_then(|(_, life, _)| life.deadline());
+            [life, process.lease.deadline()]
+        };
+        awake.flat_map(due).flatten().min().map(|at| at.max(self.now))
     }
 
     fn wait(&mut self, first: usize, answered: bool) {

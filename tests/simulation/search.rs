@@ -3,9 +3,9 @@
 //! The bound is the trouble of one of the [`SEARCHES`] and its number of steps in a row; each state is gone on from once.
 
 use crate::{
-    explore::{Explored, Searched, explore},
+    explore::{Explored, explore},
     histories::number,
-    rivals::{Budget, Step, World},
+    rivals::{Budget, World},
 };
 
 /// How much trouble there is in the histories of each search, and how many steps they have.
@@ -15,18 +15,6 @@ const SEARCHES: [(Budget, u32); 4] = [
     (Budget { answers_lost: 1, freezes: 1, crashes: 0, ends: 0, deletes: 0, views: 0 }, 17),
     (Budget { answers_lost: 1, freezes: 0, crashes: 1, ends: 0, deletes: 0, views: 1 }, 17),
 ];
-
-impl Searched for World {
-    type Step = Step;
-
-    fn steps(&self) -> Vec<Step> {
-        self.steps()
-    }
-
-    fn take(&mut self, step: Step) {
-        self.take(step);
-    }
-}
 
 /// Every history of so many steps.
 fn search(budget: Budget, length: usize) -> Explored {

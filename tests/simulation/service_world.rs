@@ -33,7 +33,7 @@ use crate::{
     cluster::{Cluster, Fate, observed},
     dice::Dice,
     faults::run_unanswered,
-    service_disturb::Fault,
+    service_disturb::{FAULTS, Fault},
     service_one_offs::{is_about_replicas, with_one_offs},
     states::{Matrix, States},
     store::Store,
@@ -67,7 +67,7 @@ pub(crate) struct ServiceWorld {
     pub(crate) made: BTreeMap<JobName, (u64, Option<u64>)>,
     pub(crate) struck: BTreeSet<Fault>,
     /// What runs and their process were in meanwhile.
-    pub(crate) seen: Matrix<22>,
+    pub(crate) seen: Matrix<{ FAULTS.len() }>,
     /// The Job that a fault hits.
     pub(crate) hit: Option<JobName>,
     /// What the run is in whose request is carried out.

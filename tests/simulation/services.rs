@@ -12,7 +12,7 @@ use crate::{
     histories::{each_holds, number},
     service_disturb::{FAULTS, Fault},
     service_world::ServiceWorld,
-    states::{Matrix, Pairs, State},
+    states::{BEFORE_A_VIEW, Matrix, NO_ENTRY, NO_JOB, NO_POD, Pairs, State, UNKNOWN_JOB, Unseen},
     world::secs,
 };
 
@@ -88,41 +88,23 @@ pub(crate) fn history(seed: u64, steps: u64) -> ServiceWorld {
     world
 }
 
+/// Of all kinds.
+const ENDS_AT_ONCE: Unseen = Unseen {
+    states: &[State::Suspended, State::Stopping],
+    why: "no Job of this world is suspended, and a process of it ends at once",
+};
+
 /// Pairs of a fault and a state that can't be.
 const IMPOSSIBLE: &[Pairs<Fault>] = &[
-    Pairs {
-        faults: &[],
-        states: &[State::Suspended, State::Stopping],
-        why: "no Job of this world is suspended, and a process of it ends at once",
-    },
-    Pairs {
-        faults: &[Fault::RequestLate, Fault::ViewReturns],
-        states: &[State::Blind],
-        why: "nothing is asked for before the first view, and none returns that has not come",
-    },
-    Pairs {
-        faults: &[Fault::LeavesTheFile, Fault::Reconfigured],
-        states: &[State::Draining],
-        why: "what has left the file is not in it",
-    },
-    Pairs {
-        faults: &[Fault::JobDeleted, Fault::PodDeleted, Fault::NodeGone],
-        states: &[State::Wished, State::Vanished],
-        why: "there is no Job to hit",
-    },
-    Pairs {
-        faults: &[Fault::PodDeleted, Fault::NodeGone],
-        states: &[State::Queued, State::Complete, State::Failed, State::Recorded, State::Terminating, State::Stuck],
-        why: "only a pod is hit whose Job lives and is not deleted",
-    },
+    Pairs(&[], &ENDS_AT_ONCE),
+    Pairs(&[Fault::RequestLate, Fault::ViewReturns], &BEFORE_A_VIEW),
+    Pairs(&[Fault::LeavesTheFile, Fault::Reconfigured], &NO_ENTRY),
+    Pairs(&[Fault::JobDeleted, Fault::PodDeleted, Fault::NodeGone], &NO_JOB),
+    Pairs(&[Fault::PodDeleted, Fault::NodeGone], &NO_POD),
 ];
 
 /// Pairs that may be, and are too seldom for the test run.
-const SELDOM: &[Pairs<Fault>] = &[Pairs {
-    faults: &[Fault::PodDeleted, Fault::NodeGone],
-    states: &[State::WishSent],
-    why: "a Job that lives and whose wish is on its way was found by a process that did not know it",
-}];
+const SELDOM: &[Pairs<Fault>] = &[Pairs(&[Fault::PodDeleted, Fault::NodeGone], &UNKNOWN_JOB)];
 
 #[test]
 fn every_history_of_a_service_holds() {

@@ -159,13 +159,9 @@ impl Leader {
     }
 }
 
-impl World {
-    fn begin() -> Self {
-        let rows = BTreeMap::new();
-        Self { leaders: vec![Leader::begin(&rows)], rows, runs: 0, ends: ENDS, loads: LOADS }
-    }
+impl Searched for World {
+    type Step = Step;
 
-    /// Everything that may happen next.
     fn steps(&self) -> Vec<Step> {
         let mut steps = vec![];
         steps.extend((self.leaders.len() == 1).then_some(Step::Begin));
@@ -217,6 +213,13 @@ impl World {
         }
         self.check();
     }
+}
+
+impl World {
+    fn begin() -> Self {
+        let rows = BTreeMap::new();
+        Self { leaders: vec![Leader::begin(&rows)], rows, runs: 0, ends: ENDS, loads: LOADS }
+    }
 
     /// The wish and its places are written together or not at all.
     fn write(&mut self, index: usize, run: u8) {
@@ -265,18 +268,6 @@ impl World {
         let left = |leader: &Leader| leader.actors.iter().map(|actor| u32::from(actor.left)).sum::<u32>();
         let left: Vec<u32> = self.leaders.iter().map(left).collect();
         assert!(left.iter().all(|left| *left == 0), "liveness: everybody_is_served: {left:?} are left");
-    }
-}
-
-impl Searched for World {
-    type Step = Step;
-
-    fn steps(&self) -> Vec<Step> {
-        self.steps()
-    }
-
-    fn take(&mut self, step: Step) {
-        self.take(step);
     }
 }
 

@@ -313,7 +313,7 @@ impl<const FAULTS: usize> Matrix<FAULTS> {
                 if seldom.iter().any(|it| it.is_of(*fault, state)) {
                     continue;
                 }
-                let why = impossible.iter().find(|it| it.is_of(*fault, state)).map(|it| it.why);
+                let why = impossible.iter().find(|it| it.is_of(*fault, state)).map(|it| it.1.why);
                 match (self.0[at][state as usize], why) {
                     (0, None) => wrong.push(format!("{fault:?} never struck in {state:?}")),
                     (seen @ 1.., Some(why)) => {
@@ -327,15 +327,49 @@ impl<const FAULTS: usize> Matrix<FAULTS> {
     }
 }
 
-/// Pairs that are not seen: each of these kinds, or all if none is named, with each of these states; and why.
-pub(crate) struct Pairs<F: 'static> {
-    pub(crate) faults: &'static [F],
+/// Pairs that are not seen: each of these kinds, or all if none is named, in each of those states.
+pub(crate) struct Pairs<F: 'static>(pub(crate) &'static [F], pub(crate) &'static Unseen);
+
+/// States in which some kinds are not seen, and why.
+pub(crate) struct Unseen {
     pub(crate) states: &'static [State],
     pub(crate) why: &'static str,
 }
 
+/// Of what answers come, and of what the views show.
+pub(crate) const BEFORE_A_VIEW: Unseen = Unseen {
+    states: &[State::Blind],
+    why: "nothing is asked for before the first view, and none returns that has not come",
+};
+
+/// Of what changes an entry.
+pub(crate) const NO_ENTRY: Unseen = Unseen { states: &[State::Draining], why: "what has left the file is not in it" };
+
+/// Of what hits a Job, or its pods.
+pub(crate) const NO_JOB: Unseen = Unseen { states: &[State::Wished, State::Vanished], why: "there is no Job to hit" };
+
+/// Of what hits a pod.
+pub(crate) const NO_POD: Unseen = Unseen {
+    states: &[
+        State::Suspended,
+        State::Queued,
+        State::Complete,
+        State::Failed,
+        State::Recorded,
+        State::Terminating,
+        State::Stuck,
+    ],
+    why: "only a pod is hit whose Job lives and is not deleted",
+};
+
+/// Of what hits a pod; this may be, and is too seldom for the test run.
+pub(crate) const UNKNOWN_JOB: Unseen = Unseen {
+    states: &[State::WishSent],
+    why: "a Job that lives and whose wish is on its way was found by a process that did not know it",
+};
+
 impl<F: PartialEq + 'static> Pairs<F> {
     fn is_of(&self, fault: F, state: State) -> bool {
-        (self.faults.is_empty() || self.faults.contains(&fault)) && self.states.contains(&state)
+        (self.0.is_empty() || self.0.contains(&fault)) && self.1.states.contains(&state)
     }
 }
