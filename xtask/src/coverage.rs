@@ -10,15 +10,15 @@ mod tools;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 
 use self::{branches::Branches, tools::Tools};
 use crate::{
-    counted::{executable, wrapper},
+    counted::{self, wrapper},
     folders::root,
     processes::succeed,
     pure_tree,
@@ -76,19 +76,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn built(folder: &Path, tree: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut build = Command::new("cargo");
     build.arg("test").args(PROGRAMS.iter().flat_map(|(_, asked, _)| *asked));
-    build.args(["--no-run", "--message-format", "json-render-diagnostics"]).current_dir(tree);
-    build.env("RUSTC_WORKSPACE_WRAPPER", wrapper(folder, None, COUNTING)?).env("CARGO_INCREMENTAL", "0");
+    build
+        .current_dir(tree)
+        .env("RUSTC_WORKSPACE_WRAPPER", wrapper(folder, None, COUNTING)?)
+        .env("CARGO_INCREMENTAL", "0");
     build.env("CARGO_PROFILE_TEST_OPT_LEVEL", "1");
     // What is built writes counts, too, where it is run to build.
     build.env("LLVM_PROFILE_FILE", "/dev/null");
-    let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("can't start cargo")?;
-    ensure!(output.status.success(), "the pure floors can't be built");
-    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let of = |(told, _, name): &(&str, _, &str)| {
-        let program = messages.lines().find_map(|line| executable(line, name));
-        program.with_context(|| format!("Cargo names no program of the {told}"))
-    };
-    PROGRAMS.iter().map(of).collect()
+    counted::built(&mut build, &PROGRAMS.map(|(.., name)| name))
 }
 
 /// Runs a program, and has LLVM tell how often each of its regions was reached.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use crate::{counted::executable, folders::root, processes::dies_with_us, pure_tree, steps::told};
+use crate::{counted, folders::root, processes::dies_with_us, pure_tree, steps::told};
 
 /// More histories than the test run has time for.
 #[derive(Args)]
@@ -84,12 +84,9 @@ fn built() -> anyhow::Result<PathBuf> {
     pure_tree::copy(&tree)?;
     told("building the simulation (minutes the first time)", || {
         let mut build = Command::new("cargo");
-        build.args(["test", "--test", "simulation", "--no-run", "--message-format", "json-render-diagnostics"]);
+        build.args(["test", "--test", "simulation"]);
         build.current_dir(&tree).env("CARGO_PROFILE_TEST_OPT_LEVEL", "3").env("CARGO_INCREMENTAL", "0");
-        let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("can't start cargo")?;
-        ensure!(output.status.success(), "the simulation can't be built");
-        let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-        messages.lines().find_map(|line| executable(line, "simulation")).context("Cargo names no program")
+        Ok(counted::built(&mut build, &["simulation"])?.remove(0))
     })
 }
 

@@ -8,11 +8,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, ensure};
-
 use crate::{
     build::cargo_test,
-    counted::{executable, wrapper},
+    counted::{self, wrapper},
     folders::root,
     steps::told,
 };
@@ -28,12 +26,9 @@ pub(super) fn built() -> anyhow::Result<PathBuf> {
     let wrapper = wrapper(&root().join("target/fuzz"), Some("job_chief"), COUNTING)?;
     told("building the targets (minutes the first time)", || {
         let mut build = cargo_test();
-        build.args(["--test", "fuzz", "--no-run", "--message-format", "json-render-diagnostics"]);
+        build.args(["--test", "fuzz"]);
         build.env("RUSTC_WORKSPACE_WRAPPER", &wrapper).env("CARGO_INCREMENTAL", "0");
-        let output = build.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("can't start cargo")?;
-        ensure!(output.status.success(), "the targets can't be built");
-        let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-        messages.lines().find_map(|line| executable(line, "fuzz")).context("cargo names no program")
+        Ok(counted::built(&mut build, &["fuzz"])?.remove(0))
     })
 }
 
