@@ -12,8 +12,8 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::{
-    figures::{Figures, median},
-    process::cpu_seconds,
+    figures::{Figures, median, within},
+    process::{cpu_seconds, cpu_seconds_of},
     stage::Stage,
     witness::{Witness, podless, send, take_all},
 };
@@ -29,6 +29,9 @@ const IN_FLIGHT: [usize; 4] = [8, 16, 32, 64];
 
 /// How often the best of them is looked for: the median of so many counts.
 const SEARCHES: u32 = 3;
+
+/// Who else works for a burst: names in the cluster's state.
+const OTHERS: [&str; 4] = ["apiserver", "etcd", "controllers", "postgres"];
 
 /// The neighbour reads so often, and so long before each pair.
 const READS_EVERY: Duration = Duration::from_millis(5);
@@ -59,10 +62,13 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     let [mut alone, mut beside_raw, mut beside_ours] = [const { vec![] }; 3];
     for pair in 0..pairs {
         alone.extend(neighbour(&stage, tokio::time::sleep(ALONE)).await.1);
+        let before = OTHERS.map(|name| cpu_seconds_of(&stage, name));
         let (ceiling, felt) = neighbour(&stage, raw(&stage, &mut witness, &pattern, best)).await;
+        add_others(figures, &stage, before, "raw");
         beside_raw.extend(felt);
         stage.clear().await;
         let queue = format!("burst-{pair}");
+        let before = OTHERS.map(|name| cpu_seconds_of(&stage, name));
         let cpu = cpu_seconds(stage.pid());
         let sent = send(&mut connection, &queue, BURST, true).await;
         let seen = async { (witness.next().await.at, witness.last_of(BURST - 1).await) };
@@ -75,6 +81,7 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
         figures.add("ours", "Jobs/s", Some("≥ 700"), rate);
         figures.add("until the 500th Job", "ms", None, took * 1000.0);
         figures.add("our CPU for it", "ms", None, 1000.0 * (cpu_seconds(stage.pid()) - cpu));
+        add_others(figures, &stage, before, "ours");
         figures.add("ours of raw", "%", Some("≥ 95"), 100.0 * rate / ceiling);
         ceilings.push(ceiling);
         take_all(&mut connection).await;
@@ -83,10 +90,18 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     for (who, felt) in
         [("alone", alone), ("beside the bare client", beside_raw), ("beside a burst of ours", beside_ours)]
     {
-        figures.add(&format!("a neighbour's p99, {who}"), "ms", None, p99(felt));
+        figures.add(&format!("a neighbour's p99, {who}"), "ms", None, within(&felt, 99));
     }
     if median(&ceilings) < CEILING_MIN {
         eprintln!("  this run is void: the bare client made fewer than {CEILING_MIN} Jobs a second");
+    }
+}
+
+/// The CPU that the others took since `before`.
+fn add_others(figures: &mut Figures, stage: &Stage, before: [f64; OTHERS.len()], whose: &str) {
+    for (name, before) in OTHERS.into_iter().zip(before) {
+        let took = 1000.0 * (cpu_seconds_of(stage, name) - before);
+        figures.add(&format!("CPU of {name} for a burst, {whose}"), "ms", None, took);
     }
 }
 
@@ -124,12 +139,6 @@ async fn neighbour<T>(stage: &Stage, meanwhile: impl Future<Output = T>) -> (T, 
         () = reading => unreachable!("it reads for ever"),
     };
     (done, waits)
-}
-
-/// The largest but one in a hundred.
-fn p99(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() * 99 / 100]
 }
 
 /// How many Jobs a second a bare client makes, seen by the same witness.

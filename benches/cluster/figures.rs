@@ -65,6 +65,12 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
     sorted
 }
 
+/// What so many of a hundred do not exceed.
+pub(crate) fn within(samples: &[f64], share: usize) -> f64 {
+    let sorted = sorted(samples);
+    sorted[(sorted.len() * share / 100).min(sorted.len() - 1)]
+}
+
 pub(crate) fn median(samples: &[f64]) -> f64 {
     let sorted = sorted(samples);
     let middle = sorted.len() / 2;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     figures::Figures,
-    process::{children_of, cpu_seconds},
+    process::{cpu_seconds, cpu_seconds_of},
     stage::Stage,
     witness::podless,
 };
@@ -39,8 +39,7 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
 }
 
 async fn sample(figures: &mut Figures, stage: &Stage, size: u32, goals: [Option<&'static str>; 2]) {
-    let postgres = postmaster(stage);
-    let postgres_cpu = || children_of(postgres).into_iter().map(cpu_seconds).sum::<f64>();
+    let postgres_cpu = || cpu_seconds_of(stage, "postgres");
     let before = (cpu_seconds(stage.pid()), postgres_cpu(), statements(stage).await, requests(stage).await);
     let begun = Instant::now();
     tokio::time::sleep(MEASURED).await;
@@ -69,11 +68,4 @@ pub(crate) async fn requests(stage: &Stage) -> f64 {
     let page = stage.get("/metrics").await.unwrap().1;
     let lines = page.lines().filter(|line| line.starts_with("job_chief_kube_requests_total"));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
-
-/// The id of the cluster's Postgres.
-fn postmaster(stage: &Stage) -> u32 {
-    let processes = stage.site.state["processes"].as_array().unwrap();
-    let postgres = processes.iter().rev().find(|process| process["name"] == "postgres").unwrap();
-    u32::try_from(postgres["pid"].as_u64().unwrap()).unwrap()
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     burst::named,
-    figures::Figures,
+    figures::{Figures, within},
     stage::Stage,
     witness::{Witness, pause, podless, send, take_all},
 };
@@ -64,11 +64,11 @@ async fn series(
             }
         }
         for (share, goal, beyond) in [(50, goals[0], "≤ 3"), (99, goals[1], "≤ 10"), (100, goals[2], "")] {
-            let ours = at(&samples, share);
+            let ours = within(&samples, share);
             let name = if share == 100 { "longest".to_owned() } else { format!("p{share}") };
             figures.add(&format!("{how}, {name}"), "ms", goal, ours);
             if notify {
-                let bare = at(&raw, share);
+                let bare = within(&raw, share);
                 figures.add(&format!("a bare request beside it, {name}"), "ms", None, bare);
                 figures.add(&format!("{how}, {name}, beyond the bare request"), "ms", Some(beyond), ours - bare);
             }
@@ -76,11 +76,4 @@ async fn series(
     }
     stage.kill().await;
     stage.clear().await;
-}
-
-/// What so many of a hundred do not exceed.
-fn at(samples: &[f64], share: usize) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[(sorted.len() * share / 100).min(sorted.len() - 1)]
 }

@@ -1,5 +1,7 @@
 //! What the kernel tells of a process.
 
+use crate::stage::Stage;
+
 /// Resident memory in kB.
 pub(crate) fn resident_kb(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -16,8 +18,16 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     (fields[11] + fields[12]) / 100.0
 }
 
+/// The same of a process of the test cluster and of those that it started, by its name in the cluster's state.
+pub(crate) fn cpu_seconds_of(stage: &Stage, name: &str) -> f64 {
+    let processes = stage.site.state["processes"].as_array().unwrap();
+    let process = processes.iter().rev().find(|process| process["name"] == name).unwrap();
+    let pid = u32::try_from(process["pid"].as_u64().unwrap()).unwrap();
+    children_of(pid).into_iter().map(cpu_seconds).sum()
+}
+
 /// A process and those that it started.
-pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+fn children_of(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     children.split_whitespace().map(|child| child.parse().unwrap()).chain([pid]).collect()
 }

@@ -19,7 +19,7 @@ use sqlx::PgConnection;
 
 use crate::{
     burst::named,
-    figures::{Figures, median},
+    figures::{Figures, median, within},
     stage::{Stage, script, with},
     witness::{Witness, pause, podless, send, take_all},
 };
@@ -45,11 +45,10 @@ const ROOM: u32 = 5_000;
 pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
     for _ in 0..runs {
         for (what, target_age) in [("", None), (", all later than their targetAge", Some(Duration::from_secs(1)))] {
-            let mut times = decisions(target_age);
+            let times = decisions(target_age);
             let figure = format!("a place among 1,000 JobConfigs{what}");
             figures.add(&figure, "ms", Some("≤ 0.2"), median(&times));
-            times.sort_by(f64::total_cmp);
-            figures.add(&format!("{figure}: 99 of 100"), "ms", None, times[times.len() * 99 / 100]);
+            figures.add(&format!("{figure}: 99 of 100"), "ms", None, within(&times, 99));
         }
     }
     for run in 0..runs {
@@ -92,10 +91,9 @@ async fn freed(figures: &mut Figures, run: u32) {
         stage.api::<Job>().create(&PostParams::default(), &job).await.unwrap();
         raw.push(created.next().await.at.duration_since(begun).as_secs_f64() * 1000.0);
     }
-    used.sort_by(f64::total_cmp);
     figures.add("a bare request, p50", "ms", None, median(&raw));
     figures.add("a place that is free is used, p50", "ms", Some("≤ 50"), median(&used));
-    figures.add("a place that is free is used, longest", "ms", None, used[used.len() - 1]);
+    figures.add("a place that is free is used, longest", "ms", None, within(&used, 100));
 }
 
 fn is_over(job: &Job) -> bool {
@@ -129,11 +127,10 @@ async fn compared(figures: &mut Figures, runs: u32) {
             }
         }
         let names = ["nothing is shared", "beside a pool", "in a pool"];
-        for (name, mut samples) in names.into_iter().zip(samples) {
-            samples.sort_by(f64::total_cmp);
+        for (name, samples) in names.into_iter().zip(samples) {
             for share in [50, 99] {
                 let figure = format!("from a message to its Job, {name}, p{share}");
-                figures.add(&figure, "ms", None, samples[samples.len() * share / 100]);
+                figures.add(&figure, "ms", None, within(&samples, share));
             }
         }
     }

@@ -26,10 +26,12 @@ pub(super) fn write_gauges<'a, const N: usize>(
     }
     *page += &format!("# HELP job_chief_{name} {help}\n# TYPE job_chief_{name} gauge\n");
     for (labels, value) in series {
-        *page += &format!("job_chief_{name}");
+        *page += "job_chief_";
+        *page += name;
         for (at, (label, text)) in labels.into_iter().enumerate() {
             page.push(if at == 0 { '{' } else { ',' });
-            *page += &format!("{label}=\"");
+            *page += label;
+            *page += "=\"";
             push_escaped(page, text);
             page.push('"');
         }
