@@ -423,7 +423,7 @@ impl World {
     pub(crate) fn jobs_advance(&mut self) {
         let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();
         for name in names {
-            if self.dice.once_in(2) {
+            if self.dice.once_in(2) || self.faults == 0 {
                 let wanted = self.cluster.advance(&name, &mut self.dice, self.now);
                 self.take_messages(wanted);
             }

@@ -119,11 +119,13 @@ impl SettledRuns {
 
     /// Deletes of finished Jobs beyond the limits, oldest first to go.
     pub fn cleanups(&mut self, now: Duration, policy: &RunPolicy) -> Vec<RunEffect> {
+        let due = self.surplus(policy).into_iter().filter(|(_, due)| *due <= now);
+        let names: Vec<JobName> = due.map(|(name, _)| name.clone()).collect();
         let mut effects = vec![];
-        for (name, due) in self.surplus(policy) {
-            let Some(settled) = self.by_name.get_mut(&name).filter(|_| due <= now) else { continue };
+        for name in names {
+            let Some(settled) = self.by_name.get_mut(&name) else { continue };
             let Some(job) = &settled.job else { continue };
-            effects.push(RunEffect::DeleteJob { name: name.clone(), uid: job.uid.clone(), resource_version: None });
+            effects.push(RunEffect::DeleteJob { name, uid: job.uid.clone(), resource_version: None });
             settled.deleting = true;
         }
         effects
@@ -144,19 +146,19 @@ impl SettledRuns {
     }
 
     /// The finished Jobs beyond the limits, and when each may go.
-    fn surplus(&self, policy: &RunPolicy) -> Vec<(JobName, Duration)> {
+    fn surplus(&self, policy: &RunPolicy) -> Vec<(&JobName, Duration)> {
         let mut found = vec![];
         for (succeeded, kept) in [(true, policy.succeeded_kept), (false, policy.failed_kept)] {
-            let of_kind = |(name, settled): (&JobName, &Settled)| {
+            let finished = self.attended().filter_map(|(name, settled)| {
                 let job = settled.job.as_ref().filter(|job| job.succeeded == succeeded && !settled.deleting)?;
                 let due = job.finished_at.saturating_add(FINISHED_KEPT_MIN).max(settled.retry_at);
-                Some((job.purpose, job.finished_at, name.clone(), due))
-            };
-            let mut all: Vec<_> = self.attended().filter_map(of_kind).collect();
-            all.sort_by(|a, b| b.cmp(a));
+                Some((job.purpose, job.finished_at, name, due))
+            });
+            let mut all: Vec<_> = finished.collect();
+            all.sort_unstable_by(|one, other| other.cmp(one));
             let of_one_purpose = all.chunk_by(|one, other| one.0 == other.0);
             let surplus = of_one_purpose.flat_map(|all| all.iter().skip(kept));
-            found.extend(surplus.map(|(_, _, name, due)| (name.clone(), *due)));
+            found.extend(surplus.map(|(_, _, name, due)| (*name, *due)));
         }
         found
     }
