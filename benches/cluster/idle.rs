@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     figures::Figures,
     process::{cpu_seconds, cpu_seconds_of},
-    stage::Stage,
+    stage::{Stage, eventually},
     witness::podless,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 const SIZES: [(u32, [Option<&str>; 2]); 3] =
     [(100, [None, None]), (1_000, [Some("≤ 2"), Some("≤ 24")]), (10_000, [Some("≤ 4"), Some("≤ 64")])];
 
-/// Before it is measured: every queue has been looked at, and the looks are spread.
+/// Before it is measured, once every queue has been looked at: the looks are spread.
 const SETTLES: Duration = Duration::from_secs(20);
 
 /// How long it is measured.
@@ -30,6 +30,12 @@ pub(crate) async fn measure(figures: &mut Figures, runs: u32) {
         defaults.as_object_mut().unwrap().remove("queueName");
         let jobs: Vec<Value> = (1..=size).map(|n| json!({"queueName": format!("queue-{n}")})).collect();
         stage.run(json!({"defaults": defaults, "jobs": jobs})).await;
+        eventually("two looks at each queue", || async {
+            let page = stage.get("/metrics").await?.1;
+            let looks = page.lines().find_map(|line| line.strip_prefix("job_chief_queue_reads_total{result=\"ok\"} "));
+            (looks?.parse::<u32>().unwrap() >= 2 * size).then_some(())
+        })
+        .await;
         tokio::time::sleep(SETTLES).await;
         for _ in 0..runs {
             sample(figures, &stage, size, goals).await;
