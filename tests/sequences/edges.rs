@@ -49,6 +49,25 @@ fn runs_that_could_not_be_loaded_are_loaded_later() {
 }
 
 #[test]
+fn what_a_view_has_shown_before_the_runs_were_loaded_lives_although_the_newest_lacks_it() {
+    let mut bare = Bare::begin();
+    bare.feed(QueueEvent::DeadlineReached);
+    for jobs in [names([("a", job(0, running()))]), BTreeMap::new(), BTreeMap::new()] {
+        bare.run(RunEvent::Observed(Arc::new(Observed { jobs })));
+    }
+    let effects = bare.feed(loaded(Some(LoadedRuns::default())));
+    let adopts = |effect: &QueueEffect| matches!(effect, QueueEffect::Run(RunEffect::WriteWishes(wishes)) if wishes[0].adopted.as_deref() == Some("u0"));
+    assert!(effects.iter().any(adopts), "{effects:?}");
+    assert_eq!(bare.life.status(bare.now).live.len(), 1);
+    let name = JobName("a".into());
+    assert_eq!(
+        bare.run(RunEvent::WishWritten(name.clone(), Some(WishAnswer::Written))),
+        [RunEffect::GetJob(name)],
+        "whether it is gone is asked by name"
+    );
+}
+
+#[test]
 fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arrive() {
     let run = LoadedRun { uid: Some("u0".into()), ..on_record("a", 0, SECOND) };
     let jobs = names([("a", job(0, ended(Outcome::Succeeded, Reason::Completed)))]);

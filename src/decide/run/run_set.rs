@@ -18,7 +18,10 @@ use crate::{
         one_off::is_one_off,
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
         place::Places,
-        pod::{names::job_name, observation::Observed},
+        pod::{
+            names::job_name,
+            observation::{Observed, SeenJob},
+        },
         run::{
             event::{DeleteAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
             policy::{FINISHED_KEPT_MIN, RunPolicy, WISHES_AT_ONCE},
@@ -39,8 +42,8 @@ pub struct RunSet {
     /// The unfinished runs were known before, so what is loaded now is not from the time before us.
     was_loaded: bool,
     view: ViewState,
-    /// The newest view, kept until the runs are loaded.
-    waiting_view: Option<Arc<Observed>>,
+    /// What was seen before the runs are loaded.
+    waiting_views: Option<Box<WaitingViews>>,
     /// The JobConfig has left the file.
     pub(in crate::decide) draining: bool,
     /// The process ends.
@@ -49,6 +52,14 @@ pub struct RunSet {
     /// Runs with places that were refused so far.
     refused: u64,
     settled: SettledRuns,
+}
+
+/// Views that wait for the runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct WaitingViews {
+    newest: Arc<Observed>,
+    /// Jobs that lived in one of the others, and that those since then lack.
+    lacking: BTreeMap<JobName, SeenJob>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +109,7 @@ impl RunSet {
             loading: Loading::Due { at: now, tries: 0 },
             was_loaded: false,
             view: ViewState::NeverSeen,
-            waiting_view: None,
+            waiting_views: None,
             draining: false,
             stopping: false,
             by_name: BTreeMap::new(),
@@ -218,16 +229,32 @@ impl RunSet {
             }
         }
         news.push(News::Loaded { loaded, first });
-        if let Some(view) = self.waiting_view.take() {
-            self.on_observed(now, view, news);
+        let Some(WaitingViews { newest, lacking }) = self.waiting_views.take().map(|waiting| *waiting) else { return };
+        if !lacking.is_empty() {
+            // That the newest lacks them is no proof that they are gone: once they are known, they are asked for by name.
+            let all = newest.jobs.clone().into_iter().chain(lacking).collect();
+            self.on_observed(now, Arc::new(Observed { jobs: all }), news);
         }
+        self.on_observed(now, newest, news);
+    }
+
+    /// The runs are not loaded yet.
+    fn keep_waiting(&mut self, newest: Arc<Observed>) {
+        let mut lacking = BTreeMap::new();
+        if let Some(before) = self.waiting_views.take() {
+            let lacks = |name: &JobName| !newest.jobs.contains_key(name);
+            lacking = before.lacking;
+            lacking.retain(|name, _| lacks(name));
+            let lived = before.newest.jobs.iter().filter(|(name, job)| job.is_live() && lacks(name));
+            lacking.extend(lived.map(|(name, job)| (name.clone(), job.clone())));
+        }
+        self.waiting_views = Some(Box::new(WaitingViews { newest, lacking }));
     }
 
     fn on_observed(&mut self, now: Duration, view: Arc<Observed>, news: &mut Vec<News>) {
         self.view = ViewState::Fresh;
         if self.loading != Loading::Done {
-            self.waiting_view = Some(view);
-            return;
+            return self.keep_waiting(view);
         }
         for (name, job) in &view.jobs {
             self.adopt_unknown(now, name, job.slot, job.is_live());
