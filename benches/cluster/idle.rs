@@ -15,7 +15,7 @@ use crate::{
 const SIZES: [(u32, [Option<&str>; 2]); 3] =
     [(100, [None, None]), (1_000, [Some("≤ 2"), Some("≤ 24")]), (10_000, [Some("≤ 4"), Some("≤ 64")])];
 
-/// Before it is measured, once every queue has been looked at: the looks are spread.
+/// Before it is measured, once there were as many looks as two at each queue: they are spread.
 const SETTLES: Duration = Duration::from_secs(20);
 
 /// How long it is measured.
