@@ -32,9 +32,9 @@ use crate::{
     cluster::{
         apply::Applier,
         connect::Access,
-        index::{Watcher, subscribing},
         probe::Prober,
         requests::Cluster,
+        watcher::{Watcher, subscribing},
     },
     config::{
         entry::Entry,

@@ -28,6 +28,8 @@ pub mod partial;
 
 pub mod index;
 
+pub mod watcher;
+
 pub mod forward;
 
 pub mod survey;

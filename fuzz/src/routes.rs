@@ -18,7 +18,7 @@ use job_chief::{
         roster::{Handle, Roster, StatusChannel},
     },
     clock::Clock,
-    cluster::{apply::Applier, index::View, probe::Prober, requests::Cluster},
+    cluster::{apply::Applier, probe::Prober, requests::Cluster, watcher::View},
     config::{entry::Entry, in_file::InFile, jobs_file},
     decide::pod::inputs::Instance,
     health::Health,

@@ -16,7 +16,7 @@ use crate::{
         performer::{RunPerformer, Shared},
         watched_files::WatchedFiles,
     },
-    cluster::index::View,
+    cluster::watcher::View,
     config::{entry::Entry, service_config::ServiceConfig},
     decide::{
         run::event::RunEvent,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     actors::membership::{Membership, Seat},
-    cluster::index::View,
+    cluster::watcher::View,
     config::entry::Entry,
     decide::{
         queue::event::QueueEvent,

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::{
     actors::orders::Orders,
-    cluster::index::View,
+    cluster::watcher::View,
     config::entry::{Entry, Kind},
     decide::{queue::status::Status, service::status::ServiceStatus},
 };

@@ -21,7 +21,7 @@ use crate::{
         orders::{Orders, view_event},
         performer::{RunPerformer, Shared},
     },
-    cluster::index::View,
+    cluster::watcher::View,
     config::job_config::JobConfig,
     decide::{
         queue::{

@@ -18,7 +18,7 @@ use crate::{
         spawner::Spawner,
     },
     clock::sleep,
-    cluster::index::{Subscribing, View},
+    cluster::watcher::{Subscribing, View},
     config::{
         entry::{Entry, Kind},
         in_file::InFile,
@@ -180,6 +180,9 @@ impl Supervisor {
 
     /// Everything that another process may have left is found anew, as after a restart.
     async fn lead(&mut self) {
+        if !self.followed.subscribing.begin_anew().await {
+            tracing::error!("the watcher has ended; nothing can be started any more");
+        }
         let names: Vec<String> = self.roster.borrow().keys().cloned().collect();
         self.announce();
         self.brokerage.configure(&self.fleet);
@@ -335,7 +338,7 @@ impl Supervisor {
         let status = StatusChannel::new(entry.kind());
         let (switched, ordered) = (self.switched(&entry), self.ordered(&entry));
         let deployment = self.fleet.deployments.get(&name).cloned();
-        let pools = if left { [].into() } else { MemberPolicy::of(&entry, &self.fleet.sharing).pools };
+        let pools = if left { Arc::default() } else { MemberPolicy::of(&entry, &self.fleet.sharing).pools };
         let seat = self.brokerage.seat(&name);
         let orders = Orders { entry, deployment, left, pools, seat, restarted: false, switched, ordered };
         let orders = watch::Sender::new(orders);

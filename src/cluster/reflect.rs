@@ -1,6 +1,6 @@
 //! A list and a watch of one kind, for ever: whatever ends it, it begins again with a full list.
 
-use std::{fmt::Debug, pin::pin, time::Duration};
+use std::{convert::Infallible, fmt::Debug, pin::pin, time::Duration};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -9,7 +9,7 @@ use kube::{
     core::WatchEvent,
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{clock::sleep, decide::backoff::doubled, telemetry::with_causes};
 
@@ -35,7 +35,12 @@ const WAIT_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Change<T> {
     /// The whole, from a list.
-    Replace(Vec<T>),
+    Replace {
+        /// Every object there is.
+        all: Vec<T>,
+        /// How often a new list had been asked for when this one began.
+        asked: u64,
+    },
     /// One object is there, new or changed.
     Apply(T),
     /// One object is gone.
@@ -54,26 +59,39 @@ enum Broken {
     ReaderGone,
 }
 
-/// Lists and watches until the reader is gone.
-pub async fn reflect<K, T>(api: Api<K>, selector: String, digest: fn(&K) -> Option<T>, changes: mpsc::Sender<Change<T>>)
-where
+/// Lists and watches until the reader is gone; lists anew, whatever is under way, each time that `asked` grows.
+pub async fn reflect<K, T>(
+    api: Api<K>,
+    selector: String,
+    digest: fn(&K) -> Option<T>,
+    changes: mpsc::Sender<Change<T>>,
+    mut asked: watch::Receiver<u64>,
+) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let mut failures = 0;
     loop {
-        let broken = match list(&api, &selector, digest, &changes).await {
-            Ok(version) => {
-                failures = 0;
-                watch(&api, &selector, digest, &changes, version).await
-            }
-            Err(broken) => broken,
+        let begun = *asked.borrow_and_update();
+        let reflected = async {
+            let version = list(&api, &selector, digest, &changes, begun).await?;
+            failures = 0;
+            Err(watch_on(&api, &selector, digest, &changes, version).await)
         };
-        let Broken::Failed(why) = broken else { return };
+        // What is cut off in the middle is in the next list.
+        let broken: Result<Infallible, Broken> = tokio::select! {
+            Ok(()) = asked.changed() => continue,
+            broken = reflected => broken,
+        };
+        let Err(Broken::Failed(why)) = broken else { return };
         if changes.send(Change::Restarted(Some(why))).await.is_err() {
             return;
         }
-        sleep(doubled(WAIT_MIN, WAIT_MAX, failures)).await;
+        let wait = sleep(doubled(WAIT_MIN, WAIT_MAX, failures));
         failures += 1;
+        tokio::select! {
+            Ok(()) = asked.changed() => {}
+            () = wait => {}
+        }
     }
 }
 
@@ -83,6 +101,7 @@ async fn list<K, T>(
     selector: &str,
     digest: fn(&K) -> Option<T>,
     changes: &mpsc::Sender<Change<T>>,
+    asked: u64,
 ) -> Result<String, Broken>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
@@ -97,14 +116,14 @@ where
         all.extend(page.items.iter().filter_map(digest));
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() {
-            changes.send(Change::Replace(all)).await.map_err(|_| Broken::ReaderGone)?;
+            changes.send(Change::Replace { all, asked }).await.map_err(|_| Broken::ReaderGone)?;
             return Ok(page.metadata.resource_version.unwrap_or_default());
         }
     }
 }
 
 /// Watch calls, one after another, until one breaks.
-async fn watch<K, T>(
+async fn watch_on<K, T>(
     api: &Api<K>,
     selector: &str,
     digest: fn(&K) -> Option<T>,

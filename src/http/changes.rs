@@ -27,7 +27,7 @@ use crate::{
         roster::{Handle, Roster, StatusChannel},
     },
     clock::sleep,
-    cluster::index::View,
+    cluster::watcher::View,
     decide::{
         outcome::{JobName, Outcome, Reason},
         queue::status::Status,

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    cluster::index::STUCK_AFTER,
+    cluster::watcher::STUCK_AFTER,
     health::Component,
     http::{
         problem::{Problem, ProblemType},
