@@ -6,7 +6,10 @@ use job_chief::decide::{
     outcome::{End, JobName, Outcome, Reason},
     pod::observation::{Observed, Phase, SeenJob},
     queue::event::{LogEntry, QueueEffect, QueueEvent},
-    run::event::{LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+    run::{
+        event::{LoadedRun, LoadedRuns, RunEffect, RunEvent, WishAnswer},
+        policy::RECORDED_WITHIN,
+    },
 };
 use serde_json::json;
 
@@ -68,6 +71,22 @@ fn what_a_view_has_shown_before_the_runs_were_loaded_lives_although_the_newest_l
 }
 
 #[test]
+fn a_view_that_became_too_old_while_it_waited_for_the_runs_creates_nothing() {
+    for is_stale in [false, true] {
+        let mut bare = Bare::begin();
+        bare.feed(QueueEvent::DeadlineReached);
+        bare.run(RunEvent::Observed(Arc::new(Observed::default())));
+        if is_stale {
+            bare.run(RunEvent::ViewStale);
+        }
+        bare.feed(loaded(Some(LoadedRuns::default())));
+        let effects = bare.feed(QueueEvent::Switched { paused: false, requested: 1 });
+        let creates = effects.iter().any(|effect| matches!(effect, QueueEffect::Run(RunEffect::WriteWishes(_))));
+        assert_eq!(creates, !is_stale, "{effects:?}");
+    }
+}
+
+#[test]
 fn after_a_restart_a_slot_is_held_while_a_request_of_the_process_before_may_arrive() {
     let run = LoadedRun { uid: Some("u0".into()), ..on_record("a", 0, SECOND) };
     let jobs = names([("a", job(0, ended(Outcome::Succeeded, Reason::Completed)))]);
@@ -115,6 +134,15 @@ fn jobs_that_are_found_take_their_slots_once_and_finished_ones_none() {
     let mut script = Script::restart(json!({"waitTimeAfterSuccessfulRun": "1h"}), vec![], jobs);
     assert_eq!(script.ends.len(), 1, "what ended while nobody looked is recorded");
     assert_eq!(script.look(9, 0), 2, "two live; the slot of the finished one does not cool");
+}
+
+#[test]
+fn a_job_whose_end_the_store_has_forgotten_is_not_recorded_again() {
+    let (old, new) = (End::new(Outcome::Failed, Reason::JobFailed), End::new(Outcome::Succeeded, Reason::Completed));
+    let since = |end: &End, age| Phase::Ended { end: end.clone(), terminal: true, explained: true, age };
+    let old = ("old", job(0, since(&old, RECORDED_WITHIN)));
+    let jobs = names([old, ("new", job(1, since(&new, RECORDED_WITHIN - SECOND)))]);
+    assert_eq!(Script::restart(json!({}), vec![], jobs).ends, [new]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl<W> Histories<W> {
         }
     }
 
-    /// So many hold, or the one of `SIMULATION_SEED`, with the kinds of `SIMULATION_FAULTS` only; each is told in its end. Returns how many they were.
+    /// So many hold from that of `SIMULATION_FIRST` on, or the one of `SIMULATION_SEED`, with the kinds of `SIMULATION_FAULTS` only; each is told in its end. Returns how many they were.
     pub(crate) fn hold_all(&self, seeds: u64, steps: u64, note: impl FnMut(&W) + Send) -> u64 {
         let steps = number("SIMULATION_STEPS", steps);
         let kinds = u32::try_from(number("SIMULATION_FAULTS", self.faults.into())).unwrap();
@@ -102,14 +102,15 @@ pub(crate) fn each_holds<W>(
     told
 }
 
-/// Histories on every core, until one fails. Tells how many there were in which time, and returns how many, and the one.
+/// Histories on every core, until one fails. Tells how many there were in which time, and returns how many were to be
+/// tried, and the one.
 fn on_every_core<W, E>(
     seeds: u64,
     outcome: impl Fn(u64) -> Result<W, E> + Sync,
     note: impl FnMut(&W) + Send,
 ) -> (u64, Option<u64>) {
-    let first = number("SIMULATION_SEED", 0);
-    let seeds = if first > 0 { 1 } else { number("SIMULATION_SEEDS", seeds) };
+    let (one, first) = (number("SIMULATION_SEED", 0), number("SIMULATION_FIRST", 0));
+    let (first, seeds) = if one > 0 { (one, 1) } else { (first, number("SIMULATION_SEEDS", seeds)) };
     let (begun, next, note, failed) = (Instant::now(), AtomicU64::new(first), Mutex::new(note), Mutex::new(None));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
@@ -128,13 +129,10 @@ fn on_every_core<W, E>(
     std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     std::panic::set_hook(hook);
-    let seconds = begun.elapsed().as_secs_f64();
-    eprintln!(
-        "{seeds} histories in {seconds:.1} s, {:.0} a second; {} in memory at most",
-        seeds as f64 / seconds,
-        peak()
-    );
-    let failed = *failed.lock().unwrap();
+    let (seconds, failed) = (begun.elapsed().as_secs_f64(), *failed.lock().unwrap());
+    let tried = failed.map_or(seeds, |seed| seed - first);
+    let rate = tried as f64 / seconds;
+    eprintln!("{tried} histories in {seconds:.1} s, {rate:.0} a second; {} in memory at most", peak());
     (seeds, failed)
 }
 

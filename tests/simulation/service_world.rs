@@ -169,8 +169,9 @@ impl ServiceWorld {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
         }
         for effect in &effects {
-            let creates = matches!(effect, ServiceEffect::Run(RunEffect::CreateJob(_)))
-                || matches!(effect, ServiceEffect::Run(RunEffect::WriteWishes(wishes)) if wishes.iter().any(|wish| wish.adopted.is_none()));
+            let wishes = matches!(effect, ServiceEffect::Run(RunEffect::WriteWishes(wishes)) if wishes.iter().any(|wish| wish.adopted.is_none()));
+            assert!(!wishes || !self.views.stale, "invariant: nothing_is_wished_by_a_view_that_is_too_old");
+            let creates = wishes || matches!(effect, ServiceEffect::Run(RunEffect::CreateJob(_)));
             assert!(!creates || self.views.delivered, "invariant: nothing_is_created_before_the_first_view");
             let starts = creates && is_about_replicas(effect);
             self.check_requirements(effect);
@@ -237,6 +238,7 @@ impl ServiceWorld {
         }
         let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
         if let Some(seen) = self.views.deliver(returned, self.now) {
+            self.views.stale = false;
             self.feed(ServiceEvent::Run(RunEvent::Observed(Arc::new(seen))));
         }
     }

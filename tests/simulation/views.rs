@@ -23,6 +23,8 @@ pub(crate) struct Views {
     old: VecDeque<Snapshot>,
     /// One was delivered.
     pub(crate) delivered: bool,
+    /// The core was told that the last of them is too old.
+    pub(crate) stale: bool,
 }
 
 impl Views {
@@ -49,6 +51,15 @@ impl Views {
     /// An old one may come once more.
     pub(crate) fn may_return(&self) -> bool {
         !self.old.is_empty()
+    }
+
+    /// What the core is told.
+    pub(crate) fn note(&mut self, event: &QueueEvent) {
+        match event {
+            QueueEvent::Run(RunEvent::Observed(_)) => self.stale = false,
+            QueueEvent::Run(RunEvent::ViewStale) => self.stale = true,
+            _ => {}
+        }
     }
 
     /// The next one, or an old one, as the service's observation code reads it.

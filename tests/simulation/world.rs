@@ -189,6 +189,9 @@ impl World {
         self.follow_windows();
         let events = std::mem::take(&mut self.waiting);
         let told = self.trace.then(|| format!("{events:?}"));
+        let is_seen = events.iter().any(|event| matches!(event, QueueEvent::Run(RunEvent::Observed(_))));
+        let is_stale = self.views.stale && !is_seen;
+        events.iter().for_each(|event| self.views.note(event));
         let effects = self.life.step(self.now, events);
         if let Some(told) = told {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
@@ -196,6 +199,8 @@ impl World {
         for effect in &effects {
             if let QueueEffect::Run(RunEffect::WriteWishes(wishes)) = effect {
                 self.check_wishes(wishes);
+                let new = wishes.iter().any(|wish| wish.adopted.is_none());
+                assert!(!new || !is_stale, "invariant: nothing_is_wished_by_a_view_that_is_too_old");
             }
         }
         self.in_flight.extend(effects);

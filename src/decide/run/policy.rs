@@ -39,5 +39,9 @@ pub const CHECK_AGAIN: Duration = Duration::from_secs(5);
 /// A settled name that no view shows is remembered so long, in case an old view brings it back.
 pub const SETTLED_KEPT: Duration = Duration::from_secs(600);
 
+/// A Job that ended longer ago than this is on record as ended, or was: whoever leads records an end within seconds, and
+/// one that nobody saw end is on record as unfinished. So the store forgets no end that is younger.
+pub const RECORDED_WITHIN: Duration = Duration::from_secs(600);
+
 /// Wishes that are written together: the Jobs of a burst are asked for as its wishes are written, not after all.
 pub const WISHES_AT_ONCE: usize = 64;

@@ -20,11 +20,11 @@ use crate::{
         place::Places,
         pod::{
             names::job_name,
-            observation::{Observed, SeenJob},
+            observation::{Observed, Phase, SeenJob},
         },
         run::{
             event::{DeleteAnswer, LoadedRuns, RunEffect, RunEvent, WishAnswer},
-            policy::{FINISHED_KEPT_MIN, RunPolicy, WISHES_AT_ONCE},
+            policy::{FINISHED_KEPT_MIN, RECORDED_WITHIN, RunPolicy, WISHES_AT_ONCE},
             settled::SettledRuns,
             tracked_run::Run,
         },
@@ -230,12 +230,15 @@ impl RunSet {
         }
         news.push(News::Loaded { loaded, first });
         let Some(WaitingViews { newest, lacking }) = self.waiting_views.take().map(|waiting| *waiting) else { return };
+        // It may have become too old while it waited.
+        let age = self.view;
         if !lacking.is_empty() {
             // That the newest lacks them is no proof that they are gone: once they are known, they are asked for by name.
             let all = newest.jobs.clone().into_iter().chain(lacking).collect();
             self.on_observed(now, Arc::new(Observed { jobs: all }), news);
         }
         self.on_observed(now, newest, news);
+        self.view = age;
     }
 
     /// The runs are not loaded yet.
@@ -257,7 +260,7 @@ impl RunSet {
             return self.keep_waiting(view);
         }
         for (name, job) in &view.jobs {
-            self.adopt_unknown(now, name, job.slot, job.is_live());
+            self.adopt_unknown(now, name, job);
         }
         for (name, run) in &mut self.by_name {
             if run.note_view(view.jobs.get(name), now) {
@@ -268,12 +271,18 @@ impl RunSet {
     }
 
     /// Adopts a Job that has no run; if its run had ended before, the Job is deleted.
-    fn adopt_unknown(&mut self, now: Duration, name: &JobName, slot: Option<Slot>, live: bool) {
+    fn adopt_unknown(&mut self, now: Duration, name: &JobName, job: &SeenJob) {
+        let live = job.is_live();
         let settled = self.settled.contains(name) && !live;
         if self.by_name.contains_key(name) || settled || self.settled.is_deleting(name) {
             return;
         }
-        let slot = slot.filter(|slot| live && !self.is_taken(*slot)).unwrap_or_else(|| self.overflow_slot());
+        if matches!(job.phase, Phase::Ended { terminal: true, age, .. } if age >= RECORDED_WITHIN) {
+            // It is on record, or was until the store forgot it.
+            self.settled.settle(name.clone(), now);
+            return;
+        }
+        let slot = job.slot.filter(|slot| live && !self.is_taken(*slot)).unwrap_or_else(|| self.overflow_slot());
         let run = if self.settled.revive(name) {
             Run::resurrected(name.clone(), self.overflow_slot(), now)
         } else {
@@ -318,7 +327,7 @@ impl RunSet {
 
     /// Moves runs that are over to those that are settled, and returns them.
     pub(in crate::decide) fn settle(&mut self, now: Duration) -> Vec<Run> {
-        let over: Vec<Run> = self.by_name.extract_if(.., |_, run| run.is_over(now)).map(|(_, run)| run).collect();
+        let over: Vec<Run> = self.by_name.extract_if(.., |_, run| run.is_over()).map(|(_, run)| run).collect();
         for run in &over {
             self.settled.settle(run.name.clone(), now);
         }

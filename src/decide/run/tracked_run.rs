@@ -6,10 +6,12 @@
 
 mod next_request;
 
+mod requests;
+
 use std::time::Duration;
 
+use self::requests::{InFlight, LiveLook, Requests};
 use crate::decide::{
-    backoff::{RETRY_MAX, retry_wait},
     decision::{Decision, Origin, Tally},
     one_off::OneOff,
     outcome::{End, JobName, Outcome, Reason, Slot},
@@ -64,41 +66,6 @@ enum Record {
     End,
 }
 
-/// The request for a name that is in flight, and when the next one may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Requests {
-    in_flight: Option<InFlight>,
-    /// No request before this time.
-    retry_at: Duration,
-    tries: u32,
-    /// No live look before this time: what was just asked for needs a moment to show.
-    check_at: Duration,
-    /// Until then an unanswered create may still be on its way.
-    doubt_until: Duration,
-}
-
-/// The one request that may be in flight for a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum InFlight {
-    Wish,
-    Create {
-        sent_at: Duration,
-    },
-    Get(LiveLook),
-    /// After the live look that has allowed it.
-    Delete(LiveLook),
-    End,
-}
-
-/// A live look at a Job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct LiveLook {
-    /// Its answer may be as old as that.
-    sent_at: Duration,
-    /// A view has shown the Job since then, so an answer "absent" is older than that view.
-    shown_since: bool,
-}
-
 impl Run {
     /// A run that was just decided on because of messages.
     pub(in crate::decide) fn decided(
@@ -142,7 +109,7 @@ impl Run {
         let wish = Self::wish(name, known.slot, known.one_off.clone().map_or(before, Purpose::OneOff), now);
         let (job, sight) = if exists { (JobState::Exists, Sight::Lost) } else { (JobState::Asked, wish.sight) };
         // The process before us may have left a request on its way.
-        let requests = Requests { doubt_until: now.saturating_add(REQUEST_TIMEOUT), ..wish.requests };
+        let requests = Requests { doubt: Some(now.saturating_add(REQUEST_TIMEOUT)), ..wish.requests };
         let origin = Origin::before(now, known.age, known.begun_at);
         let places = known.places.clone();
         Self { places, origin, record: Record::Wish, job, sight, requests, ..wish }
@@ -167,7 +134,7 @@ impl Run {
             ending: Ending::Open,
             ended_at: now,
             cooldown: Duration::ZERO,
-            requests: Requests { in_flight: None, retry_at: now, tries: 0, check_at: now, doubt_until: now },
+            requests: Requests::none(now),
         }
     }
 
@@ -175,10 +142,10 @@ impl Run {
 
     /// It counts against `maxConcurrentJobs` until its end is recorded, its Job is finished or gone, and no
     /// late request can bring a gone one back.
-    pub(in crate::decide) fn is_over(&self, now: Duration) -> bool {
+    pub(in crate::decide) fn is_over(&self) -> bool {
         // Also of a finished Job: somebody may delete it, and the late request finds its name free.
         let is_settled = self.record == Record::End && self.job.is_finished() && !self.sight.is_contradicted();
-        is_settled && self.requests.in_flight.is_none() && now >= self.requests.doubt_until
+        is_settled && self.requests.in_flight.is_none() && self.requests.doubt.is_none()
     }
 
     /// Its Job is finished, although the record may be missing yet.
@@ -355,7 +322,7 @@ impl Run {
                 self.close(now, |ending| ending.finish(End::new(Outcome::Vanished, Reason::Deleted)));
             }
             Some(_) => self.record = Record::Wish,
-            None => self.retry(now, None),
+            None => self.requests.retry(now, None),
         }
     }
 
@@ -374,12 +341,12 @@ impl Run {
                 self.note_uid(uid);
             }
             CreateAnswer::Unanswered { retry_after } => {
-                self.requests.doubt_until = now.saturating_add(REQUEST_TIMEOUT);
-                self.retry(now, retry_after);
+                self.requests.doubt = Some(now.saturating_add(REQUEST_TIMEOUT));
+                self.requests.retry(now, retry_after);
             }
             // Refused now, but an earlier request may still work: not before that is settled.
-            CreateAnswer::Refused { .. } if sent_at.is_some_and(|at| at < self.requests.doubt_until) => {
-                self.retry(now, None);
+            CreateAnswer::Refused { .. } if sent_at.is_some_and(|at| self.requests.is_in_doubt(at)) => {
+                self.requests.retry(now, None);
             }
             CreateAnswer::Refused { message } if !self.job.is_created() => {
                 let end = End { message: Some(message), ..End::new(Outcome::StartError, Reason::Refused) };
@@ -395,13 +362,16 @@ impl Run {
             InFlight::Get(look) => Some(look),
             _ => None,
         });
+        if answer != GetAnswer::Unanswered && look.is_some_and(|look| !self.requests.is_in_doubt(look.sent_at)) {
+            self.requests.doubt = None;
+        }
         match answer {
             GetAnswer::Found(job) => self.note_found(&job, look, now, policy),
             GetAnswer::Absent => {
                 self.sight.note_settled();
                 self.note_absent(look, now);
             }
-            GetAnswer::Unanswered => self.retry(now, None),
+            GetAnswer::Unanswered => self.requests.retry(now, None),
         }
     }
 
@@ -439,10 +409,11 @@ impl Run {
 
     fn note_absent(&mut self, look: Option<LiveLook>, now: Duration) {
         let is_shown = look.is_some_and(|look| look.shown_since);
-        let may_come = look.is_some_and(|look| look.sent_at < self.requests.doubt_until);
+        let may_come = look.is_some_and(|look| self.requests.is_in_doubt(look.sent_at));
         if is_shown || (self.end().is_none() && may_come) {
             // A request that is still on its way may make it, or has: not gone before that is settled.
-            self.requests.check_at = now.saturating_add(CHECK_AGAIN).max(self.requests.doubt_until);
+            let check_at = now.saturating_add(CHECK_AGAIN);
+            self.requests.check_at = self.requests.doubt.map_or(check_at, |until| until.max(check_at));
             return;
         }
         self.job = JobState::Gone;
@@ -474,9 +445,9 @@ impl Run {
             DeleteAnswer::Absent => self.note_absent(look, now),
             DeleteAnswer::Changed => {
                 self.ending.note_delete_refused();
-                self.retry(now, None);
+                self.requests.retry(now, None);
             }
-            DeleteAnswer::Unanswered => self.retry(now, None),
+            DeleteAnswer::Unanswered => self.requests.retry(now, None),
         }
     }
 
@@ -485,7 +456,7 @@ impl Run {
         if written {
             self.record = Record::End;
         } else {
-            self.retry(now, None);
+            self.requests.retry(now, None);
         }
     }
 
@@ -503,11 +474,5 @@ impl Run {
         let kept = self.requests.in_flight.take().and_then(of);
         debug_assert!(kept.is_some(), "an answer without its request: {what} for {:?}", self.name);
         kept
-    }
-
-    fn retry(&mut self, now: Duration, asked: Option<Duration>) {
-        let wait = asked.map_or_else(|| retry_wait(self.requests.tries), |asked| asked.min(RETRY_MAX));
-        self.requests.tries = self.requests.tries.saturating_add(1);
-        self.requests.retry_at = now.saturating_add(wait);
     }
 }

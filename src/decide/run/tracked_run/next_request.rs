@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{InFlight, LiveLook, Record, Run};
+use super::{
+    Record, Run,
+    requests::{InFlight, LiveLook},
+};
 use crate::decide::{
     decision::{Origin, Wish},
     run::{
@@ -42,7 +45,7 @@ impl Run {
         let (at, next) = match self.record {
             Record::Nothing => (Duration::ZERO, Next::WriteWish),
             // While a create may be on its way the run stays unfinished: a process that restarts holds its slot, too.
-            Record::Wish if self.end().is_some() => (self.requests.doubt_until, Next::WriteEnd),
+            Record::Wish if self.end().is_some() => (self.requests.doubt.unwrap_or_default(), Next::WriteEnd),
             Record::Wish => self.next_unfinished(policy)?,
             Record::End => self.next_recorded()?,
         };
@@ -82,7 +85,7 @@ impl Run {
             return Some((self.requests.check_at, Next::Get));
         }
         if self.is_finished() {
-            return Some((self.requests.doubt_until, Next::Leave));
+            return Some(self.requests.doubt.map_or((Duration::ZERO, Next::Leave), |until| (until, Next::Get)));
         }
         let is_to_be_deleted = self.has_outlived_its_run() && self.last_seen.terminating.is_none();
         (self.sight != Sight::InView || is_to_be_deleted).then_some((self.requests.check_at, Next::Get))
