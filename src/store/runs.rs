@@ -13,7 +13,10 @@ use crate::{
         one_off::OneOff,
         outcome::{JobName, Reason, Slot},
         place::Places,
-        run::event::{LoadedAction, LoadedRun, LoadedRuns},
+        run::{
+            event::{LoadedAction, LoadedRun, LoadedRuns},
+            policy::RECORDED_WITHIN,
+        },
     },
     store::{
         error::{StoreError, bounded},
@@ -93,10 +96,13 @@ impl Runs {
     /// See [`StoreError`].
     pub async fn load(&self, kind: Kind, config: &str) -> Result<LoadedRuns, StoreError> {
         let _turn = self.loads.acquire().await.expect("never closed");
-        let mut loaded = Box::pin(self.load_now(config)).await?;
+        let mut loaded = Box::pin(self.load_counts(config)).await?;
         if kind == Kind::Service {
             Box::pin(self.load_service(config, &mut loaded)).await?;
         }
+        // At last: a wish that is written meanwhile, of a process before or of a request that nobody waits for any more,
+        // may be among these and not yet counted as served, and never the other way round.
+        loaded.unfinished = Box::pin(self.load_unfinished(config)).await?;
         Ok(loaded)
     }
 
@@ -132,10 +138,24 @@ impl Runs {
         Ok(())
     }
 
-    async fn load_now(&self, config: &str) -> Result<LoadedRuns, StoreError> {
+    async fn load_unfinished(&self, config: &str) -> Result<Vec<LoadedRun>, StoreError> {
         let unfinished = "select job, slot, uid, starts, purpose, action, action_number, has_places,
                 extract(epoch from now() - wished_at)::float8 as age, (extract(epoch from begun_at) * 1000000)::bigint as begun_at_us
             from {}.runs where instance = $1 and job_config = $2 and ended_at is null order by id";
+        let query = self.place.sql(unfinished).bind(config);
+        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
+        let mut unfinished: Vec<LoadedRun> = rows.iter().map(loaded_run).collect();
+        let holders: Vec<&str> =
+            rows.iter().filter(|row| row.get("has_places")).map(|row| row.get::<&str, _>("job")).collect();
+        if !holders.is_empty() {
+            let mut held = self.places_of(holders).await?;
+            unfinished.iter_mut().for_each(|run| run.places = held.remove(&run.name).unwrap_or_default());
+        }
+        Ok(unfinished)
+    }
+
+    /// How many of the last ones failed in a row, and how many of those that were asked for by hand are on record.
+    async fn load_counts(&self, config: &str) -> Result<LoadedRuns, StoreError> {
         let failed = "select count(*) from (
                 select 1 from {}.runs where instance = $1 and job_config = $2 and ended_at is not null and purpose is null
                     and (outcome = 'failed' and reason <> 'disrupted' or took_nothing)
@@ -147,20 +167,10 @@ impl Runs {
             "select ({failed}) as failed,
                 coalesce((select run_served from {{}}.switches where instance = $1 and job_config = $2), 0) as served"
         );
-        let query = self.place.sql(unfinished).bind(config);
-        let rows = bounded(query.fetch_all(&self.place.pool)).await?;
         let query = self.place.sql(&both).bind(config).bind(FAILED_MAX);
         let row = bounded(query.fetch_one(&self.place.pool)).await?;
         let (failed, served): (i64, i64) = (row.get("failed"), row.get("served"));
-        let mut unfinished: Vec<LoadedRun> = rows.iter().map(loaded_run).collect();
-        let holders: Vec<&str> =
-            rows.iter().filter(|row| row.get("has_places")).map(|row| row.get::<&str, _>("job")).collect();
-        if !holders.is_empty() {
-            let mut held = self.places_of(holders).await?;
-            unfinished.iter_mut().for_each(|run| run.places = held.remove(&run.name).unwrap_or_default());
-        }
         Ok(LoadedRuns {
-            unfinished,
             failed_in_a_row: u32::try_from(failed).unwrap_or_default(),
             served: u64::try_from(served).unwrap_or_default(),
             ..LoadedRuns::default()
@@ -229,7 +239,8 @@ impl Runs {
         Ok(rows.iter().map(run_row).collect())
     }
 
-    /// Deletes ended runs beyond the newest of their JobConfig, and old ones. Returns how many.
+    /// Deletes ended runs beyond the newest of their JobConfig, and old ones. Returns how many. None that ended within
+    /// [`RECORDED_WITHIN`]: its Job would be taken for one that nobody has recorded.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -239,9 +250,11 @@ impl Runs {
                     select id, ended_at, purpose, row_number() over
                         (partition by job_config, purpose, action order by ended_at desc) as place
                     from {}.runs where instance = $1 and ended_at is not null) as ended
-                where place > case when purpose is null then $2 else $4 end or ended_at < now() - make_interval(days => $3::int)
+                where place > case when purpose is null then $2 else $4 end and ended_at < now() - make_interval(secs => $5)
+                    or ended_at < now() - make_interval(days => $3::int)
                 limit 10000)";
         let query = self.place.sql(delete).bind(RUNS_KEPT).bind(DAYS_KEPT).bind(ONE_OFFS_KEPT);
+        let query = query.bind(RECORDED_WITHIN.as_secs_f64());
         bounded(query.execute(&self.place.pool)).await.map(|done| done.rows_affected())
     }
 }

@@ -231,6 +231,42 @@ async fn old_runs_are_pruned_and_unfinished_ones_stay() {
 }
 
 #[tokio::test]
+async fn what_ended_lately_is_kept_however_much_there_is() {
+    let (pool, runs) = runs("store_prune_many").await;
+    let many = "insert into chief.runs (instance, job_config, slot, job, config_hash, decision, ended_at, outcome, reason)
+        select 'aaaaaa', 'mail', n, n, '', '{}', now() - interval '5 minutes', 'failed', 'job_failed' from generate_series(1, 1005) as n";
+    sqlx::raw_sql(many).execute(&pool).await.unwrap();
+    assert_eq!(runs.prune().await.unwrap(), 0, "their Jobs may still be there, and would be recorded once more");
+    sqlx::raw_sql("update chief.runs set ended_at = now() - interval '15 minutes'").execute(&pool).await.unwrap();
+    assert_eq!(runs.prune().await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn a_wish_that_is_written_while_the_runs_are_loaded_is_never_served_without_being_there() {
+    let (pool, runs) = runs("store_load_order").await;
+    sqlx::raw_sql("insert into chief.switches (instance, job_config, run_asked) values ('aaaaaa', 'mail', 1)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    // Whoever reads what is served waits until the wish is there.
+    let mut writing = pool.begin().await.unwrap();
+    let written = "lock table chief.switches in access exclusive mode;
+        insert into chief.runs (instance, job_config, slot, job, config_hash, decision, serves)
+            values ('aaaaaa', 'mail', 0, 'a', '', '{}', 1);
+        update chief.switches set run_served = 1";
+    sqlx::raw_sql(written).execute(&mut *writing).await.unwrap();
+    let loading = tokio::spawn(async move { runs.load(Kind::Queue, "mail").await });
+    let waits = "select exists (select from pg_locks where not granted and database =
+        (select oid from pg_database where datname = current_database()))";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut *writing).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    writing.commit().await.unwrap();
+    let loaded = loading.await.unwrap().unwrap();
+    assert_eq!((loaded.served, loaded.unfinished.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn the_schema_is_made_once_and_a_newer_one_is_left_alone() {
     let pool = pool(&database("store_schema").await).await;
     let mut connection = pool.acquire().await.unwrap();
