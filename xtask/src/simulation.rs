@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// How many of each kind.
     #[arg(long, default_value_t = 1_000_000)]
     histories: u64,
+    /// The first of them: what one run has no time for goes on in the next.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
     /// `queues`, `services`, `rollouts`, `deployments`, `sharing`; all of them if none is named.
     kinds: Vec<String>,
 }
@@ -43,7 +46,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     for kind in KINDS.iter().filter(|(name, ..)| options.kinds.is_empty() || options.kinds.iter().any(|it| it == name))
     {
         println!("{}:", kind.0);
-        histories(&program, kind, options.histories, |line| println!("  {line}"))?;
+        histories(&program, kind, options.first, options.histories, |line| println!("  {line}"))?;
     }
     Ok(())
 }
@@ -56,7 +59,7 @@ pub(crate) fn measure(runs: u32) -> anyhow::Result<()> {
     for kind in &KINDS {
         let mut rates = vec![];
         for _ in 0..runs {
-            histories(&program, kind, kind.2, |line| rates.extend(rate(line)))?;
+            histories(&program, kind, 0, kind.2, |line| rates.extend(rate(line)))?;
         }
         rates.sort_by(f64::total_cmp);
         let [Some(least), Some(median), Some(most)] =
@@ -90,21 +93,23 @@ fn built() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// So many of a kind; each line of what they tell is shown as it comes.
+/// So many of a kind from one on; each line of what they tell is shown as it comes.
 fn histories(
-    program: &std::path::Path,
+    program: &Path,
     (name, test, _): &Kind,
+    first: u64,
     histories: u64,
     mut show: impl FnMut(&str),
 ) -> anyhow::Result<()> {
     let mut command = Command::new(program);
-    command.args([test, "--exact", "--nocapture"]).env("SIMULATION_SEEDS", histories.to_string());
+    command.args([test, "--exact", "--nocapture"]).env("SIMULATION_FIRST", first.to_string());
+    command.env("SIMULATION_SEEDS", histories.to_string());
     let mut running =
         dies_with_us(&command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     for line in BufReader::new(running.stderr.take().context("it has one")?).lines() {
         show(&line?);
     }
-    ensure!(running.wait()?.success(), "a history of {name} fails: {} histories of each kind", histories);
+    ensure!(running.wait()?.success(), "a history of {name} fails, of {histories} from {first} on");
     Ok(())
 }
 
