@@ -45,7 +45,7 @@ impl<E: From<RunEvent>> Inbox<E> {
     /// The next event: what has arrived, then the shutdown, once, then the next answer. Waits for ever
     /// where there is nothing more to come. Cancel-safe.
     pub async fn next(&mut self) -> E {
-        if let Some(event) = self.arrived.pop_front() {
+        if let Some(event) = take(&mut self.arrived) {
             return event;
         }
         tokio::select! {
@@ -72,15 +72,23 @@ impl<E: From<RunEvent>> Inbox<E> {
 
 async fn answer<E>(performing: &mut Performing<E>, arrived: &mut VecDeque<E>) -> E {
     loop {
-        if let Some(event) = arrived.pop_front() {
+        if let Some(event) = take(arrived) {
             return event;
         }
         match performing.next().await {
-            // Nothing else has arrived, and what held it is given back.
             Some(answers) => *arrived = answers.into(),
             None => std::future::pending().await,
         }
     }
+}
+
+/// The first that has arrived. What held the last one is given back: there is an inbox for each JobConfig.
+fn take<E>(arrived: &mut VecDeque<E>) -> Option<E> {
+    let event = arrived.pop_front()?;
+    if arrived.is_empty() {
+        *arrived = VecDeque::new();
+    }
+    Some(event)
 }
 
 /// Waits until a deadline; for ever where there is none.

@@ -40,6 +40,10 @@ impl LastHour {
 
     fn step(&mut self, minute: u64, most: Option<u32>) {
         if self.steps.back().map_or(most.is_some(), |(_, last)| *last != most) {
+            if self.steps.is_empty() {
+                // For most queues it is the only one.
+                self.steps.reserve_exact(1);
+            }
             self.steps.push_back((minute, most));
         }
     }

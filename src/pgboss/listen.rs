@@ -43,7 +43,7 @@ impl Hints {
     pub fn of(&self, queue: &Arc<str>) -> Arc<Notify> {
         let hint = Arc::new(Notify::new());
         self.waiting.send_modify(|waiting| {
-            let waiters = waiting.entry(queue.clone()).or_default();
+            let waiters = waiting.entry(queue.clone()).or_insert_with(|| Vec::with_capacity(1));
             waiters.retain(|other| other.strong_count() > 0);
             waiters.push(Arc::downgrade(&hint));
         });

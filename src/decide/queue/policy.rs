@@ -60,7 +60,7 @@ impl QueuePolicy {
             wait_after_error: job.wait_time_after_error,
             backoff: BackoffPolicy::of(job.backoff.factor, job.backoff.max, job.backoff.after),
             paused: job.paused,
-            pools: [].into(),
+            pools: Arc::default(),
         }
     }
 

@@ -56,6 +56,8 @@ impl MemberPolicy {
         }
         pools.sort();
         pools.dedup();
-        Self { pools: pools.into(), weight: share.weight, priority: share.priority, target_age: share.target_age }
+        // All that share nothing have the same.
+        let pools = if pools.is_empty() { Arc::default() } else { pools.into() };
+        Self { pools, weight: share.weight, priority: share.priority, target_age: share.target_age }
     }
 }
