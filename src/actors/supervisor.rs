@@ -180,9 +180,7 @@ impl Supervisor {
 
     /// Everything that another process may have left is found anew, as after a restart.
     async fn lead(&mut self) {
-        if !self.followed.subscribing.begin_anew().await {
-            tracing::error!("the watcher has ended; nothing can be started any more");
-        }
+        self.see_anew().await;
         let names: Vec<String> = self.roster.borrow().keys().cloned().collect();
         self.announce();
         self.brokerage.configure(&self.fleet);
@@ -199,6 +197,13 @@ impl Supervisor {
                 }
             }
         }));
+    }
+
+    /// An actor that begins knows nothing but the store and its views, so these are not to be older.
+    async fn see_anew(&mut self) {
+        if !self.followed.subscribing.begin_anew().await {
+            tracing::error!("the watcher has ended; nothing can be started any more");
+        }
     }
 
     // --- what there is
@@ -445,6 +450,7 @@ impl Supervisor {
         if panicked {
             tracing::error!(job_config = name, "its actor has panicked and is started again");
             handle.orders.send_modify(|orders| orders.restarted = true);
+            self.see_anew().await;
         }
         if panicked || !handle.orders.borrow().left {
             return self.start(&name);

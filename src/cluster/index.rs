@@ -46,8 +46,8 @@ impl Index {
     }
 
     fn put_job(&mut self, job: JobDigest) {
-        if self.jobs.get(&job.name).is_some_and(|before| before.config != job.config || before.uid != job.uid) {
-            // Somebody has annotated it anew, or it is another Job of this name.
+        if self.jobs.get(&job.name).is_some_and(|before| before.config != job.config) {
+            // Somebody has annotated it anew.
             self.remove_job(&job.name);
         }
         let Some(config) = job.config.clone() else { return };
@@ -110,7 +110,7 @@ impl Index {
         std::mem::take(&mut self.dirty)
     }
 
-    /// Whether something has changed since.
+    /// Whether something has changed since [`Self::take_dirty`] was called last.
     pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }

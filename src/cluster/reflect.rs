@@ -11,7 +11,11 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
-use crate::{clock::sleep, decide::backoff::doubled, telemetry::with_causes};
+use crate::{
+    clock::sleep,
+    decide::{backoff::doubled, run::policy::REQUEST_TIMEOUT},
+    telemetry::with_causes,
+};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 100;
@@ -22,8 +26,9 @@ const WATCH_SECONDS: u32 = 290;
 /// Without an event or bookmark for so long a watch is taken for dead; bookmarks come about every minute.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 
-/// How long one page of a list may take.
-const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one page of a list may take, and a watch to begin. A term waits for its first lists, and the connection of one
+/// may be dead.
+const LIST_TIMEOUT: Duration = REQUEST_TIMEOUT;
 
 /// The first wait after a failure; doubled up to [`WAIT_MAX`].
 const WAIT_MIN: Duration = Duration::from_millis(500);

@@ -91,7 +91,7 @@ pub fn subscribing() -> (Subscribing, Subscribers) {
 }
 
 /// What comes of one watch.
-struct Followed<T> {
+struct Watched<T> {
     changes: mpsc::Receiver<Change<T>>,
     /// When it was heard of last.
     heard: Duration,
@@ -99,7 +99,7 @@ struct Followed<T> {
     listed: u64,
 }
 
-impl<T> Followed<T> {
+impl<T> Watched<T> {
     fn note(&mut self, change: &Change<T>, now: Duration) {
         match change {
             Change::Restarted(_) => return,
@@ -115,8 +115,8 @@ pub struct Watcher {
     index: Index,
     views: BTreeMap<String, watch::Sender<View>>,
     subscribers: Subscribers,
-    jobs: Followed<JobDigest>,
-    pods: Followed<PodDigest>,
+    jobs: Watched<JobDigest>,
+    pods: Watched<PodDigest>,
     /// How often everything was to be listed anew.
     asked: watch::Sender<u64>,
     stale: bool,
@@ -152,8 +152,8 @@ impl Watcher {
             index: Index::default(),
             views: BTreeMap::new(),
             subscribers,
-            jobs: Followed { changes: jobs, heard, listed: 0 },
-            pods: Followed { changes: pods, heard, listed: 0 },
+            jobs: Watched { changes: jobs, heard, listed: 0 },
+            pods: Watched { changes: pods, heard, listed: 0 },
             asked,
             stale: false,
             shown: false,
@@ -207,8 +207,9 @@ impl Watcher {
     fn begin_anew(&mut self, done: oneshot::Sender<()>) {
         self.asked.send_modify(|asked| *asked += 1);
         self.publish(self.clock.now());
-        // Whoever has asked may be gone.
-        let _ = done.send(());
+        if done.send(()).is_err() {
+            tracing::debug!("whoever wanted new lists is gone");
+        }
     }
 
     fn subscribe(&mut self, (config, view): Subscription) {

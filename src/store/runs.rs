@@ -103,6 +103,10 @@ impl Runs {
         // At last: a wish that is written meanwhile, of a process before or of a request that nobody waits for any more,
         // may be among these and not yet counted as served, and never the other way round.
         loaded.unfinished = Box::pin(self.load_unfinished(config)).await?;
+        for (slot, starts) in loaded.unfinished.iter().filter_map(|run| Some((run.slot, run.starts?))) {
+            let known = loaded.starts.entry(slot).or_default();
+            *known = starts.max(*known);
+        }
         Ok(loaded)
     }
 
@@ -240,7 +244,7 @@ impl Runs {
     }
 
     /// Deletes ended runs beyond the newest of their JobConfig, and old ones. Returns how many. None that ended within
-    /// [`RECORDED_WITHIN`]: its Job would be taken for one that nobody has recorded.
+    /// twice [`RECORDED_WITHIN`]: its Job would be taken for one that nobody has recorded.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -254,7 +258,8 @@ impl Runs {
                     or ended_at < now() - make_interval(days => $3::int)
                 limit 10000)";
         let query = self.place.sql(delete).bind(RUNS_KEPT).bind(DAYS_KEPT).bind(ONE_OFFS_KEPT);
-        let query = query.bind(RECORDED_WITHIN.as_secs_f64());
+        // Twice: clocks differ, and a view may wait.
+        let query = query.bind(2.0 * RECORDED_WITHIN.as_secs_f64());
         bounded(query.execute(&self.place.pool)).await.map(|done| done.rows_affected())
     }
 }

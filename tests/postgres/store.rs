@@ -234,10 +234,10 @@ async fn old_runs_are_pruned_and_unfinished_ones_stay() {
 async fn what_ended_lately_is_kept_however_much_there_is() {
     let (pool, runs) = runs("store_prune_many").await;
     let many = "insert into chief.runs (instance, job_config, slot, job, config_hash, decision, ended_at, outcome, reason)
-        select 'aaaaaa', 'mail', n, n, '', '{}', now() - interval '5 minutes', 'failed', 'job_failed' from generate_series(1, 1005) as n";
+        select 'aaaaaa', 'mail', n, n, '', '{}', now() - interval '15 minutes', 'failed', 'job_failed' from generate_series(1, 1005) as n";
     sqlx::raw_sql(many).execute(&pool).await.unwrap();
     assert_eq!(runs.prune().await.unwrap(), 0, "their Jobs may still be there, and would be recorded once more");
-    sqlx::raw_sql("update chief.runs set ended_at = now() - interval '15 minutes'").execute(&pool).await.unwrap();
+    sqlx::raw_sql("update chief.runs set ended_at = now() - interval '25 minutes'").execute(&pool).await.unwrap();
     assert_eq!(runs.prune().await.unwrap(), 5);
 }
 

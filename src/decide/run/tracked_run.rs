@@ -349,6 +349,8 @@ impl Run {
                 self.requests.retry(now, None);
             }
             CreateAnswer::Refused { message } if !self.job.is_created() => {
+                // What has this name now, if anything, is not ours to look at.
+                self.requests.doubt = None;
                 let end = End { message: Some(message), ..End::new(Outcome::StartError, Reason::Refused) };
                 self.job = JobState::Gone;
                 self.close(now, |ending| ending.finish(end));
