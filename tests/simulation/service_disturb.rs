@@ -139,7 +139,6 @@ impl ServiceWorld {
             self.begin_anew();
         }
         if self.strikes(Fault::ViewStale, 8) {
-            self.views.stale = true;
             self.feed(ServiceEvent::Run(RunEvent::ViewStale));
         }
         let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();

@@ -164,6 +164,9 @@ impl ServiceWorld {
     pub(crate) fn feed(&mut self, event: ServiceEvent) {
         self.note_met(&event);
         let told = std::env::var_os("SIMULATION_TRACE").map(|_| format!("{event:?}"));
+        if let ServiceEvent::Run(event) = &event {
+            self.views.note(event);
+        }
         let effects = self.life.step(self.now, [event]);
         if let Some(told) = told {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
@@ -238,7 +241,6 @@ impl ServiceWorld {
         }
         let returned = self.views.may_return() && self.strikes(Fault::ViewReturns, 40);
         if let Some(seen) = self.views.deliver(returned, self.now) {
-            self.views.stale = false;
             self.feed(ServiceEvent::Run(RunEvent::Observed(Arc::new(seen))));
         }
     }

@@ -54,12 +54,23 @@ impl Views {
     }
 
     /// What the core is told.
-    pub(crate) fn note(&mut self, event: &QueueEvent) {
+    pub(crate) fn note(&mut self, event: &RunEvent) {
         match event {
-            QueueEvent::Run(RunEvent::Observed(_)) => self.stale = false,
-            QueueEvent::Run(RunEvent::ViewStale) => self.stale = true,
+            RunEvent::Observed(_) => self.stale = false,
+            RunEvent::ViewStale => self.stale = true,
             _ => {}
         }
+    }
+
+    /// What the core of a queue is told at once. Whether the views were too old all the time.
+    pub(crate) fn note_all(&mut self, events: &[QueueEvent]) -> bool {
+        let mut is_stale = self.stale;
+        for event in events {
+            let QueueEvent::Run(event) = event else { continue };
+            self.note(event);
+            is_stale &= self.stale;
+        }
+        is_stale
     }
 
     /// The next one, or an old one, as the service's observation code reads it.

@@ -189,24 +189,20 @@ impl World {
         self.follow_windows();
         let events = std::mem::take(&mut self.waiting);
         let told = self.trace.then(|| format!("{events:?}"));
-        let is_seen = events.iter().any(|event| matches!(event, QueueEvent::Run(RunEvent::Observed(_))));
-        let is_stale = self.views.stale && !is_seen;
-        events.iter().for_each(|event| self.views.note(event));
+        let is_stale = self.views.note_all(&events);
         let effects = self.life.step(self.now, events);
         if let Some(told) = told {
             eprintln!("{:.3} {told} -> {effects:?}", self.now.as_secs_f64());
         }
         for effect in &effects {
             if let QueueEffect::Run(RunEffect::WriteWishes(wishes)) = effect {
-                self.check_wishes(wishes);
-                let new = wishes.iter().any(|wish| wish.adopted.is_none());
-                assert!(!new || !is_stale, "invariant: nothing_is_wished_by_a_view_that_is_too_old");
+                self.check_wishes(wishes, is_stale);
             }
         }
         self.in_flight.extend(effects);
     }
 
-    fn check_wishes(&self, wishes: &[Wish]) {
+    fn check_wishes(&self, wishes: &[Wish], is_stale: bool) {
         assert!(self.views.delivered, "invariant: nothing_is_created_before_the_first_view");
         let by_hand = wishes.iter().filter_map(|wish| wish.serves);
         assert!(by_hand.into_iter().all(|serves| serves <= self.asked), "invariant: nobody_is_served_who_did_not_ask");
@@ -220,6 +216,7 @@ impl World {
             "invariant: whoever_is_paused_or_drains_creates_nothing"
         );
         let new = wishes.iter().any(|wish| wish.adopted.is_none());
+        assert!(!new || !is_stale, "invariant: nothing_is_wished_by_a_view_that_is_too_old");
         // A view that lags may bring a Job back that was over as the wish was decided.
         let live = status.live.iter().filter(|job| job.slot < OVERFLOW_SLOT).count();
         assert!(!new || live <= self.allowed.max() as usize, "invariant: no_job_is_wished_beyond_what_is_in_force");

@@ -180,7 +180,14 @@ impl RunSet {
         let mut news = vec![];
         match event {
             RunEvent::RunsLoaded(loaded) => self.on_loaded(now, loaded, &mut news),
-            RunEvent::Observed(view) => self.on_observed(now, view, &mut news),
+            RunEvent::Observed(view) => {
+                self.view = ViewState::Fresh;
+                if self.loading == Loading::Done {
+                    self.take_in(now, &view, &mut news);
+                } else {
+                    self.keep_waiting(view);
+                }
+            }
             RunEvent::ViewStale => self.view = self.view.aged(),
             RunEvent::WishWritten(name, answer) => self.on_wish(now, &name, answer),
             RunEvent::CreateAnswered(name, answer) => self.with_run(&name, |run| run.note_create(answer, now)),
@@ -230,15 +237,12 @@ impl RunSet {
         }
         news.push(News::Loaded { loaded, first });
         let Some(WaitingViews { newest, lacking }) = self.waiting_views.take().map(|waiting| *waiting) else { return };
-        // It may have become too old while it waited.
-        let age = self.view;
         if !lacking.is_empty() {
             // That the newest lacks them is no proof that they are gone: once they are known, they are asked for by name.
             let all = newest.jobs.clone().into_iter().chain(lacking).collect();
-            self.on_observed(now, Arc::new(Observed { jobs: all }), news);
+            self.take_in(now, &Observed { jobs: all }, news);
         }
-        self.on_observed(now, newest, news);
-        self.view = age;
+        self.take_in(now, &newest, news);
     }
 
     /// The runs are not loaded yet.
@@ -254,11 +258,8 @@ impl RunSet {
         self.waiting_views = Some(Box::new(WaitingViews { newest, lacking }));
     }
 
-    fn on_observed(&mut self, now: Duration, view: Arc<Observed>, news: &mut Vec<News>) {
-        self.view = ViewState::Fresh;
-        if self.loading != Loading::Done {
-            return self.keep_waiting(view);
-        }
+    /// What a view shows, however old it is by now.
+    fn take_in(&mut self, now: Duration, view: &Observed, news: &mut Vec<News>) {
         for (name, job) in &view.jobs {
             self.adopt_unknown(now, name, job);
         }
@@ -267,7 +268,7 @@ impl RunSet {
                 news.push(News::Started(name.clone()));
             }
         }
-        self.settled.note_view(&view, now);
+        self.settled.note_view(view, now);
     }
 
     /// Adopts a Job that has no run; if its run had ended before, the Job is deleted.
