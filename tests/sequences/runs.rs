@@ -304,6 +304,23 @@ fn a_finished_job_is_live_no_more_and_its_end_is_written_although_the_process_st
 }
 
 #[test]
+fn whoever_stops_looks_at_nothing_whose_end_is_on_record() {
+    let mut bare = Bare::begin();
+    let name = bare.asked();
+    bare.run(RunEvent::CreateAnswered(name.clone(), CreateAnswer::Unanswered { retry_after: None }));
+    bare.feed(QueueEvent::LogWritten(true));
+    bare.see(&name, ended(Outcome::Succeeded, Reason::Completed));
+    bare.now += 20 * SECOND;
+    let effects = bare.run_due();
+    assert!(matches!(effects[..], [RunEffect::WriteEnd(_)]), "no late create can come any more: {effects:?}");
+    bare.run(RunEvent::Stop);
+    bare.feed(QueueEvent::DepthRead(None));
+    assert!(!bare.life.is_done(), "its end is being written");
+    assert_eq!(bare.run(RunEvent::EndWritten(name, true)), []);
+    assert!(bare.life.is_done());
+}
+
+#[test]
 fn whoever_stops_waits_for_the_delete_of_a_finished_job() {
     let mut bare = Bare::of(json!({"maxConcurrentJobs": 1, "successfulJobsHistoryLimit": 0}));
     let name = bare.asked();

@@ -161,8 +161,7 @@ impl RunSet {
             _ => None,
         };
         let seeing = self.view != ViewState::NeverSeen;
-        // Whoever stops writes no wish any more, so none is due.
-        let due = self.by_name.values().filter(|run| seeing && (run.is_on_record() || !self.stopping));
+        let due = self.by_name.values().filter(|run| seeing && run.goes_on(self.stopping));
         let runs = due.filter_map(|run| run.deadline(policy)).min();
         [load, runs, self.settled.deadline(policy)].into_iter().flatten().min()
     }
@@ -362,13 +361,14 @@ impl RunSet {
             self.loading = Loading::InFlight { tries };
             effects.push(RunEffect::LoadRuns.into());
         }
-        let may_wish = !self.stopping;
-        let wishes: Vec<Wish> =
-            self.by_name.values_mut().filter(|_| may_wish).filter_map(|run| run.next_wish(now, policy)).collect();
+        let stopping = self.stopping;
+        let runs = self.by_name.values_mut().filter(|run| run.goes_on(stopping));
+        let wishes: Vec<Wish> = runs.filter_map(|run| run.next_wish(now, policy)).collect();
         // The first Jobs of a burst are asked for while the wishes of the others are written.
         effects.extend(wishes.chunks(WISHES_AT_ONCE).map(|wishes| RunEffect::WriteWishes(wishes.to_vec()).into()));
         if self.view != ViewState::NeverSeen {
-            effects.extend(self.by_name.values_mut().filter_map(|run| run.next_request(now, policy)).map(E::from));
+            let runs = self.by_name.values_mut().filter(|run| run.goes_on(stopping));
+            effects.extend(runs.filter_map(|run| run.next_request(now, policy)).map(E::from));
         }
         effects.extend(self.settled.cleanups(now, policy).into_iter().map(E::from));
     }

@@ -158,9 +158,9 @@ impl Run {
         self.job.is_created()
     }
 
-    /// Its wish stands in the store.
-    pub(in crate::decide) fn is_on_record(&self) -> bool {
-        self.record != Record::Nothing
+    /// It has a next step. Whoever stops writes no wish any more, and looks at nothing whose end is on record.
+    pub(in crate::decide) fn goes_on(&self, stopping: bool) -> bool {
+        !stopping || self.record == Record::Wish
     }
 
     /// How it ended; `None` while that is not settled.
