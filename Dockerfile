@@ -14,5 +14,7 @@ COPY --from=build /image /
 WORKDIR /app
 USER 65532:65532
 EXPOSE 8080
+# One heap for all threads: with more of them the program takes about a tenth more memory, and is no faster.
+ENV GLIBC_TUNABLES=glibc.malloc.arena_max=1
 ENTRYPOINT ["/usr/local/bin/job-chief"]
 CMD ["run"]

@@ -23,6 +23,7 @@ use job_chief::{
     decide::pod::inputs::Instance,
     health::Health,
     http::{deployments::desk::Desk, routes::router, state::AppState},
+    latest,
     metrics::Metrics,
     modules::library::Library,
     pgboss::{depth::DepthReader, history::HistoryReader, listen::Hints, looks::Looks},
@@ -142,12 +143,13 @@ fn handle(entry: &Entry) -> Handle {
         pools: [].into(),
         seat: None,
         restarted: false,
+        stopping: false,
         switched: Switched::default(),
         ordered: Ordered::default(),
     };
     let status = match entry {
-        Entry::Queue(_) => StatusChannel::Queue(watch::Sender::default()),
-        Entry::Service(_) => StatusChannel::Service(watch::Sender::default()),
+        Entry::Queue(_) => StatusChannel::Queue(latest::Sender::default()),
+        Entry::Service(_) => StatusChannel::Service(latest::Sender::default()),
     };
-    Handle { orders: watch::Sender::new(orders), status, views: watch::Sender::new(View::default()).subscribe() }
+    Handle { orders: latest::Sender::new(orders), status, views: latest::Sender::new(View::default()).subscribe() }
 }

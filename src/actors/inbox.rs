@@ -1,40 +1,36 @@
-//! What the actor of a queue and that of a service listen to alike: the answers to their effects, the shutdown, and a
-//! deadline.
+//! What the actor of a queue and that of a service listen to alike: the answers to their effects, and a deadline.
 
 use std::{collections::VecDeque, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, instrument::Instrumented};
 
-use crate::{
-    clock::{Clock, sleep_until},
-    decide::run::event::RunEvent,
-};
+use crate::clock::{Clock, sleep_until};
 
 /// Events that are taken in together.
 const EVENTS_AT_ONCE: usize = 64;
 
-type Performing<E> = FuturesUnordered<Instrumented<BoxFuture<'static, Vec<E>>>>;
+/// An effect that is being performed.
+type Performing<E> = BoxFuture<'static, Vec<E>>;
 
 /// The effects that an actor has in flight, and the events that wait to be taken in. An effect is answered by one event
 /// for each name that it carries.
 pub struct Inbox<E> {
-    performing: Performing<E>,
+    /// `None` while nothing is in flight: even an empty set has something on the heap, and there is an inbox for each
+    /// JobConfig.
+    in_flight: Option<FuturesUnordered<Performing<E>>>,
     arrived: VecDeque<E>,
-    shutdown: CancellationToken,
-    stopping: bool,
 }
 
-impl<E: From<RunEvent>> Inbox<E> {
-    /// One without events, until the shutdown is asked for.
-    pub fn new(shutdown: CancellationToken) -> Self {
-        Self { performing: FuturesUnordered::new(), arrived: VecDeque::new(), shutdown, stopping: false }
+impl<E> Default for Inbox<E> {
+    fn default() -> Self {
+        Self { in_flight: None, arrived: VecDeque::new() }
     }
+}
 
+impl<E> Inbox<E> {
     /// Begins to perform an effect.
-    pub fn begin(&mut self, performing: BoxFuture<'static, Vec<E>>) {
-        self.performing.push(performing.in_current_span());
+    pub fn begin(&mut self, performing: Performing<E>) {
+        self.in_flight.get_or_insert_default().push(performing);
     }
 
     /// Puts an event behind those that have arrived.
@@ -42,19 +38,18 @@ impl<E: From<RunEvent>> Inbox<E> {
         self.arrived.push_back(event);
     }
 
-    /// The next event: what has arrived, then the shutdown, once, then the next answer. Waits for ever
-    /// where there is nothing more to come. Cancel-safe.
+    /// The next event: what has arrived, then the next answer. Waits for ever where there is nothing more to come.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> E {
-        if let Some(event) = take(&mut self.arrived) {
-            return event;
-        }
-        tokio::select! {
-            biased;
-            () = self.shutdown.cancelled(), if !self.stopping => {
-                self.stopping = true;
-                RunEvent::Stop.into()
+        loop {
+            if let Some(event) = take(&mut self.arrived) {
+                return event;
             }
-            event = answer(&mut self.performing, &mut self.arrived) => event,
+            let Some(in_flight) = &mut self.in_flight else { return std::future::pending().await };
+            match in_flight.next().await {
+                Some(answers) => self.arrived = answers.into(),
+                None => self.in_flight = None,
+            }
         }
     }
 
@@ -62,23 +57,11 @@ impl<E: From<RunEvent>> Inbox<E> {
     pub fn with_ready(&mut self, first: E) -> Vec<E> {
         let mut events = vec![first];
         while events.len() < EVENTS_AT_ONCE
-            && let Some(event) = answer(&mut self.performing, &mut self.arrived).now_or_never()
+            && let Some(event) = self.next().now_or_never()
         {
             events.push(event);
         }
         events
-    }
-}
-
-async fn answer<E>(performing: &mut Performing<E>, arrived: &mut VecDeque<E>) -> E {
-    loop {
-        if let Some(event) = take(arrived) {
-            return event;
-        }
-        match performing.next().await {
-            Some(answers) => *arrived = answers.into(),
-            None => std::future::pending().await,
-        }
     }
 }
 

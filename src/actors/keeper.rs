@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::{
     actors::{
@@ -29,6 +28,7 @@ use crate::{
             status::ServiceStatus,
         },
     },
+    latest,
 };
 
 /// The actor of one service, for one term.
@@ -37,14 +37,14 @@ pub struct Keeper {
     config: Arc<ServiceConfig>,
     performer: Arc<RunPerformer>,
     files: WatchedFiles,
-    orders: watch::Receiver<Orders>,
-    views: watch::Receiver<View>,
+    orders: latest::Receiver<Orders>,
+    views: latest::Receiver<View>,
     peers: watch::Receiver<Arc<Peers>>,
     inbox: Inbox<ServiceEvent>,
     /// What it shares with others.
     pools: Arc<[Arc<str>]>,
     membership: Membership,
-    status: watch::Sender<ServiceStatus>,
+    status: latest::Sender<ServiceStatus>,
 }
 
 impl Keeper {
@@ -52,14 +52,14 @@ impl Keeper {
     pub fn new(
         shared: &Arc<Shared>,
         term: Term,
-        (config, orders, mut views): (Arc<ServiceConfig>, watch::Receiver<Orders>, watch::Receiver<View>),
-        status: watch::Sender<ServiceStatus>,
-        shutdown: CancellationToken,
+        (config, orders, mut views): (Arc<ServiceConfig>, latest::Receiver<Orders>, latest::Receiver<View>),
+        status: latest::Sender<ServiceStatus>,
         seed: u64,
     ) -> Self {
         // What was there before is news to an actor that begins.
         views.mark_changed();
         let entry = orders.borrow().entry.clone();
+        let _entered = span(&config.name).entered();
         let files = WatchedFiles::begin(&config.restart_on, shared.clock.now());
         let performer = RunPerformer::new(entry, shared.clone(), term).following(files.contents().clone());
         let pools = orders.borrow().pools.clone();
@@ -74,7 +74,7 @@ impl Keeper {
             orders,
             views,
             peers: shared.peers.subscribe(),
-            inbox: Inbox::new(shutdown),
+            inbox: Inbox::default(),
             pools,
             status,
         }
@@ -82,27 +82,23 @@ impl Keeper {
 
     /// Runs until nothing is left to do. Boxed, as the actor of a queue is.
     pub async fn run(mut self: Box<Self>) {
-        let span = tracing::info_span!("keeper", service = %self.config.name);
-        async {
-            // They may be others by now than when it was made.
-            let first = self.take_orders();
+        // They may be others by now than when it was made.
+        let first = self.take_orders();
+        let events = self.inbox.with_ready(first);
+        self.step(events);
+        while !self.keep_alive.is_done() {
+            let first = self.next_event().await;
             let events = self.inbox.with_ready(first);
             self.step(events);
-            while !self.keep_alive.is_done() {
-                let first = self.next_event().await;
-                let events = self.inbox.with_ready(first);
-                self.step(events);
-            }
-            self.membership.leave(self.keep_alive.need()).await;
         }
-        .instrument(span)
-        .await;
+        self.membership.leave(self.keep_alive.need()).await;
     }
 
     fn step(&mut self, events: Vec<ServiceEvent>) {
         let now = self.performer.shared.clock.now();
         for effect in self.keep_alive.step(now, events) {
-            self.inbox.begin(perform(self.performer.clone(), effect).boxed());
+            let performing = perform(self.performer.clone(), effect);
+            self.inbox.begin(performing.instrument(span(&self.config.name)).boxed());
         }
         self.membership.tell(now, || self.keep_alive.need());
         self.publish();
@@ -116,8 +112,8 @@ impl Keeper {
         tokio::select! {
             biased;
             event = self.inbox.next() => event,
-            Ok(()) = self.orders.changed() => self.take_orders(),
-            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
+            () = self.orders.changed() => self.take_orders(),
+            () = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             Ok(()) = self.peers.changed() => self.waiting(),
             grant = self.membership.granted() => ServiceEvent::Granted(grant),
             () = reached(clock, deadline) => ServiceEvent::DeadlineReached,
@@ -127,6 +123,7 @@ impl Keeper {
 
     /// Changed contents are a change of the entry.
     fn look_at_files(&mut self) -> ServiceEvent {
+        let _entered = span(&self.config.name).entered();
         if self.files.look(self.performer.shared.clock.now()) {
             self.configure();
         }
@@ -150,12 +147,16 @@ impl Keeper {
         let orders = self.orders.borrow_and_update().clone();
         let given = orders.seat(&mut self.membership).map(ServiceEvent::Granted);
         given.into_iter().for_each(|event| self.inbox.push(event));
+        if orders.stopping {
+            self.inbox.push(RunEvent::Stop.into());
+        }
         if orders.left {
             self.inbox.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.service()
             && (!Arc::ptr_eq(config, &self.config) || orders.pools != self.pools || self.keep_alive.is_draining())
         {
             if config.restart_on != self.config.restart_on {
+                let _entered = span(&config.name).entered();
                 self.files = WatchedFiles::begin(&config.restart_on, self.performer.shared.clock.now());
             }
             (self.config, self.pools) = (config.clone(), orders.pools.clone());
@@ -179,6 +180,7 @@ impl Keeper {
         if before != status {
             metrics.services.note_status(name, &before, &status);
             if before.state != status.state {
+                let _entered = span(name).entered();
                 let (state, was, error) = (status.state.as_str(), before.state.as_str(), status.error.as_deref());
                 if self.config.quiet && status.state == ServiceState::Failed {
                     tracing::debug!(state, was, error, "the service changed its state");
@@ -198,6 +200,11 @@ impl Keeper {
             changed
         });
     }
+}
+
+/// What is logged in it is of this service.
+fn span(service: &str) -> Span {
+    tracing::info_span!("keeper", service)
 }
 
 async fn perform(performer: Arc<RunPerformer>, effect: ServiceEffect) -> Vec<ServiceEvent> {

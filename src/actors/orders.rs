@@ -11,7 +11,7 @@ use crate::{
         run::event::RunEvent,
         service::{desired::DesiredState, event::ServiceEvent},
         share::need::Grant,
-        switches::{Asked, Paused, Verb},
+        switches::{Asked, Paused, Switches, Verb},
     },
 };
 
@@ -30,6 +30,8 @@ pub struct Orders {
     pub seat: Option<Seat>,
     /// An actor of it has panicked: what that told counts until this one tells.
     pub restarted: bool,
+    /// The process ends.
+    pub stopping: bool,
     /// Of a queue.
     pub switched: Switched,
     /// Of a service.
@@ -54,6 +56,23 @@ pub struct Ordered {
     pub last: Option<Box<Verb>>,
     /// Its actions that were asked for by hand.
     pub actions: BTreeMap<Box<str>, Asked>,
+}
+
+impl Switched {
+    /// What is said of an entry; nothing of a service.
+    pub fn of(entry: &Entry, switches: &Switches) -> Self {
+        let Some(queue) = entry.queue() else { return Self::default() };
+        Self { paused: switches.paused(&queue.name, queue.paused), asked: switches.asked(&queue.name) }
+    }
+}
+
+impl Ordered {
+    /// What is said of an entry; nothing of a queue.
+    pub fn of(entry: &Entry, switches: &Switches) -> Self {
+        let Some(service) = entry.service() else { return Self::default() };
+        let (orders, last) = switches.orders(&service.name, service.enabled);
+        Self { orders, last: last.map(Box::new), actions: switches.actions(&service.name) }
+    }
 }
 
 impl Orders {

@@ -2,49 +2,48 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::watch;
-
 use crate::{
     actors::orders::Orders,
     cluster::watcher::View,
     config::entry::{Entry, Kind},
     decide::{queue::status::Status, service::status::ServiceStatus},
+    latest,
 };
 
 /// Where to find one JobConfig.
 #[derive(Clone, Debug)]
 pub struct Handle {
     /// What its actor is to do.
-    pub orders: watch::Sender<Orders>,
+    pub orders: latest::Sender<Orders>,
     /// Its status as published by its actor; the initial one while there is no actor.
     pub status: StatusChannel,
     /// What the watches show of it.
-    pub views: watch::Receiver<View>,
+    pub views: latest::Receiver<View>,
 }
 
 /// The status of a JobConfig, as published by its actor.
 #[derive(Clone, Debug)]
 pub enum StatusChannel {
     /// Of a queue.
-    Queue(watch::Sender<Status>),
+    Queue(latest::Sender<Status>),
     /// Of a service.
-    Service(watch::Sender<ServiceStatus>),
+    Service(latest::Sender<ServiceStatus>),
 }
 
 impl StatusChannel {
     /// Of an actor that has not told anything yet.
     pub(super) fn new(kind: Kind) -> Self {
         match kind {
-            Kind::Queue => Self::Queue(watch::Sender::default()),
-            Kind::Service => Self::Service(watch::Sender::default()),
+            Kind::Queue => Self::Queue(latest::Sender::default()),
+            Kind::Service => Self::Service(latest::Sender::default()),
         }
     }
 
     /// What is known without an actor.
     pub(super) fn reset(&self) {
         match self {
-            Self::Queue(status) => drop(status.send_replace(Status::default())),
-            Self::Service(status) => drop(status.send_replace(ServiceStatus::default())),
+            Self::Queue(status) => status.send_replace(Status::default()),
+            Self::Service(status) => status.send_replace(ServiceStatus::default()),
         }
     }
 }

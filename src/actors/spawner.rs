@@ -10,8 +10,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, warn};
+use tracing::{Instrument, Span, info_span, warn};
 
 use crate::{
     actors::{
@@ -35,6 +34,7 @@ use crate::{
         service::start_order::{Peers, missing},
     },
     health::Component,
+    latest,
     store::rows::NoteRow,
 };
 
@@ -55,8 +55,8 @@ struct QueuePerformer {
 pub struct Spawner {
     lifecycle: Lifecycle,
     performer: Arc<QueuePerformer>,
-    orders: watch::Receiver<Orders>,
-    views: watch::Receiver<View>,
+    orders: latest::Receiver<Orders>,
+    views: latest::Receiver<View>,
     notified: Arc<Notify>,
     /// The services, where it depends on any.
     peers: Option<watch::Receiver<Arc<Peers>>>,
@@ -64,7 +64,7 @@ pub struct Spawner {
     /// What it shares with others.
     pools: Arc<[Arc<str>]>,
     membership: Membership,
-    status: watch::Sender<Status>,
+    status: latest::Sender<Status>,
     /// The status has changed since it was published, and is published again at this time.
     unpublished: bool,
     publish_at: Duration,
@@ -75,9 +75,8 @@ impl Spawner {
     pub fn new(
         shared: &Arc<Shared>,
         term: Term,
-        (config, orders, mut views): (Arc<JobConfig>, watch::Receiver<Orders>, watch::Receiver<View>),
-        status: watch::Sender<Status>,
-        shutdown: CancellationToken,
+        (config, orders, mut views): (Arc<JobConfig>, latest::Receiver<Orders>, latest::Receiver<View>),
+        status: latest::Sender<Status>,
         seed: u64,
     ) -> Self {
         let policy = policy(&config, shared, &orders.borrow());
@@ -94,7 +93,7 @@ impl Spawner {
             performer: Arc::new(performer),
             orders,
             views,
-            inbox: Inbox::new(shutdown),
+            inbox: Inbox::default(),
             status,
             unpublished: false,
             publish_at: Duration::ZERO,
@@ -104,28 +103,23 @@ impl Spawner {
     /// Runs until nothing is left to do. Boxed: what a future takes by value it holds twice, and there is one for each
     /// JobConfig.
     pub async fn run(mut self: Box<Self>) {
-        let span = tracing::info_span!("spawner", job_config = %self.performer.config.name, queue = %self.performer.config.queue_name);
-        async {
-            // They may be others by now than when it was made.
-            let first = self.take_orders();
-            if !self.orders.borrow().left {
-                self.performer.begin_gauges();
-            }
-            let blocked = self.blocked();
-            self.inbox.push(blocked);
+        // They may be others by now than when it was made.
+        let first = self.take_orders();
+        if !self.orders.borrow().left {
+            self.performer.begin_gauges();
+        }
+        let blocked = self.blocked();
+        self.inbox.push(blocked);
+        let events = self.inbox.with_ready(first);
+        self.step(events);
+        while !self.lifecycle.is_done() {
+            let first = self.next_event().await;
             let events = self.inbox.with_ready(first);
             self.step(events);
-            while !self.lifecycle.is_done() {
-                let first = self.next_event().await;
-                let events = self.inbox.with_ready(first);
-                self.step(events);
-                self.publish_in_time();
-            }
-            self.publish();
-            Box::pin(self.membership.leave(self.lifecycle.need())).await;
+            self.publish_in_time();
         }
-        .instrument(span)
-        .await;
+        self.publish();
+        Box::pin(self.membership.leave(self.lifecycle.need())).await;
     }
 
     fn step(&mut self, events: Vec<QueueEvent>) {
@@ -144,11 +138,11 @@ impl Spawner {
         tokio::select! {
             biased;
             event = self.inbox.next() => event,
-            Ok(()) = self.orders.changed() => self.take_orders(),
+            () = self.orders.changed() => self.take_orders(),
             () = self.notified.notified() => QueueEvent::Notified,
             grant = self.membership.granted() => QueueEvent::Granted(grant),
             () = async { drop(Box::pin(self.peers.as_mut().expect("asked for").changed()).await) }, if self.peers.is_some() => self.blocked(),
-            Ok(()) = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
+            () = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             () = reached(clock, deadline) => QueueEvent::DeadlineReached,
         }
     }
@@ -158,6 +152,9 @@ impl Spawner {
         let orders = self.orders.borrow_and_update().clone();
         let given = orders.seat(&mut self.membership).map(QueueEvent::Granted);
         given.into_iter().for_each(|event| self.inbox.push(event));
+        if orders.stopping {
+            self.inbox.push(RunEvent::Stop.into());
+        }
         if orders.left {
             self.performer.runs.shared.metrics.queues.gauges.forget(&self.performer.config.name);
             self.inbox.push(RunEvent::Drain.into());
@@ -236,7 +233,7 @@ impl QueuePerformer {
     }
 
     /// Each kind of effect has a future of its own: all JobConfigs load their runs and look at once as a term begins, and
-    /// those are small.
+    /// those are small. What an idle JobConfig does has no span, which would cost it more than the rest.
     fn perform(self: Arc<Self>, effect: QueueEffect) -> BoxFuture<'static, Vec<QueueEvent>> {
         match effect {
             QueueEffect::ReadDepth(request) => {
@@ -246,15 +243,24 @@ impl QueuePerformer {
                 async move { vec![QueueEvent::GaugesRead(self.look(request).await.is_some())] }.boxed()
             }
             QueueEffect::WriteLog(entries) => {
-                async move { vec![QueueEvent::LogWritten(self.write_log(entries).await)] }.boxed()
+                let span = self.span();
+                async move { vec![QueueEvent::LogWritten(self.write_log(entries).await)] }.instrument(span).boxed()
             }
             QueueEffect::Run(RunEffect::LoadRuns) => {
                 async move { vec![RunEvent::RunsLoaded(self.runs.load().await).into()] }.boxed()
             }
             QueueEffect::Run(effect) => {
-                async move { self.runs.perform(effect).await.into_iter().map(QueueEvent::Run).collect() }.boxed()
+                let span = self.span();
+                async move { self.runs.perform(effect).await.into_iter().map(QueueEvent::Run).collect() }
+                    .instrument(span)
+                    .boxed()
             }
         }
+    }
+
+    /// What is logged in it is of this queue.
+    fn span(&self) -> Span {
+        info_span!("spawner", job_config = %self.config.name, queue = %self.config.queue_name)
     }
 
     async fn look(&self, request: DepthRequest) -> Option<Look> {
@@ -268,7 +274,11 @@ impl QueuePerformer {
             Ok(look) => {
                 health.set(Component::Queue, Ok(()));
                 if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
-                    warn!("pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)");
+                    self.span().in_scope(|| {
+                        warn!(
+                            "pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)"
+                        );
+                    });
                 }
                 metrics.note_look(&self.config.name, &look, now);
                 Some(look)
@@ -309,7 +319,7 @@ mod tests {
     #[test]
     fn an_actor_with_its_task_is_small() {
         let sizes = [size_of::<Spawner>(), size_of_answer(Spawner::run), size_of::<QueuePerformer>()];
-        let most = [1_800, 1_400, 320];
+        let most = [1_700, 1_100, 320];
         assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?}: there are ten thousand of them");
     }
 }

@@ -29,6 +29,7 @@ use crate::{
         share::policy::MemberPolicy,
         switches::Switches,
     },
+    latest,
 };
 
 /// Between tries to learn which JobConfigs have unfinished runs.
@@ -108,11 +109,14 @@ impl Supervisor {
     pub async fn run(mut self) {
         self.take_jobs().await;
         let shutdown = self.shutdown.clone();
-        while !(shutdown.is_cancelled() && self.actors.is_empty()) {
-            let going = !shutdown.is_cancelled();
+        let mut going = true;
+        while going || !self.actors.is_empty() {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled(), if going => {}
+                () = shutdown.cancelled(), if going => {
+                    going = false;
+                    self.stop();
+                }
                 Ok(()) = self.followed.standing.changed(), if going => self.take_standing().await,
                 Ok(()) = self.followed.jobs.changed(), if going => self.take_jobs().await,
                 configs = async { self.unfinished.as_mut().expect("asked for").await }, if going && self.unfinished.is_some() => {
@@ -204,6 +208,11 @@ impl Supervisor {
         if !self.followed.subscribing.begin_anew().await {
             tracing::error!("the watcher has ended; nothing can be started any more");
         }
+    }
+
+    /// The process ends: the actors write down what has happened, and end.
+    fn stop(&self) {
+        self.roster.borrow().values().for_each(|handle| handle.orders.send_modify(|orders| orders.stopping = true));
     }
 
     // --- what there is
@@ -300,23 +309,13 @@ impl Supervisor {
     /// What operators and jobs.json want of a JobConfig, and where it reaches the Broker, sent if it has changed.
     fn give_orders(&self, handle: &Handle) {
         handle.orders.send_if_modified(|orders| {
-            let (switched, ordered) = (self.switched(&orders.entry), self.ordered(&orders.entry));
+            let switched = Switched::of(&orders.entry, &self.switches);
+            let ordered = Ordered::of(&orders.entry, &self.switches);
             let seat = self.brokerage.seat(orders.entry.name());
             let changed = orders.switched != switched || orders.ordered != ordered || orders.seat != seat;
             (orders.switched, orders.ordered, orders.seat) = (switched, ordered, seat);
             changed
         });
-    }
-
-    fn switched(&self, entry: &Entry) -> Switched {
-        let Some(queue) = entry.queue() else { return Switched::default() };
-        Switched { paused: self.switches.paused(&queue.name, queue.paused), asked: self.switches.asked(&queue.name) }
-    }
-
-    fn ordered(&self, entry: &Entry) -> Ordered {
-        let Some(service) = entry.service() else { return Ordered::default() };
-        let (orders, last) = self.switches.orders(&service.name, service.enabled);
-        Ordered { orders, last: last.map(Box::new), actions: self.switches.actions(&service.name) }
     }
 
     /// Each service knows the desired state of all others before it gets its own.
@@ -339,14 +338,16 @@ impl Supervisor {
     /// A place in the roster, and its views.
     async fn register(&mut self, entry: Entry, left: bool) {
         let name = entry.name().to_owned();
-        let (shown, views) = watch::channel(View::default());
+        let shown = latest::Sender::new(View::default());
+        let views = shown.subscribe();
         let status = StatusChannel::new(entry.kind());
-        let (switched, ordered) = (self.switched(&entry), self.ordered(&entry));
+        let (switched, ordered) = (Switched::of(&entry, &self.switches), Ordered::of(&entry, &self.switches));
         let deployment = self.fleet.deployments.get(&name).cloned();
         let pools = if left { Arc::default() } else { MemberPolicy::of(&entry, &self.fleet.sharing).pools };
         let seat = self.brokerage.seat(&name);
-        let orders = Orders { entry, deployment, left, pools, seat, restarted: false, switched, ordered };
-        let orders = watch::Sender::new(orders);
+        let orders =
+            Orders { entry, deployment, left, pools, seat, restarted: false, stopping: false, switched, ordered };
+        let orders = latest::Sender::new(orders);
         if self.followed.subscribing.subscriptions.send((name.clone(), shown)).await.is_err() {
             tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
         }
@@ -372,14 +373,14 @@ impl Supervisor {
     /// An actor for a JobConfig of the roster, where this process leads.
     fn start(&mut self, name: &str) {
         let (Some(term), Some(handle)) = (self.term.clone(), self.roster.borrow().get(name).cloned()) else { return };
-        let (orders, views, shutdown) = (handle.orders.subscribe(), handle.views.clone(), self.shutdown.clone());
+        let (orders, views) = (handle.orders.subscribe(), handle.views.clone());
         let actor = match (handle.entry(), handle.status) {
             (Entry::Queue(queue), StatusChannel::Queue(status)) => {
-                let spawner = Spawner::new(&self.shared, term, (queue, orders, views), status, shutdown, draw_seed());
+                let spawner = Spawner::new(&self.shared, term, (queue, orders, views), status, draw_seed());
                 Box::new(spawner).run().boxed()
             }
             (Entry::Service(service), StatusChannel::Service(status)) => {
-                let keeper = Keeper::new(&self.shared, term, (service, orders, views), status, shutdown, draw_seed());
+                let keeper = Keeper::new(&self.shared, term, (service, orders, views), status, draw_seed());
                 Box::new(keeper).run().boxed()
             }
             _ => unreachable!("a handle is of one type"),

@@ -19,6 +19,7 @@ use crate::{
         observation::Observed,
     },
     health::{Component, Health},
+    latest,
     metrics::Metrics,
 };
 
@@ -47,7 +48,7 @@ pub struct View {
 }
 
 /// Where the views of one JobConfig go.
-pub type Subscription = (String, watch::Sender<View>);
+pub type Subscription = (String, latest::Sender<View>);
 
 /// Subscriptions and names that wait for the other side.
 const SUBSCRIPTIONS_MAX: usize = 1024;
@@ -113,7 +114,7 @@ impl<T> Watched<T> {
 /// Watches Jobs and Pods of one Instance in one namespace, and gives each JobConfig its part.
 pub struct Watcher {
     index: Index,
-    views: BTreeMap<String, watch::Sender<View>>,
+    views: BTreeMap<String, latest::Sender<View>>,
     subscribers: Subscribers,
     jobs: Watched<JobDigest>,
     pods: Watched<PodDigest>,
@@ -177,7 +178,7 @@ impl Watcher {
                 () = sleep_until(self.clock, next_view), if self.has_news() => {}
                 () = sleep_until(self.clock, next_check) => {
                     next_check = self.clock.now().saturating_add(AGE_CHECKED_EVERY);
-                    self.views.retain(|_, view| !view.is_closed());
+                    self.views.retain(|_, view| !view.is_alone());
                 }
                 else => return,
             }
@@ -219,7 +220,7 @@ impl Watcher {
         self.views.insert(config, view);
     }
 
-    fn show(&self, config: &str, view: &watch::Sender<View>) {
+    fn show(&self, config: &str, view: &latest::Sender<View>) {
         let observed = self.index.observe(config, self.clock.unix_millis());
         let observed = if observed.jobs.is_empty() { self.nothing.clone() } else { Arc::new(observed) };
         view.send_replace(View { observed: Some(observed), stale: self.stale });
@@ -279,7 +280,7 @@ impl Watcher {
         } else {
             self.views.iter().for_each(|(config, view)| self.show(config, view));
         }
-        let is_nobodys = |config: &str| self.views.get(config).is_none_or(watch::Sender::is_closed);
+        let is_nobodys = |config: &str| self.views.get(config).is_none_or(latest::Sender::is_alone);
         for config in dirty.iter().filter(|config| is_nobodys(config)) {
             // A full channel is no loss: the next change of one of its Jobs brings it again.
             let Some(kind) = self.index.live_kind(config) else { continue };
@@ -320,6 +321,17 @@ mod tests {
         Client::new(server, "here")
     }
 
+    /// The next view that is not too old.
+    async fn fresh(views: &mut latest::Receiver<View>) -> Arc<Observed> {
+        loop {
+            let View { observed, stale } = views.borrow_and_update().clone();
+            if let Some(observed) = observed.filter(|_| !stale) {
+                return observed;
+            }
+            views.changed().await;
+        }
+    }
+
     #[tokio::test]
     async fn what_a_silent_watch_has_not_told_is_listed_before_a_view_counts_again() {
         let jobs: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -329,17 +341,15 @@ mod tests {
         let client = silent(jobs.clone());
         let watcher = Watcher::begin(&client, ("here", "s"), subscribers, Clock::start(), told_to, &tasks);
         tasks.spawn(watcher.run());
-        let (shown, mut views) = watch::channel(View::default());
+        let shown = latest::Sender::new(View::default());
+        let mut views = shown.subscribe();
         subscribing.subscriptions.send(("mail".into(), shown)).await.expect("a watcher");
-        let first = views.wait_for(|view| view.observed.is_some() && !view.stale).await.expect("a view");
-        assert!(first.observed.as_ref().expect("a view").jobs.is_empty());
-        drop(first);
+        assert!(fresh(&mut views).await.jobs.is_empty());
         let annotations = json!({ANNOTATION_NAME: "mail"});
         let metadata = json!({"name": "a", "uid": "u", "resourceVersion": "1", "annotations": annotations});
         jobs.lock().expect("unpoisoned").push(json!({"metadata": metadata}));
         assert!(subscribing.begin_anew().await);
-        let since = views.wait_for(|view| !view.stale).await.expect("a view").clone();
-        let seen: Vec<JobName> = since.observed.expect("a view").jobs.keys().cloned().collect();
+        let seen: Vec<JobName> = fresh(&mut views).await.jobs.keys().cloned().collect();
         assert_eq!(seen, [JobName("a".into())]);
     }
 }

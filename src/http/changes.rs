@@ -12,7 +12,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use tokio::sync::{
     broadcast::{self, error::TryRecvError},
@@ -44,6 +44,7 @@ use crate::{
         state::AppState,
         token::Access,
     },
+    latest,
     metrics::queue_gauges::Depth,
 };
 
@@ -154,16 +155,16 @@ fn json(value: &impl Serialize) -> String {
 
 /// What a JobConfig was last seen to be.
 struct Tracked {
-    orders: watch::Receiver<Orders>,
+    orders: latest::Receiver<Orders>,
     status: StatusReceiver,
-    views: watch::Receiver<View>,
+    views: latest::Receiver<View>,
     depth: Depth,
     told: Seen,
 }
 
 enum StatusReceiver {
-    Queue(watch::Receiver<Status>),
-    Service(watch::Receiver<ServiceStatus>),
+    Queue(latest::Receiver<Status>),
+    Service(latest::Receiver<ServiceStatus>),
 }
 
 #[derive(PartialEq)]
@@ -223,8 +224,7 @@ impl Publisher {
         let mut news = vec![];
         let standing = standing(&self.state);
         // What one waits for stands in how the others do.
-        let mut all = self.peers.has_changed().unwrap_or(false);
-        self.peers.mark_unchanged();
+        let mut all = matches!(self.peers.changed().now_or_never(), Some(Ok(())));
         if self.standing.as_ref() != Some(&standing) {
             news.push(("leader", json(&standing)));
             self.standing = Some(standing);
@@ -345,10 +345,8 @@ impl Tracked {
     }
 }
 
-fn take<T>(receiver: &mut watch::Receiver<T>) -> bool {
-    let changed = receiver.has_changed().unwrap_or(false);
-    receiver.mark_unchanged();
-    changed
+fn take<T>(receiver: &mut latest::Receiver<T>) -> bool {
+    receiver.changed().now_or_never().is_some()
 }
 
 impl<'a> EndedRun<'a> {

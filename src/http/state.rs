@@ -22,6 +22,7 @@ use crate::{
         problem::{Problem, ProblemType},
         token::Gate,
     },
+    latest,
     pgboss::history::HistoryReader,
     store::runs::RunRow,
     telemetry::with_causes,
@@ -126,7 +127,12 @@ impl AppState {
     }
 
     /// How a JobConfig stands: as its actor says, or, where another process leads, as the watches show.
-    pub fn shown<T: Clone>(&self, handle: &Handle, told: &watch::Sender<T>, of_view: impl FnOnce(&Observed) -> T) -> T {
+    pub fn shown<T: Clone>(
+        &self,
+        handle: &Handle,
+        told: &latest::Sender<T>,
+        of_view: impl FnOnce(&Observed) -> T,
+    ) -> T {
         match &handle.views.borrow().observed {
             Some(observed) if !self.leads() => of_view(observed),
             _ => told.borrow().clone(),

@@ -56,5 +56,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     bench.arg(format!("--runs={}", options.runs)).args(on_cluster);
     bench.env("JOB_CHIEF_TEST_STATE", folder().join("cluster.json"));
     bench.env("JOB_CHIEF_BENCH_RESULTS", results);
+    bench.envs(environment_of_image()?);
     show(&mut bench)
+}
+
+/// What the Dockerfile sets for the program: it is measured as the image runs it.
+fn environment_of_image() -> anyhow::Result<Vec<(String, String)>> {
+    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).context("the Dockerfile can't be read")?;
+    let (_, image) =
+        dockerfile.rsplit_once("\nFROM ").context("the Dockerfile has a stage that builds and one that runs")?;
+    let variables = image.lines().filter_map(|line| line.strip_prefix("ENV ")?.split_once('='));
+    Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }

@@ -103,7 +103,6 @@ fn unknown(verb: &str) -> Problem {
 /// Waits until the JobConfig has its next orders, from now on.
 fn arrival(visit: &Visit, kind: Kind) -> Result<impl Future<Output = ()> + use<>, Problem> {
     let mut orders = visit.call.state.handle(kind, visit.call.name())?.orders.subscribe();
-    orders.mark_unchanged();
     Ok(async move { drop(tokio::time::timeout(ARRIVAL, orders.changed()).await) })
 }
 

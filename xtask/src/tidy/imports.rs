@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 40] = [
+pub(super) const ROOMS: [(&str, &[&str]); 41] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
@@ -72,6 +72,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 40] = [
     ("decide/deployment", &["config", "decide/backoff", "decide/live", "decide/pod", "decide/run", "modules"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
     ("clock", &[]),
+    ("latest", &[]),
     ("fence", &["clock"]),
     ("sql", &[]),
     ("telemetry", &["config"]),
@@ -79,7 +80,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 40] = [
     ("metrics", &["decide"]),
     ("pgboss", &["clock", "config", "decide", "sql"]),
     ("store", &["config", "decide", "modules", "sql"]),
-    ("cluster", &["clock", "config", "decide", "fence", "health", "metrics", "modules", "telemetry"]),
+    ("cluster", &["clock", "config", "decide", "fence", "health", "latest", "metrics", "modules", "telemetry"]),
     ("traces", &["clock", "config", "decide", "metrics", "telemetry"]),
     (
         "actors",
@@ -90,6 +91,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 40] = [
             "decide",
             "fence",
             "health",
+            "latest",
             "metrics",
             "modules",
             "pgboss",
@@ -108,6 +110,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 40] = [
             "decide",
             "harmless",
             "health",
+            "latest",
             "metrics",
             "modules",
             "pgboss",
