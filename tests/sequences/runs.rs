@@ -321,6 +321,18 @@ fn whoever_stops_looks_at_nothing_whose_end_is_on_record() {
 }
 
 #[test]
+fn whoever_stops_does_not_wait_for_the_end_of_a_job_whose_run_could_not_be_written() {
+    let mut bare = Bare::begin();
+    let effects = bare.found(&[("a", seen(ended(Outcome::Succeeded, Reason::Completed)))]);
+    assert!(matches!(effects[..], [RunEffect::WriteWishes(_)]), "{effects:?}");
+    bare.feed(QueueEvent::DepthRead(None));
+    bare.run(RunEvent::Stop);
+    assert!(!bare.life.is_done(), "its wish is being written");
+    bare.run(RunEvent::WishWritten(JobName("a".into()), None));
+    assert!(bare.life.is_done(), "the next process finds it as this one did");
+}
+
+#[test]
 fn whoever_stops_waits_for_the_delete_of_a_finished_job() {
     let mut bare = Bare::of(json!({"maxConcurrentJobs": 1, "successfulJobsHistoryLimit": 0}));
     let name = bare.asked();

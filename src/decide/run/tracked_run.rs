@@ -158,7 +158,7 @@ impl Run {
         self.job.is_created()
     }
 
-    /// It has a next step. Whoever stops writes no wish any more, and looks at nothing whose end is on record.
+    /// It may take its next step. Whoever stops writes no wish any more, and looks at nothing whose end is on record.
     pub(in crate::decide) fn goes_on(&self, stopping: bool) -> bool {
         !stopping || self.record == Record::Wish
     }
@@ -174,9 +174,10 @@ impl Run {
         self.record == Record::End && !self.ending.is_concluded()
     }
 
-    /// Nothing of it is on its way to an answer.
+    /// Nothing of it is on its way to an answer, and no end of it is still to be written. Without a wish on record there
+    /// is none to be written.
     pub(in crate::decide) fn is_quiet(&self) -> bool {
-        self.requests.in_flight.is_none() && (self.end().is_none() || self.record == Record::End)
+        self.requests.in_flight.is_none() && (self.end().is_none() || self.record != Record::Wish)
     }
 
     /// Somebody asked for it by hand, and it is not on record yet.
