@@ -233,7 +233,7 @@ impl QueuePerformer {
     }
 
     /// Each kind of effect has a future of its own: all JobConfigs load their runs and look at once as a term begins, and
-    /// those are small. What an idle JobConfig does has no span, which would cost it more than the rest.
+    /// those are small. What an idle JobConfig does all the time has no span.
     fn perform(self: Arc<Self>, effect: QueueEffect) -> BoxFuture<'static, Vec<QueueEvent>> {
         match effect {
             QueueEffect::ReadDepth(request) => {
