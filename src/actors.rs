@@ -10,6 +10,10 @@ pub mod inquiry;
 
 pub mod membership;
 
+pub mod lookout;
+
+pub mod scout;
+
 pub mod performer;
 
 pub mod spawner;

@@ -22,10 +22,12 @@ use crate::{
         janitor,
         leader::{Leader, attend},
         lister::{Lister, Listing},
+        lookout::Lookout,
         monitor::{Monitor, Totals},
         performer::{ENDS_MAX, Shared},
         reloader::Reloader,
         roster::Roster,
+        scout::{RestingPlace, Scout},
         supervisor::{Followed, Supervisor, draw_seed},
     },
     clock::Clock,
@@ -115,7 +117,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let Plan { settings, jobs, sharing, modules, listed, mark, warnings, traces } = plan;
     tell_warnings(&settings, &jobs, &warnings);
     let client = access.client().await?;
-    let (clock, health, metrics) = (Clock::start(), Health::default(), Arc::new(Metrics::new()?));
+    let (me, clock, health, metrics) = (member_name(), Clock::start(), Health::default(), Arc::new(Metrics::new()?));
     let (shutdown, resign, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let pool = connect::pool(&settings.db);
     let place = Place::new(&pool, &settings.db.manager_schema, &settings.app.instance_uid);
@@ -123,10 +125,9 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let (writer, writing) = Writer::new(stored.clone());
     tasks.spawn(writing.run());
     let depth = DepthReader::new(pool.clone(), &settings.db.schema);
-    let (looks, hints) = read_queues(&settings, &depth, &place.channel, &tasks);
+    let (lookout, resting_place) = look_at_queues(&depth, clock, (health.clone(), metrics.clone()), &tasks);
     let in_file = InFile::new(jobs, sharing);
     let reloader = Reloader::new(&settings.app.jobs_config_path, mark, (in_file, modules), metrics.clone());
-    let me: Arc<str> = member_name().into();
     let (tracer, sending) = Tracing::begin(traces.as_ref(), (&me, &settings), &metrics, &tasks)?;
     let instance = Arc::new(instance(&settings, traces.as_ref()));
     let leader = Leader::new(me.clone(), stored.clone(), clock, (health.clone(), metrics.clone()));
@@ -140,8 +141,9 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         instance: instance.clone(),
         stored: stored.clone(),
         writer,
-        looks,
-        hints,
+        lookout,
+        resting_place,
+        hints: listen(&settings, place.channel, &tasks),
         clock,
         health: health.clone(),
         metrics: metrics.clone(),
@@ -279,19 +281,31 @@ impl Tracing {
 }
 
 /// A name that no other process has, nor this one in another life: the pod's, and some letters.
-fn member_name() -> String {
+fn member_name() -> Arc<str> {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "job-chief".into());
-    format!("{host}-{:08x}", draw_seed() >> 32)
+    format!("{host}-{:08x}", draw_seed() >> 32).into()
 }
 
-/// Begins to read and to listen, for all queues at once.
-fn read_queues(settings: &Settings, depth: &DepthReader, own: &str, tasks: &TaskTracker) -> (Looks, Hints) {
-    let (looks, state) = Looks::new(depth.clone());
-    tasks.spawn(state.run(draw_seed()));
+/// Begins to look at queues, for all that ask and for those that rest.
+fn look_at_queues(
+    depth: &DepthReader,
+    clock: Clock,
+    (health, metrics): (Health, Arc<Metrics>),
+    tasks: &TaskTracker,
+) -> (Lookout, RestingPlace) {
+    let (looks, reading) = Looks::new(depth.clone());
+    tasks.spawn(reading.run(draw_seed()));
+    let lookout = Lookout { looks, clock, health, metrics };
+    let (resting_place, scout) = Scout::new(lookout.clone(), draw_seed());
+    tasks.spawn(scout.run());
+    (lookout, resting_place)
+}
+
+/// Begins to listen for all queues at once, and to our `own` channel.
+fn listen(settings: &Settings, own: String, tasks: &TaskTracker) -> Hints {
     let hints = Hints::default();
-    let own = own.to_owned();
     tasks.spawn(Listener::new(connect::options(&settings.db), &settings.db.schema, own, hints.clone()).run());
-    (looks, hints)
+    hints
 }
 
 fn tell_warnings(settings: &Settings, jobs: &[Entry], warnings: &[Problem]) {

@@ -197,6 +197,21 @@ impl QueueMetrics {
             read_duration: page.histogram("queue_read_duration_seconds", "How long a look at the queues took.")?,
         })
     }
+
+    /// These looks were answered together.
+    pub fn note_looks(&self, looks: &[Look], now: Duration) {
+        self.gauges.note_heard(now);
+        let read_at =
+            looks.iter().map(|look| Duration::from_micros(u64::try_from(look.at_us).unwrap_or_default())).max();
+        read_at.into_iter().for_each(|at| self.last_read.set(at.as_secs_f64()));
+    }
+
+    /// So many looks that were asked for together were answered after this time, or were not.
+    pub fn note_reads(&self, looks: usize, took: Duration, works: bool) {
+        (0..looks).for_each(|_| self.read_duration.observe(took.as_secs_f64()));
+        let result = if works { "ok" } else { "error" };
+        self.reads.with_label_values(&[result]).inc_by(u64::try_from(looks).unwrap_or(u64::MAX));
+    }
 }
 
 impl Metrics {
@@ -365,12 +380,6 @@ impl Metrics {
             (Some(_), None) => absent(self.terminating_since.remove_label_values(&[config])),
             (None, None) => {}
         }
-    }
-
-    /// A look was answered.
-    pub fn note_look(&self, config: &str, look: &Look, now: Duration) {
-        self.queues.gauges.note_look(config, look, now);
-        self.queues.last_read.set(Duration::from_micros(u64::try_from(look.at_us).unwrap_or_default()).as_secs_f64());
     }
 }
 

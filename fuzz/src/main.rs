@@ -59,6 +59,8 @@ mod queues;
 #[path = "../../tests/simulation/rollouts.rs"]
 mod rollouts;
 mod routes;
+#[path = "../../tests/simulation/scout.rs"]
+mod scout;
 #[expect(dead_code, reason = "for the tests")]
 #[path = "../../tests/simulation/dice.rs"]
 mod seeded_dice;

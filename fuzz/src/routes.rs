@@ -13,9 +13,11 @@ use job_chief::{
         deploying::Deploying,
         inquiry::Inquiry,
         leader::Leader,
+        lookout::Lookout,
         orders::{Ordered, Orders, Switched},
         performer::{ENDS_MAX, Shared},
         roster::{Handle, Roster, StatusChannel},
+        scout::Scout,
     },
     clock::Clock,
     cluster::{apply::Applier, probe::Prober, requests::Cluster, watcher::View},
@@ -107,6 +109,8 @@ async fn served(tokens: &Path) -> Router {
     let instance = Arc::new(Instance::of(&settings));
     let cluster = Cluster::new(&client, &instance.namespace, clock, metrics.clone());
     let leader = Leader::new("me".into(), stored.clone(), clock, (health.clone(), metrics.clone()));
+    let looks = Looks::new(DepthReader::new(pool.clone(), "pgboss")).0;
+    let lookout = Lookout { looks, clock, health: health.clone(), metrics: metrics.clone() };
     let shared = Arc::new(Shared {
         prober: Prober::default(),
         peers: watch::Sender::default(),
@@ -116,7 +120,8 @@ async fn served(tokens: &Path) -> Router {
         instance,
         stored: stored.clone(),
         writer: Writer::new(stored.clone()).0,
-        looks: Looks::new(DepthReader::new(pool.clone(), "pgboss")).0,
+        resting_place: Scout::new(lookout.clone(), 1).0,
+        lookout,
         hints: Hints::default(),
         clock,
         health,

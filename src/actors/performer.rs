@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use tracing::{debug, info, warn};
 
 use crate::{
-    actors::{inquiry::Inquiry, leader::Term, watched_files::Contents},
+    actors::{inquiry::Inquiry, leader::Term, lookout::Lookout, scout::RestingPlace, watched_files::Contents},
     clock::Clock,
     cluster::{
         probe::Prober,
@@ -30,7 +30,7 @@ use crate::{
     fence::Fence,
     health::{Component, Health},
     metrics::Metrics,
-    pgboss::{listen::Hints, looks::Looks},
+    pgboss::listen::Hints,
     store::{
         rows::{EndRow, WishRow},
         stored::Stored,
@@ -63,8 +63,10 @@ pub struct Shared {
     pub stored: Stored,
     /// The writer of our tables.
     pub writer: Writer,
-    /// pg-boss's tables.
-    pub looks: Looks,
+    /// Who looks at queues.
+    pub lookout: Lookout,
+    /// Where actors rest.
+    pub resting_place: RestingPlace,
     /// Notifications of new messages.
     pub hints: Hints,
     /// How the services stand, while this process leads.

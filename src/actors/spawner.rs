@@ -19,6 +19,7 @@ use crate::{
         membership::Membership,
         orders::{Orders, view_event},
         performer::{RunPerformer, Shared},
+        scout::Resting,
     },
     cluster::watcher::View,
     config::job_config::JobConfig,
@@ -33,8 +34,8 @@ use crate::{
         run::event::{RunEffect, RunEvent},
         service::start_order::{Peers, missing},
     },
-    health::Component,
     latest,
+    metrics::queue_gauges::QueueGauge,
     store::rows::NoteRow,
 };
 
@@ -47,6 +48,8 @@ struct QueuePerformer {
     config: Arc<JobConfig>,
     /// The queue, as the looks want it.
     queue: Arc<str>,
+    /// What its looks find is shown there.
+    gauge: QueueGauge,
     /// It was logged that pg-boss does not have the queue.
     warned: AtomicBool,
 }
@@ -64,6 +67,8 @@ pub struct Spawner {
     /// What it shares with others.
     pools: Arc<[Arc<str>]>,
     membership: Membership,
+    /// While it is at rest.
+    resting: Option<Arc<Resting>>,
     status: latest::Sender<Status>,
     /// The status has changed since it was published, and is published again at this time.
     unpublished: bool,
@@ -94,6 +99,7 @@ impl Spawner {
             orders,
             views,
             inbox: Inbox::default(),
+            resting: None,
             status,
             unpublished: false,
             publish_at: Duration::ZERO,
@@ -105,9 +111,6 @@ impl Spawner {
     pub async fn run(mut self: Box<Self>) {
         // They may be others by now than when it was made.
         let first = self.take_orders();
-        if !self.orders.borrow().left {
-            self.performer.begin_gauges();
-        }
         let blocked = self.blocked();
         self.inbox.push(blocked);
         let events = self.inbox.with_ready(first);
@@ -132,8 +135,10 @@ impl Spawner {
 
     /// Every arm is cancel-safe; no request is ever an arm of its own.
     async fn next_event(&mut self) -> QueueEvent {
+        self.follow_rest();
+        let next = if self.resting.is_some() { self.lifecycle.deadline_at_rest() } else { self.lifecycle.deadline() };
         let publication = self.unpublished.then_some(self.publish_at);
-        let deadline = [self.lifecycle.deadline(), publication, self.membership.deadline()].into_iter().flatten().min();
+        let deadline = [next, publication, self.membership.deadline()].into_iter().flatten().min();
         let clock = self.performer.runs.shared.clock;
         tokio::select! {
             biased;
@@ -144,6 +149,18 @@ impl Spawner {
             () = async { drop(Box::pin(self.peers.as_mut().expect("asked for").changed()).await) }, if self.peers.is_some() => self.blocked(),
             () = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             () = reached(clock, deadline) => QueueEvent::DeadlineReached,
+        }
+    }
+
+    /// Leaves its looks to the Scout while it is at rest, as far as there is room, and takes them back when it is not.
+    fn follow_rest(&mut self) {
+        let rest = self.lifecycle.rest();
+        self.resting = self.resting.take().filter(|_| rest.is_some());
+        if let (Some(rest), None) = (rest, &self.resting) {
+            let QueuePerformer { runs, queue, gauge, warned, .. } = &*self.performer;
+            let (queue, gauge, warned) = (queue.clone(), gauge.clone(), warned.load(Ordering::Relaxed));
+            let resting = Resting { queue, gauge, rest, warned, bell: self.notified.clone() };
+            self.resting = runs.shared.resting_place.rest(resting);
         }
     }
 
@@ -172,7 +189,6 @@ impl Spawner {
             }
             let policy = Box::new(policy(config, shared, &orders));
             self.pools = orders.pools.clone();
-            self.performer.begin_gauges();
             self.peers = self.performer.peers();
             let blocked = self.blocked();
             self.inbox.push(blocked);
@@ -217,15 +233,11 @@ fn policy(config: &JobConfig, shared: &Shared, orders: &Orders) -> QueuePolicy {
 
 impl QueuePerformer {
     fn new(config: Arc<JobConfig>, runs: RunPerformer) -> Self {
-        let queue = config.queue_name.as_str().into();
-        Self { runs, config, queue, warned: AtomicBool::new(false) }
-    }
-
-    /// What its looks find is shown from here on.
-    fn begin_gauges(&self) {
-        let JobConfig { queue_check_interval, target_age, .. } = &*self.config;
-        let (name, queue) = (self.runs.name.clone(), self.queue.clone());
-        self.runs.shared.metrics.queues.gauges.begin(name, queue, *queue_check_interval, *target_age);
+        let JobConfig { queue_name, queue_check_interval, target_age, .. } = &*config;
+        let queue: Arc<str> = queue_name.as_str().into();
+        let gauges = &runs.shared.metrics.queues.gauges;
+        let gauge = gauges.begin(runs.name.clone(), queue.clone(), *queue_check_interval, *target_age);
+        Self { runs, config, queue, gauge, warned: AtomicBool::new(false) }
     }
 
     fn peers(&self) -> Option<watch::Receiver<Arc<Peers>>> {
@@ -264,30 +276,14 @@ impl QueuePerformer {
     }
 
     async fn look(&self, request: DepthRequest) -> Option<Look> {
-        let Shared { clock, metrics, health, looks, .. } = &*self.runs.shared;
-        let begun = clock.now();
-        let result = looks.look(self.queue.clone(), request).await;
-        let now = clock.now();
-        metrics.queues.read_duration.observe(now.saturating_sub(begun).as_secs_f64());
-        metrics.queues.reads.with_label_values(&[if result.is_ok() { "ok" } else { "error" }]).inc();
-        match result {
-            Ok(look) => {
-                health.set(Component::Queue, Ok(()));
-                if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
-                    self.span().in_scope(|| {
-                        warn!(
-                            "pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)"
-                        );
-                    });
-                }
-                metrics.note_look(&self.config.name, &look, now);
-                Some(look)
-            }
-            Err(error) => {
-                health.set(Component::Queue, Err(crate::telemetry::with_causes(&error)));
-                None
-            }
+        let question = (self.queue.clone(), self.gauge.clone(), request);
+        let look = self.runs.shared.lookout.look(vec![question]).await?.pop()?;
+        if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
+            self.span().in_scope(|| {
+                warn!("pg-boss knows no queue of this name; its depth is 0 until somebody makes it (createQueue)");
+            });
         }
+        Some(look)
     }
 
     async fn write_log(&self, entries: Vec<LogEntry>) -> bool {

@@ -24,4 +24,6 @@ pub mod lifecycle;
 
 pub mod demand;
 
+pub mod rest;
+
 pub mod status;

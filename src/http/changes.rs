@@ -333,7 +333,7 @@ impl Tracked {
     /// second, which is no news.
     fn note_depth(&mut self, depth: &Depth) -> bool {
         let rounded = |since: Duration| Duration::from_secs((since.as_secs() + 2) / 5 * 5);
-        let depth = Depth { ready: depth.ready, oldest_since: depth.oldest_since.map(rounded) };
+        let depth = Depth { ready: depth.ready, oldest_since: depth.oldest_since.map(rounded), empty_at: None };
         std::mem::replace(&mut self.depth, depth.clone()) != depth
     }
 

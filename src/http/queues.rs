@@ -140,7 +140,7 @@ impl WindowsView {
     }
 }
 
-/// A decision with its inputs, and how long ago it was made.
+/// A decision with its inputs, and how long ago it was made; that a queue is empty, how long ago it was found so.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "LastDecision")]
@@ -284,9 +284,11 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
         failed_in_a_row: status.failed_in_a_row,
         cooling_slots: status.cooling,
         live: status.live,
-        decision: status
-            .decided
-            .map(|(at, decision)| DecisionView { age_seconds: now.saturating_sub(at).as_secs_f64(), decision }),
+        decision: status.decided.map(|(at, decision)| {
+            let again = depth.empty_at.filter(|_| decision.why == DecisionReason::Empty);
+            let age = now.saturating_sub(at.max(again.unwrap_or_default()));
+            DecisionView { age_seconds: age.as_secs_f64(), decision }
+        }),
         pools,
         waits_for_place_seconds: status.waiting_for_place.map(|since| now.saturating_sub(since).as_secs_f64()),
         target_age_seconds: config.target_age.map(|age| age.as_secs_f64()),

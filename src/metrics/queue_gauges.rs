@@ -43,14 +43,23 @@ pub struct QueueGauges {
 #[derive(Debug, Default)]
 struct State {
     heard_at: Duration,
-    /// By JobConfig. Boxed: a tree has room for more than it holds.
-    known: BTreeMap<Arc<str>, Box<Known>>,
+    /// By JobConfig.
+    known: BTreeMap<Arc<str>, QueueGauge>,
 }
 
-/// What is known of the queue of one JobConfig.
+/// What is known of the queue of one JobConfig, in the hands of who looks at it. Clones are of the same; one that was
+/// forgotten meanwhile shows nothing any more.
+#[derive(Clone, Debug)]
+pub struct QueueGauge(Arc<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    queue: Arc<str>,
+    known: Mutex<Known>,
+}
+
 #[derive(Debug)]
 struct Known {
-    queue: Arc<str>,
     /// A look is current for so long.
     fresh_for: Duration,
     /// The oldest message is to wait no longer than this.
@@ -58,6 +67,7 @@ struct Known {
     looked_at: Option<Duration>,
     /// The messages that can be fetched, and when they were counted to the end.
     ready: Option<(i64, Duration)>,
+    empty_at: Option<Duration>,
     /// The age of the oldest; `None` where none has waited since the first look.
     oldest_age: Option<Duration>,
     totals: Option<Totals>,
@@ -71,6 +81,8 @@ pub struct Depth {
     pub ready: Option<u64>,
     /// Since when the oldest of them has waited; `None` where there is none.
     pub oldest_since: Option<Duration>,
+    /// When a look last found nothing in it; also while Postgres does not answer.
+    pub empty_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -90,28 +102,28 @@ impl QueueGauges {
         queue: impl Into<Arc<str>>,
         interval: Duration,
         target_age: Option<Duration>,
-    ) {
-        let queue = queue.into();
+    ) -> QueueGauge {
+        let (config, queue) = (config.into(), queue.into());
         let fresh_for = gauges_every(interval).saturating_add(LATE_MAX);
-        let new = || {
-            Box::new(Known {
-                queue: queue.clone(),
-                fresh_for,
-                target_age,
-                looked_at: None,
-                ready: None,
-                oldest_age: None,
-                totals: None,
-                last_hour: LastHour::default(),
-            })
-        };
         let mut state = self.state();
-        let known = state.known.entry(config.into()).or_insert_with(new);
-        if known.queue == queue {
+        if let Some(gauge) = state.known.get(&config).filter(|gauge| gauge.0.queue == queue) {
+            let mut known = gauge.known();
             (known.fresh_for, known.target_age) = (fresh_for, target_age);
-        } else {
-            *known = new();
+            return gauge.clone();
         }
+        let known = Mutex::new(Known {
+            fresh_for,
+            target_age,
+            looked_at: None,
+            ready: None,
+            empty_at: None,
+            oldest_age: None,
+            totals: None,
+            last_hour: LastHour::default(),
+        });
+        let gauge = QueueGauge(Arc::new(Entry { queue, known }));
+        state.known.insert(config, gauge.clone());
+        gauge
     }
 
     /// Nobody looks at the queue of this JobConfig any more.
@@ -124,24 +136,12 @@ impl QueueGauges {
         self.state().heard_at = now;
     }
 
-    /// A look was answered. A count that stopped at its bound is no gauge.
-    pub fn note_look(&self, config: &str, look: &Look, now: Duration) {
-        let mut state = self.state();
-        state.heard_at = now;
-        let Some(known) = state.known.get_mut(config) else { return };
-        known.looked_at = Some(now);
-        if look.is_exact() {
-            known.ready = Some((i64::try_from(look.ready()).unwrap_or(i64::MAX), now));
-        }
-        known.note_hour(now);
-        known.oldest_age = look.oldest_age.or(known.oldest_age.map(|_| Duration::ZERO));
-    }
-
     /// The totals of a queue were read, and are read again after `interval`.
     pub fn note_totals(&self, config: &str, counts: Vec<(&'static str, i64)>, now: Duration, interval: Duration) {
         let until = now.saturating_add(interval).saturating_add(LATE_MAX);
         let counts = counts.into_iter().filter(|(word, count)| *word == "ready" || *count != 0).collect();
-        if let Some(known) = self.state().known.get_mut(config) {
+        if let Some(gauge) = self.state().known.get(config) {
+            let mut known = gauge.known();
             known.totals = Some(Totals { counts, until });
             known.note_hour(now);
         }
@@ -150,37 +150,38 @@ impl QueueGauges {
     /// How deep the queue of a JobConfig is as of `now`.
     pub fn depth(&self, config: &str, now: Duration) -> Depth {
         let state = self.state();
-        let known = state.known.get(config).filter(|_| state.is_heard(now));
-        known.map(|known| known.depth(now)).unwrap_or_default()
+        state.known.get(config).map(|gauge| state.depth(gauge, now)).unwrap_or_default()
     }
 
-    /// How deep each queue is of which that is known as of `now`, in the order of the names.
+    /// How deep each queue is as of `now`, in the order of the names.
     pub fn depths(&self, now: Duration) -> BTreeMap<String, Depth> {
         let state = self.state();
-        let known = state.known.iter().filter(|_| state.is_heard(now));
-        known.map(|(config, known)| (config.to_string(), known.depth(now))).collect()
+        state.known.iter().map(|(config, gauge)| (config.to_string(), state.depth(gauge, now))).collect()
     }
 
     /// How many messages waited in the last hour; see [`LastHour::points`].
     pub fn last_hour(&self, config: &str, now: Duration) -> Vec<Option<u32>> {
-        self.state().known.get(config).map(|known| known.last_hour.points(now)).unwrap_or_default()
+        self.state().known.get(config).map(|gauge| gauge.known().last_hour.points(now)).unwrap_or_default()
     }
 
     /// Writes what is known as of `now` to the page.
     pub fn write(&self, page: &mut String, now: Duration) {
         let state = self.state();
         let heard = state.known.iter().filter(|_| state.is_heard(now));
-        let messages = heard.clone().flat_map(|(config, known)| {
-            let (config, queue) = (("job_config", &**config), ("queue", &*known.queue));
-            known.counts(now).into_iter().map(move |(word, count)| ([config, queue, ("state", word)], count as f64))
+        let messages = heard.clone().flat_map(|(config, gauge)| {
+            let (config, queue) = (("job_config", &**config), ("queue", &*gauge.0.queue));
+            let counts = gauge.known().counts(now);
+            counts.into_iter().map(move |(word, count)| ([config, queue, ("state", word)], count as f64))
         });
         write_gauges(page, &MESSAGES, messages);
-        let oldest = heard.clone().filter_map(|(config, known)| {
+        let oldest = heard.clone().filter_map(|(config, gauge)| {
+            let known = gauge.known();
             let age = known.oldest_age.filter(|_| known.is_fresh(known.looked_at, now))?;
-            Some(([("job_config", &**config), ("queue", &*known.queue)], age.as_secs_f64()))
+            Some(([("job_config", &**config), ("queue", &*gauge.0.queue)], age.as_secs_f64()))
         });
         write_gauges(page, &OLDEST, oldest);
-        let targets = heard.filter_map(|(config, known)| Some(([("job_config", &**config)], known.target(now)?)));
+        let targets =
+            heard.filter_map(|(config, gauge)| Some(([("job_config", &**config)], gauge.known().target(now)?)));
         write_gauges(page, &MISSED, targets.clone().map(|(labels, (_, missed))| (labels, f64::from(u8::from(missed)))));
         write_gauges(page, &TARGET, targets.map(|(labels, (target, _))| (labels, target.as_secs_f64())));
     }
@@ -191,10 +192,33 @@ impl QueueGauges {
     }
 }
 
+impl QueueGauge {
+    /// A look was answered. A count that stopped at its bound is no gauge.
+    pub fn note_look(&self, look: &Look, now: Duration) {
+        let mut known = self.known();
+        known.looked_at = Some(now);
+        if look.is_exact() {
+            known.ready = Some((i64::try_from(look.ready()).unwrap_or(i64::MAX), now));
+            known.empty_at = Some(now).filter(|_| look.ready() == 0).or(known.empty_at);
+        }
+        known.note_hour(now);
+        known.oldest_age = look.oldest_age.or(known.oldest_age.map(|_| Duration::ZERO));
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl State {
     /// Postgres has answered not too long ago.
     fn is_heard(&self, now: Duration) -> bool {
         now <= self.heard_at.saturating_add(SILENT_MAX)
+    }
+
+    fn depth(&self, gauge: &QueueGauge, now: Duration) -> Depth {
+        let known = gauge.known();
+        if self.is_heard(now) { known.depth(now) } else { Depth { empty_at: known.empty_at, ..Depth::default() } }
     }
 }
 
@@ -226,6 +250,7 @@ impl Known {
         Depth {
             ready: self.ready(now).and_then(|ready| u64::try_from(ready).ok()),
             oldest_since: self.looked_at.zip(age).map(|(at, age)| at.saturating_sub(age)),
+            empty_at: self.empty_at,
         }
     }
 
@@ -272,16 +297,22 @@ mod tests {
         all.collect()
     }
 
-    fn begun() -> QueueGauges {
+    /// Postgres has answered a look.
+    fn note_look(gauges: &QueueGauges, gauge: &QueueGauge, look: &Look, now: u64) {
+        gauges.note_heard(secs(now));
+        gauge.note_look(look, secs(now));
+    }
+
+    fn begun() -> (QueueGauges, QueueGauge) {
         let gauges = QueueGauges::default();
-        gauges.begin("mail", "Mail/1", secs(30), None);
-        gauges.note_look("mail", &look(3, 10, Some(7)), secs(100));
-        gauges
+        let mail = gauges.begin("mail", "Mail/1", secs(30), None);
+        note_look(&gauges, &mail, &look(3, 10, Some(7)), 100);
+        (gauges, mail)
     }
 
     #[test]
     fn what_was_read_is_shown_until_it_is_too_old() {
-        let gauges = begun();
+        let (gauges, _mail) = begun();
         let both = [("ready".to_owned(), 3.0), ("age".to_owned(), 7.0)];
         assert_eq!(shown(&gauges, 100), both);
         assert_eq!(shown(&gauges, 145), both);
@@ -290,23 +321,27 @@ mod tests {
 
     #[test]
     fn people_see_the_same_as_prometheus_and_the_last_hour() {
-        let gauges = begun();
-        assert_eq!(gauges.depth("mail", secs(120)), Depth { ready: Some(3), oldest_since: Some(secs(93)) });
+        let (gauges, mail) = begun();
+        let depth = Depth { ready: Some(3), oldest_since: Some(secs(93)), empty_at: None };
+        assert_eq!(gauges.depth("mail", secs(120)), depth);
         assert_eq!(gauges.depth("mail", secs(121)), Depth::default(), "Postgres is silent");
         assert_eq!(gauges.depth("nobody", secs(100)), Depth::default());
-        gauges.note_look("mail", &look(0, 10, None), secs(130));
-        assert_eq!(gauges.depth("mail", secs(130)), Depth { ready: Some(0), oldest_since: None });
+        note_look(&gauges, &mail, &look(0, 10, None), 130);
+        let empty = Depth { ready: Some(0), oldest_since: None, empty_at: Some(secs(130)) };
+        assert_eq!(gauges.depth("mail", secs(130)), empty);
+        assert_eq!(gauges.depth("mail", secs(151)), Depth { ready: None, ..empty }, "it was empty then");
         assert_eq!(gauges.last_hour("mail", secs(130)), [Some(3), Some(0)]);
         gauges.note_totals("mail", vec![("ready", 5000)], secs(130), secs(30));
         assert_eq!(gauges.last_hour("mail", secs(130)), [Some(3), Some(0)], "a look knows more than a total");
-        gauges.note_look("mail", &look(10, 10, Some(1)), secs(176));
+        note_look(&gauges, &mail, &look(10, 10, Some(1)), 176);
         gauges.note_totals("mail", vec![("ready", 5000)], secs(190), secs(30));
         assert_eq!(gauges.last_hour("mail", secs(190)).last(), Some(&Some(5000)), "the look stopped at its bound");
+        assert_eq!(gauges.depth("mail", secs(190)).empty_at, Some(secs(130)));
     }
 
     #[test]
     fn nothing_is_shown_while_postgres_is_silent() {
-        let gauges = begun();
+        let (gauges, _mail) = begun();
         assert_eq!(series(&gauges, 120).len(), 2);
         assert_eq!(series(&gauges, 121), []);
         gauges.note_heard(secs(122));
@@ -315,29 +350,29 @@ mod tests {
 
     #[test]
     fn beyond_a_look_s_bound_the_last_total_counts() {
-        let gauges = begun();
+        let (gauges, mail) = begun();
         gauges.note_totals("mail", vec![("ready", 5000), ("active", 2), ("failed", 0)], secs(110), secs(30));
         let all = shown(&gauges, 111);
         assert!(all.contains(&("active".to_owned(), 2.0)) && all.len() == 3, "{all:?}");
         assert!(all.contains(&("ready".to_owned(), 3.0)), "a look has counted to the end");
-        gauges.note_look("mail", &look(10, 10, Some(9)), secs(140));
+        note_look(&gauges, &mail, &look(10, 10, Some(9)), 140);
         assert!(shown(&gauges, 146).contains(&("ready".to_owned(), 5000.0)));
         assert_eq!(shown(&gauges, 156), [("age".to_owned(), 9.0)], "the total is too old, too");
     }
 
     #[test]
     fn a_queue_that_was_forgotten_comes_not_back_with_a_late_answer() {
-        let gauges = begun();
+        let (gauges, mail) = begun();
         gauges.forget("mail");
-        gauges.note_look("mail", &look(3, 10, Some(7)), secs(101));
+        note_look(&gauges, &mail, &look(3, 10, Some(7)), 101);
         gauges.note_totals("mail", vec![("active", 2)], secs(101), secs(30));
         assert_eq!(shown(&gauges, 101), []);
     }
 
     #[test]
     fn another_queue_begins_anew_and_the_age_falls_to_zero_when_none_waits() {
-        let gauges = begun();
-        gauges.note_look("mail", &look(0, 10, None), secs(101));
+        let (gauges, mail) = begun();
+        note_look(&gauges, &mail, &look(0, 10, None), 101);
         assert_eq!(shown(&gauges, 101), [("ready".to_owned(), 0.0), ("age".to_owned(), 0.0)]);
         gauges.begin("mail", "Mail/1", secs(60), None);
         assert_eq!(shown(&gauges, 101).len(), 2, "the same queue in another interval");
@@ -355,17 +390,17 @@ mod tests {
     #[test]
     fn a_target_is_missed_while_the_oldest_message_waits_for_longer_and_unknown_while_nobody_has_looked() {
         let gauges = QueueGauges::default();
-        gauges.begin("mail", "Mail/1", secs(30), Some(secs(10)));
+        let mail = gauges.begin("mail", "Mail/1", secs(30), Some(secs(10)));
         gauges.note_heard(secs(100));
         assert!(target(&gauges, 100).is_empty());
-        gauges.note_look("mail", &look(3, 10, Some(7)), secs(100));
+        note_look(&gauges, &mail, &look(3, 10, Some(7)), 100);
         let told = |missed: u8| {
             let missed = format!("job_chief_target_age_missed{{job_config=\"mail\"}} {missed}");
             [missed, "job_chief_target_age_seconds{job_config=\"mail\"} 10".to_owned()]
         };
         assert_eq!(target(&gauges, 103), told(0));
         assert_eq!(target(&gauges, 104), told(1), "it has gone on waiting since the look");
-        gauges.note_look("mail", &look(0, 10, None), secs(105));
+        note_look(&gauges, &mail, &look(0, 10, None), 105);
         assert_eq!(target(&gauges, 120), told(0));
         assert!(target(&gauges, 126).is_empty(), "Postgres is silent");
         gauges.begin("mail", "Mail/1", secs(30), None);

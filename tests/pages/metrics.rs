@@ -27,9 +27,10 @@ const NOW: Duration = Duration::from_secs(1_000);
 fn exported() -> String {
     let metrics = Metrics::new().unwrap();
     let gauges = &metrics.queues.gauges;
-    gauges.begin("mail", "mail", Duration::from_secs(10), Some(NOW));
+    let mail = gauges.begin("mail", "mail", Duration::from_secs(10), Some(NOW));
     let look = Look { old: 2, new: 1, limit: 10, oldest_age: Some(NOW), ..Look::default() };
-    metrics.note_look("mail", &look, NOW);
+    metrics.queues.note_looks(&[look], NOW);
+    mail.note_look(&look, NOW);
     let some = States {
         created: 2,
         retry: 1,

@@ -54,7 +54,7 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
     let all_at_once = (0..40).map(|number| {
         let (looks, writer) = (looks.clone(), writer.clone());
         async move {
-            assert_eq!(looks.look("mail".into(), all()).await.unwrap().old, 3);
+            assert_eq!(looks.look(vec![("mail".into(), all())]).await.unwrap()[0].old, 3);
             let wish = Wish { slot: number, ..Wish::example(JobName(format!("job-{number}"))) };
             let row = WishRow { kind: Kind::Queue, config: "mail".into(), config_hash: "h".into(), term: 1, wish };
             let answers = writer.wishes(vec![row]).await.unwrap();

@@ -17,6 +17,7 @@ mod one_offs_changed;
 mod places;
 mod places_held;
 mod places_of_services;
+mod rests;
 mod rollouts;
 mod runs;
 mod script;

@@ -17,6 +17,7 @@ use job_chief::decide::{
 
 use crate::{
     faults::Fault,
+    scout::Scout,
     views::Views,
     world::{World, secs},
 };
@@ -156,7 +157,12 @@ impl World {
             it.stuck = false;
         }
         if self.stopped {
-            // Who stops ends; another process begins.
+            let done = (0..20).any(|_| {
+                self.calm_step();
+                self.life.is_done()
+            });
+            assert!(done, "liveness: who_stops_comes_to_its_end: {:?}", self.life.status(self.now));
+            // Another process begins.
             self.restart();
         }
         if self.left {
@@ -197,12 +203,15 @@ impl World {
             }
         }
         self.jobs_advance();
-        self.take_view();
+        // Nothing of it has changed in the cluster: only the Scout wakes it.
+        if !self.scout.as_ref().is_some_and(Scout::rests) {
+            self.take_view();
+        }
         while !self.views.is_empty() {
             self.deliver_view();
         }
         self.feed_waiting();
-        let next = self.life.deadline().map_or(secs(10), |at| at.saturating_sub(self.now));
+        let next = self.due().map_or(secs(10), |at| at.saturating_sub(self.now));
         self.now += next.clamp(Duration::from_millis(10), secs(10));
         self.deadline();
     }

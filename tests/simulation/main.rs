@@ -23,6 +23,7 @@ mod queues;
 mod recorded;
 mod rivals;
 mod rollouts;
+mod scout;
 mod search;
 mod service_disturb;
 mod service_one_offs;

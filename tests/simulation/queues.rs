@@ -1,8 +1,11 @@
 //! Every history of a queue: what always holds, and that in the end every message has had its Job.
 
+use std::time::Duration;
+
 use crate::{
     faults::{ALL, Counters, FAULTS, Fault, faults_in_words},
     histories::Histories,
+    scout::Scout,
     states::{BEFORE_A_VIEW, NO_ENTRY, NO_JOB, NO_POD, Pairs, UNKNOWN_JOB},
     world::World,
 };
@@ -14,7 +17,6 @@ fn invariant_never_more_live_jobs_than_max(world: &World) {
 }
 
 fn liveness_fetchable_work_and_room_lead_to_a_job(world: &mut World) {
-    world.calm();
     for _ in 0..2000 {
         world.calm_step();
         let idle = world.cluster.jobs.values().all(|it| !it.is_live());
@@ -31,13 +33,30 @@ fn liveness_fetchable_work_and_room_lead_to_a_job(world: &mut World) {
     );
 }
 
+/// Who has done everything comes to rest, and the Scout finds what comes then.
+fn liveness_who_rests_is_woken(world: &mut World) {
+    let rests = (0..200).any(|_| {
+        world.calm_step();
+        world.life.rest().is_some()
+    });
+    assert!(rests, "liveness: who_has_nothing_to_do_rests: {:?}", world.life.status(world.now));
+    world.messages.extend([world.now, world.now + Duration::from_secs(7)]);
+    liveness_fetchable_work_and_room_lead_to_a_job(world);
+}
+
 pub(crate) fn history(seed: u64, steps: u64, faults: u32) -> World {
     let mut world = World::new(seed, faults);
+    // No history that is kept is among them: those stay as they were.
+    world.scout = matches!(seed % 7, 0 | 3).then(Scout::default);
     for _ in 0..steps {
         world.step();
         invariant_never_more_live_jobs_than_max(&world);
     }
+    world.calm();
     liveness_fetchable_work_and_room_lead_to_a_job(&mut world);
+    if world.scout.is_some() {
+        liveness_who_rests_is_woken(&mut world);
+    }
     world
 }
 

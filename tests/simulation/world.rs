@@ -23,6 +23,7 @@ use crate::{
     dice::Dice,
     faults::{Counters, Fault, run_unanswered},
     policy::random_policy,
+    scout::Scout,
     states::States,
     store::Store,
     views::Views,
@@ -65,6 +66,8 @@ pub(crate) struct World {
     pub(crate) hasty: bool,
     pub(crate) faults: u32,
     pub counters: Counters,
+    /// Who looks while the lifecycle rests; `None`: nobody but itself.
+    pub(crate) scout: Option<Scout>,
     /// The Job that a fault hits.
     pub(crate) hit: Option<JobName>,
     /// What the run is in whose request is carried out.
@@ -111,6 +114,7 @@ impl World {
             hasty: matches!(seed % 5, 1 | 4),
             faults,
             counters: Counters::default(),
+            scout: None,
             hit: None,
             performed: States::default(),
             created: 0,
@@ -187,6 +191,9 @@ impl World {
     /// What has come is taken in.
     pub(crate) fn feed_waiting(&mut self) {
         self.follow_windows();
+        if self.waiting.is_empty() && self.scout.as_ref().is_some_and(Scout::rests) {
+            return;
+        }
         let events = std::mem::take(&mut self.waiting);
         let told = self.trace.then(|| format!("{events:?}"));
         let is_stale = self.views.note_all(&events);
@@ -200,6 +207,7 @@ impl World {
             }
         }
         self.in_flight.extend(effects);
+        self.note_rest();
     }
 
     fn check_wishes(&self, wishes: &[Wish], is_stale: bool) {
@@ -409,18 +417,6 @@ impl World {
     }
 
     // --- the rest of the world
-
-    pub(crate) fn deadline(&mut self) {
-        if self.life.deadline().is_some_and(|at| at <= self.now) {
-            self.feed(QueueEvent::DeadlineReached);
-            self.feed_waiting();
-            assert!(
-                self.life.deadline().is_none_or(|at| at > self.now),
-                "invariant: no_deadline_is_passed_over: {:?}",
-                self.life.deadline()
-            );
-        }
-    }
 
     pub(crate) fn jobs_advance(&mut self) {
         let names: Vec<JobName> = self.cluster.jobs.keys().cloned().collect();

@@ -101,16 +101,22 @@ impl Lifecycle {
 
     /// Asks for the depth.
     pub(super) fn begin_look(&mut self, now: Duration) -> QueueEffect {
-        let urgent = self.is_look_urgent(self.room());
+        let request = self.depth_request();
         self.looks.note_asked(now);
+        QueueEffect::ReadDepth(request)
+    }
+
+    /// How the next look is to count.
+    pub(super) fn depth_request(&self) -> DepthRequest {
+        let urgent = self.is_look_urgent(self.room());
         let running = self.runs.by_name.values().any(Run::is_running);
         let enough = self.claims.look_limit(self.policy.messages_per_job, self.in_force.max.into());
-        QueueEffect::ReadDepth(DepthRequest {
+        DepthRequest {
             since_us: self.claims.since_us,
             limit: if self.looks.counts_far { enough.max(COUNTED_FAR) } else { enough },
             younger_left: if running { self.policy.handover } else { Duration::ZERO },
             purpose: if self.looks.is_routine() && !urgent { LookPurpose::Routine } else { LookPurpose::Decision },
-        })
+        }
     }
 
     /// A look was answered, or not.

@@ -115,17 +115,16 @@ impl Lifecycle {
 
     /// When the outside must come back even if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
-        let runs = self.runs.deadline(&self.policy.runs);
         let asked = self.next_manual_slot().filter(|_| self.has_place()).map(|_| Duration::ZERO);
         let looks = [self.look_deadline(), self.gauges_deadline()];
-        [runs, asked, self.log.deadline(), self.in_force.until].into_iter().chain(looks).flatten().min()
+        [self.deadline_at_rest(), asked].into_iter().chain(looks).flatten().min()
     }
 
     /// Nothing is in flight, and nothing new will be: stopped, or drained to the last run.
     pub fn is_done(&self) -> bool {
-        let at_rest = self.runs.is_quiet() && self.log.is_quiet() && !self.looks.is_in_flight();
+        let is_quiet = self.runs.is_quiet() && self.log.is_quiet() && !self.looks.is_in_flight();
         let emptied = self.runs.knows() && self.runs.by_name.is_empty() && self.log.is_empty();
-        at_rest && (self.runs.stopping || (self.runs.draining && emptied))
+        is_quiet && (self.runs.stopping || (self.runs.draining && emptied))
     }
 
     /// Whether a message may become a Job.

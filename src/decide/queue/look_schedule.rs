@@ -8,6 +8,9 @@ use crate::decide::{backoff::retry_wait, queue::scale::Look};
 /// second at the most, which with the lease stays below ten.
 const BEAT: Duration = Duration::from_millis(125);
 
+/// Looks that are closer together fall where they fall.
+const ON_THE_BEAT_MIN: Duration = Duration::from_secs(1);
+
 /// Between a look and one for a notification that came after it: a burst of notifications is a look or two.
 const NOTIFIED_GAP: Duration = Duration::from_millis(10);
 
@@ -29,6 +32,8 @@ pub(super) struct LookSchedule {
     notified: bool,
     /// No look was answered yet.
     first: bool,
+    /// The next look is due by its interval and for nothing else.
+    by_interval: bool,
     /// Nothing shows yet that the workers take messages: looks count far enough to tell.
     pub(super) counts_far: bool,
 }
@@ -44,6 +49,7 @@ impl LookSchedule {
             asked_at: Duration::ZERO,
             notified: false,
             first: true,
+            by_interval: false,
             counts_far: true,
         }
     }
@@ -63,6 +69,11 @@ impl LookSchedule {
         since_the_beat(self.due).is_zero()
     }
 
+    /// The look that is due falls on the common beat, and is due by its interval and for nothing else.
+    pub(super) fn is_by_interval(&self) -> bool {
+        self.by_interval
+    }
+
     /// When the last look was asked for.
     pub(super) fn asked_at(&self) -> Duration {
         self.asked_at
@@ -76,7 +87,7 @@ impl LookSchedule {
     /// It was not answered.
     pub(super) fn note_failed(&mut self, now: Duration) {
         self.in_flight = false;
-        self.due = now.saturating_add(retry_wait(self.failures));
+        (self.due, self.by_interval) = (now.saturating_add(retry_wait(self.failures)), false);
         self.failures = self.failures.saturating_add(1);
         self.backlog_left = false;
     }
@@ -86,13 +97,12 @@ impl LookSchedule {
     pub(super) fn note_answered(&mut self, now: Duration, look: &Look, interval: Duration, jitter: u32) {
         // The first wait is spread over the whole interval, those after it over a tenth: jitter only shortens.
         let early = interval.saturating_mul(jitter) / if self.first { 1_000 } else { 10_000 };
-        let due = now.saturating_add(interval.saturating_sub(early));
-        let routine = if interval >= BEAT * 8 { on_the_beat(due) } else { due };
+        let routine = routine_after(now, interval, early);
         let soonest = self.asked_at.saturating_add(NOTIFIED_GAP);
-        // Both clocks are cut to the microsecond: a little later it can be fetched for sure.
-        let timer = look.next_in.map(|wait| now.saturating_add(wait).saturating_add(TIMER_LATE).max(soonest));
+        let timer = timer_of(now, look).map(|timer| timer.max(soonest));
         let notified = self.notified.then_some(soonest);
         self.due = [timer, notified].into_iter().flatten().fold(routine, Duration::min).max(now);
+        self.by_interval = self.due == routine && interval >= ON_THE_BEAT_MIN;
         (self.in_flight, self.failures, self.backlog_left, self.first) = (false, 0, false, false);
     }
 
@@ -102,8 +112,21 @@ impl LookSchedule {
             self.notified = true;
         } else {
             self.due = self.due.min(now.max(self.asked_at.saturating_add(NOTIFIED_GAP)));
+            self.by_interval = false;
         }
     }
+}
+
+/// When the routine look after one that is answered at `now` is due, if it is to come so much earlier than the interval.
+pub(super) fn routine_after(now: Duration, interval: Duration, early: Duration) -> Duration {
+    let due = now.saturating_add(interval.saturating_sub(early));
+    if interval >= ON_THE_BEAT_MIN { on_the_beat(due) } else { due }
+}
+
+/// When a message can be fetched that a look which is answered at `now` found to be too early. Both clocks are cut to the
+/// microsecond: a little later it can be fetched for sure.
+pub(super) fn timer_of(now: Duration, look: &Look) -> Option<Duration> {
+    look.next_in.map(|wait| now.saturating_add(wait).saturating_add(TIMER_LATE))
 }
 
 /// The last beat that is not after `at`.
