@@ -114,18 +114,25 @@ impl Scout {
             // Whoever has got up meanwhile is not looked for; and all are rung should this panic.
             let first = self.looking.len().saturating_sub(QUEUES_AT_ONCE);
             let part: Vec<Arc<Resting>> = self.looking[first..].iter().filter_map(Weak::upgrade).collect();
-            let question = |it: &Arc<Resting>| (it.queue.clone(), it.gauge.clone(), it.rest.request);
-            let looks = self.lookout.look(part.iter().map(question).collect()).await;
-            let now = self.lookout.clock.now();
-            let looks = looks.into_iter().flatten().map(Some).chain(std::iter::repeat(None));
-            for (resting, look) in part.iter().zip(looks) {
-                let jitter = self.dice.random_range(0..1000);
-                match look.and_then(|look| resting.next_due(now, &look, jitter)) {
-                    Some(due) => self.list.add_at(due, Arc::downgrade(resting)),
-                    None => resting.bell.notify_one(),
-                }
+            if !part.is_empty() {
+                self.look_for(&part).await;
             }
             self.looking.truncate(first);
+        }
+    }
+
+    /// One look at each of their queues: whoever has something to decide is rung, the others are listed again.
+    async fn look_for(&mut self, part: &[Arc<Resting>]) {
+        let question = |it: &Arc<Resting>| (it.queue.clone(), it.gauge.clone(), it.rest.request);
+        let looks = self.lookout.look(part.iter().map(question).collect()).await;
+        let now = self.lookout.clock.now();
+        let looks = looks.into_iter().flatten().map(Some).chain(std::iter::repeat(None));
+        for (resting, look) in part.iter().zip(looks) {
+            let jitter = self.dice.random_range(0..1000);
+            match look.and_then(|look| resting.next_due(now, &look, jitter)) {
+                Some(due) => self.list.add_at(due, Arc::downgrade(resting)),
+                None => resting.bell.notify_one(),
+            }
         }
     }
 }
@@ -206,6 +213,7 @@ mod tests {
         queues: Arc<Mutex<BTreeMap<Arc<str>, Look>>>,
         /// How many queues each statement has asked for.
         asked: Arc<Mutex<Vec<usize>>>,
+        metrics: Arc<Metrics>,
         tasks: JoinSet<()>,
     }
 
@@ -220,10 +228,11 @@ mod tests {
                 asked.iter().map(|(queue, _)| found.get(queue).copied()).collect()
             });
             let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new().expect("a page")));
-            let (place, scout) = Scout::new(Lookout { looks, clock, health: Health::default(), metrics }, 1);
+            let (place, scout) =
+                Scout::new(Lookout { looks, clock, health: Health::default(), metrics: metrics.clone() }, 1);
             let mut tasks = JoinSet::new();
             tasks.spawn(scout.run());
-            Self { place, clock, queues, asked, tasks }
+            Self { place, clock, queues, asked, metrics, tasks }
         }
 
         fn holds(&self, queue: &str, look: Look) {
@@ -231,7 +240,8 @@ mod tests {
         }
 
         fn rests(&self, queue: &str, warned: bool) -> Arc<Resting> {
-            let resting = resting(queue, self.clock.now() + SECOND);
+            let gauges = &self.metrics.queues.gauges;
+            let resting = resting(queue, self.clock.now() + SECOND, gauges);
             self.place.rest(Resting { warned, ..resting }).expect("room")
         }
 
@@ -240,11 +250,11 @@ mod tests {
         }
     }
 
-    fn resting(queue: &str, due: Duration) -> Resting {
+    fn resting(queue: &str, due: Duration, gauges: &QueueGauges) -> Resting {
         let purpose = LookPurpose::Routine;
         let request = DepthRequest { since_us: Some(1), limit: 10, younger_left: Duration::ZERO, purpose };
         let rest = Rest { request, due, interval: 10 * SECOND };
-        let gauge = QueueGauges::default().begin(queue, queue, SECOND, None);
+        let gauge = gauges.begin(queue, queue, SECOND, None);
         Resting { queue: queue.into(), gauge, rest, warned: false, bell: Arc::default() }
     }
 
@@ -265,9 +275,13 @@ mod tests {
         assert_eq!(*world.asked.lock().expect("no panic").first().expect("a look"), 2, "together");
         assert!((8..=10).contains(&world.looks()), "{}", world.looks());
         assert!(!is_rung(&a) && !is_rung(&b));
+        let depth = |queue| world.metrics.queues.gauges.depth(queue, world.clock.now());
+        let (since, now) = (depth("b").empty_at.expect("a look"), world.clock.now());
+        assert!(depth("a").ready == Some(0) && now - since <= 10 * SECOND);
         world.holds("a", Look { new: 1, ..nothing() });
         sleep(10 * SECOND).await;
         assert!(is_rung(&a) && !is_rung(&b));
+        assert_eq!(["a", "b"].map(|queue| depth(queue).ready), [Some(1), Some(0)], "each is shown as it is");
         let before = world.looks();
         sleep(10 * SECOND).await;
         assert_eq!(world.looks(), before + 1, "whoever was rung looks for itself");
@@ -293,9 +307,11 @@ mod tests {
     async fn whoever_gets_up_is_looked_for_no_more() {
         let world = World::begin();
         world.holds("a", nothing());
-        drop(world.rests("a", false));
+        let resting = world.rests("a", false);
+        sleep(SECOND / 2).await;
+        drop(resting);
         sleep(30 * SECOND).await;
-        assert_eq!(world.looks(), 0);
+        assert!(world.asked.lock().expect("no panic").is_empty(), "nothing is asked for nobody");
     }
 
     #[tokio::test(start_paused = true)]
@@ -319,12 +335,12 @@ mod tests {
         let unlisted = world.rests("a", false);
         world.tasks.shutdown().await;
         assert!(is_rung(&listed) && is_rung(&unlisted));
-        assert!(world.place.rest(resting("a", SECOND)).is_none());
+        assert!(world.place.rest(resting("a", SECOND, &world.metrics.queues.gauges)).is_none());
     }
 
     #[test]
     fn whoever_rests_often_leaves_no_long_list() {
-        let (mut list, rest) = (List::default(), || Arc::new(resting("a", 3600 * SECOND)));
+        let (mut list, rest) = (List::default(), || Arc::new(resting("a", 3600 * SECOND, &QueueGauges::default())));
         let stays = rest();
         list.add(Arc::downgrade(&stays));
         for _ in 0..100_000 {

@@ -61,8 +61,9 @@ pub struct Spawner {
     orders: latest::Receiver<Orders>,
     views: latest::Receiver<View>,
     notified: Arc<Notify>,
-    /// The services, where it depends on any.
+    /// The services, where it depends on any, and whether one of them was not up.
     peers: Option<watch::Receiver<Arc<Peers>>>,
+    blocked: bool,
     inbox: Inbox<QueueEvent>,
     /// What it shares with others.
     pools: Arc<[Arc<str>]>,
@@ -92,6 +93,7 @@ impl Spawner {
         Self {
             notified: shared.hints.of(&performer.queue),
             peers: performer.peers(),
+            blocked: false,
             pools: policy.pools.clone(),
             membership: Membership::new(performer.runs.name.clone()),
             lifecycle: Lifecycle::new(policy, seed, shared.clock.now()),
@@ -146,7 +148,7 @@ impl Spawner {
             () = self.orders.changed() => self.take_orders(),
             () = self.notified.notified() => QueueEvent::Notified,
             grant = self.membership.granted() => QueueEvent::Granted(grant),
-            () = async { drop(Box::pin(self.peers.as_mut().expect("asked for").changed()).await) }, if self.peers.is_some() => self.blocked(),
+            () = differs(&mut self.peers, &self.performer.config.depends_on, self.blocked) => self.blocked(),
             () = self.views.changed() => view_event(&self.views.borrow_and_update()).into(),
             () = reached(clock, deadline) => QueueEvent::DeadlineReached,
         }
@@ -200,8 +202,8 @@ impl Spawner {
     /// Whether a service that it depends on is not up.
     fn blocked(&mut self) -> QueueEvent {
         let needed = &self.performer.config.depends_on;
-        let blocked = self.peers.as_mut().is_some_and(|peers| missing(needed, &peers.borrow_and_update()).is_some());
-        QueueEvent::Blocked(blocked)
+        self.blocked = self.peers.as_mut().is_some_and(|peers| missing(needed, &peers.borrow_and_update()).is_some());
+        QueueEvent::Blocked(self.blocked)
     }
 
     /// While much happens the status is published now and then only: it costs as much as there are Jobs.
@@ -225,6 +227,17 @@ impl Spawner {
         metrics.note_status(name, &self.status.borrow(), &status, now);
         self.status.send_replace(status);
     }
+}
+
+/// Waits until a service that is needed is not up, or all are, other than was told; for ever where none is. Cancel-safe.
+async fn differs(peers: &mut Option<watch::Receiver<Arc<Peers>>>, needed: &[String], blocked: bool) {
+    if let Some(peers) = peers
+        // Boxed: most need none, and have no room for it.
+        && Box::pin(peers.wait_for(|peers| missing(needed, peers).is_some() != blocked)).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 fn policy(config: &JobConfig, shared: &Shared, orders: &Orders) -> QueuePolicy {

@@ -153,10 +153,11 @@ impl QueueGauges {
         state.known.get(config).map(|gauge| state.depth(gauge, now)).unwrap_or_default()
     }
 
-    /// How deep each queue is as of `now`, in the order of the names.
+    /// How deep each queue is of which that is known as of `now`, in the order of the names.
     pub fn depths(&self, now: Duration) -> BTreeMap<String, Depth> {
         let state = self.state();
-        state.known.iter().map(|(config, gauge)| (config.to_string(), state.depth(gauge, now))).collect()
+        let known = state.known.iter().filter(|_| state.is_heard(now));
+        known.map(|(config, gauge)| (config.to_string(), gauge.known().depth(now))).collect()
     }
 
     /// How many messages waited in the last hour; see [`LastHour::points`].

@@ -141,6 +141,7 @@ impl World {
         self.answers.clear();
         self.waiting.clear();
         self.views = Views::default();
+        self.scout = self.scout.as_ref().map(|_| Scout::default());
         (self.last_look, self.paused, self.stopped) = (None, false, false);
         self.tell_switches();
         // The file may have changed back meanwhile.

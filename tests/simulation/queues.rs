@@ -46,7 +46,7 @@ fn liveness_who_rests_is_woken(world: &mut World) {
 
 pub(crate) fn history(seed: u64, steps: u64, faults: u32) -> World {
     let mut world = World::new(seed, faults);
-    // No history that is kept is among them: those stay as they were.
+    // None that was kept before there was a Scout is among them: those stay as they were.
     world.scout = matches!(seed % 7, 0 | 3).then(Scout::default);
     for _ in 0..steps {
         world.step();

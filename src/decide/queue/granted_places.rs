@@ -35,11 +35,6 @@ impl PlaceShare {
         !self.granted.is_empty()
     }
 
-    /// Places are wanted, or are there to be used.
-    pub(super) fn is_in_use(&self) -> bool {
-        self.usable() > 0 || self.is_granted()
-    }
-
     /// Since when places are wanted.
     pub(super) fn since(&self) -> Option<Duration> {
         self.since

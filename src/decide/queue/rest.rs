@@ -49,11 +49,11 @@ impl Lifecycle {
             ..Decision::default()
         };
         let is_held = self.backoff.until().is_some_and(|until| until > at);
-        let waits = is_held || !self.cooling.is_empty() || !self.unjudged.is_empty() || self.share.is_in_use();
+        let waits = is_held || !self.cooling.is_empty() || !self.unjudged.is_empty();
         let is_asked = self.manual.requested > self.manual.served;
         let is_idle = decision == again && self.runs.by_name.is_empty() && !waits && !is_asked;
         let may_look = self.may_create() && !self.looks.is_in_flight() && self.room() > 0;
-        (is_idle && may_look && self.looks.is_by_interval() && !self.looks.backlog_left).then(|| Rest {
+        (is_idle && may_look && self.looks.is_by_interval()).then(|| Rest {
             request: self.depth_request(),
             due: self.looks.due(),
             interval: self.policy.check_interval,
