@@ -190,6 +190,8 @@ async fn a_reload_that_brings_a_pool_counts_what_lives_and_one_that_takes_it_awa
     .await;
     let told = stage.prints(&["why", "new"], &["shared is full, 3 of 3 places are held by"]).await;
     assert!(told.contains("old 2") && told.contains("new 1"), "{told}");
+    // A place is held before its Job is created.
+    eventually("the Job in the last place", || async { (watched.seen().live.len() == 3).then_some(()) }).await;
     assert_eq!(watched.seen().most, 3);
     stage.write_jobs(&alone.to_string());
     eventually("each message to have its Job", || async { (watched.seen().live.len() == 6).then_some(()) }).await;
