@@ -139,8 +139,9 @@ impl Scout {
 
 impl List {
     fn add(&mut self, resting: Weak<Resting>) {
-        let due = resting.upgrade().map(|resting| resting.rest.due);
-        due.into_iter().for_each(|due| self.add_at(due, resting.clone()));
+        if let Some(due) = resting.upgrade().map(|resting| resting.rest.due) {
+            self.add_at(due, resting);
+        }
     }
 
     fn add_at(&mut self, due: Duration, resting: Weak<Resting>) {

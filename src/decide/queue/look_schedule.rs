@@ -95,9 +95,7 @@ impl LookSchedule {
     /// It was answered. The next one is due after the interval, or when the next message can be fetched. `jitter` is in
     /// thousandths, 0 to 999.
     pub(super) fn note_answered(&mut self, now: Duration, look: &Look, interval: Duration, jitter: u32) {
-        // The first wait is spread over the whole interval, those after it over a tenth: jitter only shortens.
-        let early = interval.saturating_mul(jitter) / if self.first { 1_000 } else { 10_000 };
-        let routine = routine_after(now, interval, early);
+        let routine = routine_after(now, interval, jitter, self.first);
         let soonest = self.asked_at.saturating_add(NOTIFIED_GAP);
         let timer = timer_of(now, look).map(|timer| timer.max(soonest));
         let notified = self.notified.then_some(soonest);
@@ -117,8 +115,10 @@ impl LookSchedule {
     }
 }
 
-/// When the routine look after one that is answered at `now` is due, if it is to come so much earlier than the interval.
-pub(super) fn routine_after(now: Duration, interval: Duration, early: Duration) -> Duration {
+/// When the routine look after one that is answered at `now` is due. The first wait is spread over the whole interval, those
+/// after it over a tenth: jitter only shortens.
+pub(super) fn routine_after(now: Duration, interval: Duration, jitter: u32, first: bool) -> Duration {
+    let early = interval.saturating_mul(jitter) / if first { 1_000 } else { 10_000 };
     let due = now.saturating_add(interval.saturating_sub(early));
     if interval >= ON_THE_BEAT_MIN { on_the_beat(due) } else { due }
 }

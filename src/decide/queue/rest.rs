@@ -30,7 +30,7 @@ impl Rest {
     /// When the look after one that is answered at `now` is due; `None` where there is something to decide, and the lifecycle
     /// is to be told as of a notification. `jitter` is in thousandths, 0 to 999.
     pub fn after(&self, now: Duration, look: &Look, jitter: u32) -> Option<Duration> {
-        let due = routine_after(now, self.interval, self.interval.saturating_mul(jitter) / 10_000);
+        let due = routine_after(now, self.interval, jitter, false);
         let is_nothing = look.ready() == 0 && look.is_exact() && timer_of(now, look).is_none_or(|timer| timer >= due);
         is_nothing.then_some(due)
     }
@@ -40,7 +40,7 @@ impl Lifecycle {
     /// What is to be known for looking in its place; `None` while more than a routine look is due, or may be, and while a
     /// look that finds nothing would have another decision than the last one.
     pub fn rest(&self) -> Option<Rest> {
-        let (at, decision) = self.decided?;
+        let (at, decision) = self.decided.filter(|_| self.runs.by_name.is_empty())?;
         let again = Decision {
             why: DecisionReason::Empty,
             room: self.room(),
@@ -51,7 +51,7 @@ impl Lifecycle {
         let is_held = self.backoff.until().is_some_and(|until| until > at);
         let waits = is_held || !self.cooling.is_empty() || !self.unjudged.is_empty();
         let is_asked = self.manual.requested > self.manual.served;
-        let is_idle = decision == again && self.runs.by_name.is_empty() && !waits && !is_asked;
+        let is_idle = decision == again && !waits && !is_asked;
         let may_look = self.may_create() && !self.looks.is_in_flight() && self.room() > 0;
         (is_idle && may_look && self.looks.is_by_interval()).then(|| Rest {
             request: self.depth_request(),
