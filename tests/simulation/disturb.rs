@@ -158,11 +158,7 @@ impl World {
             it.stuck = false;
         }
         if self.stopped {
-            let done = (0..20).any(|_| {
-                self.calm_step();
-                self.life.is_done()
-            });
-            assert!(done, "liveness: who_stops_comes_to_its_end: {:?}", self.life.status(self.now));
+            assert!(self.is_done_within(20), "liveness: who_stops_comes_to_its_end: {:?}", self.life.status(self.now));
             // Another process begins.
             self.restart();
         }
@@ -178,13 +174,20 @@ impl World {
         self.feed(QueueEvent::Switched { paused: self.paused, requested: self.asked });
     }
 
-    /// What has left the file is done when its last run is; then it comes back.
-    fn see_to_the_end(&mut self) {
-        let done = (0..2000).any(|_| {
+    fn is_done_within(&mut self, steps: u32) -> bool {
+        (0..steps).any(|_| {
             self.calm_step();
             self.life.is_done()
-        });
-        assert!(done, "liveness: what_has_left_the_file_comes_to_its_end: {:?}", self.life.status(self.now));
+        })
+    }
+
+    /// What has left the file is done when its last run is; then it comes back.
+    fn see_to_the_end(&mut self) {
+        assert!(
+            self.is_done_within(2000),
+            "liveness: what_has_left_the_file_comes_to_its_end: {:?}",
+            self.life.status(self.now)
+        );
         let open = self.store.rows.values().filter(|row| row.end.is_none()).count();
         assert_eq!(open, 0, "invariant: what_has_left_the_file_leaves_no_run_without_an_end");
         self.left = false;
@@ -205,7 +208,7 @@ impl World {
         }
         self.jobs_advance();
         // Nothing of it has changed in the cluster: only the Scout wakes it.
-        if !self.scout.as_ref().is_some_and(Scout::rests) {
+        if !self.rests() {
             self.take_view();
         }
         while !self.views.is_empty() {

@@ -21,20 +21,21 @@ pub(crate) struct Scout {
     rests: bool,
 }
 
-impl Scout {
-    /// The lifecycle rests.
-    pub(crate) fn rests(&self) -> bool {
-        self.rests
-    }
-}
-
 impl World {
+    /// The lifecycle rests, and is left to a Scout.
+    pub(crate) fn rests(&self) -> bool {
+        self.scout.as_ref().is_some_and(|scout| scout.rests)
+    }
+
     /// When something is due next.
     pub(crate) fn due(&self) -> Option<Duration> {
-        match self.scout.as_ref().filter(|scout| scout.rests) {
-            Some(scout) => [scout.listed.map(|(_, due)| due), self.life.deadline_at_rest()].into_iter().flatten().min(),
-            None => self.life.deadline(),
-        }
+        let listed = self.scout.as_ref().and_then(|scout| scout.listed.map(|(_, due)| due));
+        [listed, self.own_deadline()].into_iter().flatten().min()
+    }
+
+    /// When the lifecycle has to come back, whatever the Scout does.
+    fn own_deadline(&self) -> Option<Duration> {
+        if self.rests() { self.life.deadline_at_rest() } else { self.life.deadline() }
     }
 
     /// The lifecycle has come to rest, or has got up.
@@ -82,14 +83,11 @@ impl World {
     /// What is due is done.
     pub(crate) fn deadline(&mut self) {
         self.scout_looks();
-        let due = |world: &Self| match world.scout.as_ref().is_some_and(|scout| scout.rests) {
-            true => world.life.deadline_at_rest(),
-            false => world.life.deadline(),
-        };
-        if due(self).is_some_and(|at| at <= self.now) {
+        if self.own_deadline().is_some_and(|at| at <= self.now) {
             self.feed(QueueEvent::DeadlineReached);
             self.feed_waiting();
-            assert!(due(self).is_none_or(|at| at > self.now), "invariant: no_deadline_is_passed_over: {:?}", due(self));
+            let next = self.own_deadline();
+            assert!(next.is_none_or(|at| at > self.now), "invariant: no_deadline_is_passed_over: {next:?}");
         }
     }
 

@@ -191,7 +191,7 @@ impl World {
     /// What has come is taken in.
     pub(crate) fn feed_waiting(&mut self) {
         self.follow_windows();
-        if self.waiting.is_empty() && self.scout.as_ref().is_some_and(Scout::rests) {
+        if self.waiting.is_empty() && self.rests() {
             return;
         }
         let events = std::mem::take(&mut self.waiting);
