@@ -18,7 +18,7 @@ use crate::{
 /// # Errors
 /// Everything that is wrong with it.
 pub fn entry(object: &Object) -> Result<Entry, Problems> {
-    let source = Source { file: object.file.clone(), text: String::new() };
+    let source = Source::new(object.file.clone(), "");
     let node = without_places(&Value::Object(object.body.clone()));
     judged(&source, &node, &object.id.name, &Judges::default()).map_err(|problems| {
         let place = Place::Text { file: object.file.clone(), line: object.line, column: 1 };

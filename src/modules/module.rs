@@ -61,9 +61,7 @@ impl Module {
         files.sort_by(|(a, _), (b, _)| (!is_dependency(a), a).cmp(&(!is_dependency(b), b)));
         let (mut templates, mut problems) = (vec![], vec![]);
         for (file, text) in files {
-            // What some editors put before a text is no part of it.
-            let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-            match Template::read(Source { file, text }) {
+            match Template::read(Source::new(file, &text)) {
                 Ok(template) => templates.push(template),
                 Err(found) => problems.extend(found),
             }

@@ -13,11 +13,23 @@ pub(super) const PROBLEMS_MAX: usize = 100;
 pub(super) struct Source {
     /// Its path below the module's folder.
     pub(super) file: String,
-    /// Its text as it was written.
+    /// Its text as it was written, with a break behind its last line.
     pub(super) text: String,
+    /// The bytes that were written.
+    written: usize,
 }
 
 impl Source {
+    /// A file with a text of one or more lines.
+    ///
+    /// A last line without a break gets one: readers of YAML differ about what a block of text is that ends with it. The
+    /// byte order mark that some editors put before a text is no part of it.
+    pub(super) fn new(file: String, text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let end = if text.ends_with(['\n', '\r']) { "" } else { "\n" };
+        Self { file, text: format!("{text}{end}"), written: text.len() }
+    }
+
     /// A problem at a byte offset.
     pub(super) fn problem(&self, at: usize, text: impl Into<String>) -> Problem {
         self.problem_of(at, String::new(), text)
@@ -29,9 +41,9 @@ impl Source {
         Problem { place: Place::Text { file: self.file.clone(), line, column }, path, text: text.into() }
     }
 
-    /// Line and column of a byte offset, both from 1.
+    /// Line and column of a byte offset, both from 1; no line is behind the last one that was written.
     pub(super) fn line_column(&self, at: usize) -> (usize, usize) {
-        line_column(&self.text, at)
+        line_column(&self.text, at.min(self.written))
     }
 }
 

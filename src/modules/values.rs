@@ -16,8 +16,7 @@ use crate::{
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read(file: &str, text: &str) -> Result<Map<String, Value>, Problems> {
-    let source = Source { file: file.to_owned(), text: text.to_owned() };
-    let template = Template::plain(source).map_err(Problems)?;
+    let template = Template::plain(Source::new(file.to_owned(), text)).map_err(Problems)?;
     let slots = Slots::of(&template, &Values::new());
     let mut filler = Filler::new(&template, &slots, usize::MAX);
     let value = match &template.documents[..] {

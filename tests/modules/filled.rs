@@ -62,6 +62,18 @@ fn a_value_keeps_its_type_and_a_longer_text_is_a_text() {
 }
 
 #[test]
+fn a_block_that_ends_with_the_file_is_the_same_to_all_readers() {
+    for (block, text) in
+        [("|\n    o", "o\n"), ("|+\n    o\n    ", "o\n\n"), (">\n    o\n    p", "o p\n"), ("|-\n    o", "o")]
+    {
+        let rendered = filled(&format!("{CONFIG_MAP}data:\n  a: {block}"), json!({})).unwrap();
+        let file = &rendered.modules[0];
+        assert_eq!(file.objects[0].body["data"]["a"], text, "{block:?}");
+        assert_eq!(documents(&file.text), [Value::Object(file.objects[0].body.clone())], "{block:?}");
+    }
+}
+
+#[test]
 fn nothing_gets_out_of_its_place() {
     let places = [
         "data: { a: $g{x} }\n",

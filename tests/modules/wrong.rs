@@ -51,6 +51,7 @@ fn broken_templates() {
         ("two kinds", &format!("{META}a: $g{{x}}\nb: $a{{x}}")),
         ("a comment of two lines", &format!("{META}# $g{{x:[\n]}}")),
         ("a comment that a carriage return ends", &format!("{META}# $g{{x:\r1}}")),
+        ("an end too early", "a: {\"b\": \"c"),
         ("nothing", ""),
         ("nothing but comments", "# nothing\n---\n"),
     ];
