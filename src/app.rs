@@ -57,6 +57,7 @@ use crate::{
         server::{Limits, Server},
         state::AppState,
     },
+    interned::Interned,
     metrics::Metrics,
     modules::{job_config, library::Library, object::Object},
     pgboss::{
@@ -144,6 +145,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         lookout,
         resting_place,
         hints: listen(&settings, place.channel, &tasks),
+        policies: Interned::default(),
         clock,
         health: health.clone(),
         metrics: metrics.clone(),
@@ -151,8 +153,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     });
     let followed = Followed { standing: leader.standing(), jobs: reloader.jobs(), read_entry, subscribing };
     let supervisor = Supervisor::new(shared.clone(), followed, shutdown.clone());
-    let roster = supervisor.roster();
-    let spawners = tasks.spawn(supervisor.run());
+    let (roster, spawners) = (supervisor.roster(), tasks.spawn(supervisor.run()));
     let desk = deploy((&client, &settings, listed), &shared, (&roster, &reloader, &leader), (&shutdown, &tasks));
     let (scope, told_to) = ((&*instance.namespace, &*instance.selector()), (health.clone(), metrics.clone()));
     tasks.spawn(Watcher::begin(&client, scope, subscribers, clock, told_to, &tasks).run());

@@ -23,6 +23,7 @@ pub mod decide;
 pub mod clock;
 
 /// The newest of what one task tells, for those who follow it.
+pub mod interned;
 pub mod latest;
 
 /// The end of a term, as requests look at it.

@@ -370,7 +370,7 @@ impl Metrics {
         if before.paused != status.paused {
             self.paused.with_label_values(&[config]).set(status.paused.into());
         }
-        match (before.in_force, status.in_force) {
+        match (&before.in_force, &status.in_force) {
             (_, Some(in_force)) => self.jobs_max.with_label_values(&[config]).set(in_force.max.into()),
             (Some(_), None) => absent(self.jobs_max.remove_label_values(&[config])),
             (None, None) => {}

@@ -63,10 +63,10 @@ impl Keeper {
         let files = WatchedFiles::begin(&config.restart_on, shared.clock.now());
         let performer = RunPerformer::new(entry, shared.clone(), term).following(files.contents().clone());
         let pools = orders.borrow().pools.clone();
-        let policy = ServicePolicy::of(&config, &shared.instance.uid, performer.config_hash());
+        let policy = ServicePolicy::of(&config, performer.config_hash());
         let policy = ServicePolicy { pools: pools.clone(), ..policy };
         Self {
-            keep_alive: KeepAlive::new(policy, seed, shared.clock.now()),
+            keep_alive: KeepAlive::new(performer.naming(), policy, seed, shared.clock.now()),
             config,
             membership: Membership::new(performer.name.clone()),
             performer: Arc::new(performer),
@@ -134,7 +134,7 @@ impl Keeper {
     fn configure(&mut self) {
         let performer = self.performer.with(Entry::Service(self.config.clone()));
         self.performer = Arc::new(performer.following(self.files.contents().clone()));
-        let policy = ServicePolicy::of(&self.config, &self.performer.shared.instance.uid, self.performer.config_hash());
+        let policy = ServicePolicy::of(&self.config, self.performer.config_hash());
         let policy = ServicePolicy { pools: self.pools.clone(), ..policy };
         self.inbox.push(ServiceEvent::Configured(Box::new(policy)));
     }

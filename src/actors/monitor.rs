@@ -20,8 +20,8 @@ use crate::{
 /// Between reads while they fail.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The totals by queue; empty before the first read.
-pub type Totals = BTreeMap<String, States>;
+/// The totals by queue, `None` for one without a message, which most are; empty before the first read.
+pub type Totals = BTreeMap<String, Option<Box<States>>>;
 
 /// What the monitor reads, and where its results go.
 pub struct Monitor {
@@ -85,13 +85,14 @@ impl Monitor {
     }
 
     /// Where this process does not lead nobody looks at the queues, so they have no gauges to be filled.
-    fn publish(&self, configs: &[(String, String)], totals: Totals) {
+    fn publish(&self, configs: &[(String, String)], totals: BTreeMap<String, States>) {
         for (config, queue) in configs {
             if let Some(states) = totals.get(queue) {
                 let gauges = &self.metrics.queues.gauges;
                 gauges.note_totals(config, states.gauges(), self.clock.now(), self.interval);
             }
         }
-        self.totals.send_replace(totals);
+        let boxed = |states: States| (!states.is_empty()).then(|| Box::new(states));
+        self.totals.send_replace(totals.into_iter().map(|(queue, states)| (queue, boxed(states))).collect());
     }
 }

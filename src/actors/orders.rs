@@ -32,10 +32,10 @@ pub struct Orders {
     pub restarted: bool,
     /// The process ends.
     pub stopping: bool,
-    /// Of a queue.
-    pub switched: Switched,
-    /// Of a service.
-    pub ordered: Ordered,
+    /// Of a queue; `None` where it creates, and nobody has said anything.
+    pub switched: Option<Box<Switched>>,
+    /// Of a service; `None` of a queue.
+    pub ordered: Option<Box<Ordered>>,
 }
 
 /// What people and jobs.json say of a queue.
@@ -60,18 +60,19 @@ pub struct Ordered {
 
 impl Switched {
     /// What is said of an entry; nothing of a service.
-    pub fn of(entry: &Entry, switches: &Switches) -> Self {
-        let Some(queue) = entry.queue() else { return Self::default() };
-        Self { paused: switches.paused(&queue.name, queue.paused), asked: switches.asked(&queue.name) }
+    pub fn of(entry: &Entry, switches: &Switches) -> Option<Box<Self>> {
+        let queue = entry.queue()?;
+        let said = Self { paused: switches.paused(&queue.name, queue.paused), asked: switches.asked(&queue.name) };
+        Some(said).filter(|said| *said != Self::default()).map(Box::new)
     }
 }
 
 impl Ordered {
     /// What is said of an entry; nothing of a queue.
-    pub fn of(entry: &Entry, switches: &Switches) -> Self {
-        let Some(service) = entry.service() else { return Self::default() };
+    pub fn of(entry: &Entry, switches: &Switches) -> Option<Box<Self>> {
+        let service = entry.service()?;
         let (orders, last) = switches.orders(&service.name, service.enabled);
-        Self { orders, last: last.map(Box::new), actions: switches.actions(&service.name) }
+        Some(Box::new(Self { orders, last: last.map(Box::new), actions: switches.actions(&service.name) }))
     }
 }
 
@@ -82,19 +83,26 @@ impl Orders {
         membership.take(self.seat.as_ref(), owes)
     }
 
+    /// A queue does not create.
+    pub fn is_paused(&self) -> bool {
+        self.switched.as_ref().is_some_and(|switched| switched.paused.paused)
+    }
+
     /// For the actor of a queue.
     pub fn switched(&self) -> QueueEvent {
-        QueueEvent::Switched { paused: self.switched.paused.paused, requested: self.switched.asked.count }
+        let switched = self.switched.as_deref();
+        QueueEvent::Switched { paused: self.is_paused(), requested: switched.map_or(0, |said| said.asked.count) }
     }
 
     /// For the actor of a service.
     pub fn desired(&self) -> ServiceEvent {
-        ServiceEvent::Desired(self.ordered.orders)
+        ServiceEvent::Desired(self.ordered.as_ref().map(|ordered| ordered.orders).unwrap_or_default())
     }
 
     /// What was asked for of the actions of a service.
     pub fn actions(&self) -> ServiceEvent {
-        let counts = self.ordered.actions.iter().map(|(name, asked)| (name.clone(), asked.count));
+        let actions = self.ordered.iter().flat_map(|ordered| &ordered.actions);
+        let counts = actions.map(|(name, asked)| (name.clone(), asked.count));
         ServiceEvent::ActionsAsked(counts.collect())
     }
 }

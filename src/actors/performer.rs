@@ -22,13 +22,16 @@ use crate::{
         pod::{
             inputs::{Instance, Parts},
             manifest::Template,
+            names::Naming,
         },
+        queue::policy::QueuePolicy,
         run::event::{CreateAnswer, Ended, LoadedRuns, RunEffect, RunEvent, WishAnswer},
         service::start_order::Peers,
         trace::{Span, Traced},
     },
     fence::Fence,
     health::{Component, Health},
+    interned::Interned,
     metrics::Metrics,
     pgboss::listen::Hints,
     store::{
@@ -69,6 +72,8 @@ pub struct Shared {
     pub resting_place: RestingPlace,
     /// Notifications of new messages.
     pub hints: Hints,
+    /// The policies of queues: most have the same one as others.
+    pub policies: Interned<QueuePolicy>,
     /// How the services stand, while this process leads.
     pub peers: tokio::sync::watch::Sender<Arc<Peers>>,
     /// Who asks the Broker, while this process leads and anything is shared.
@@ -140,6 +145,11 @@ impl RunPerformer {
             shared: self.shared.clone(),
             term: self.term,
         }
+    }
+
+    /// Whose Jobs they are.
+    pub fn naming(&self) -> Naming {
+        Naming { instance: self.shared.instance.uid.clone(), config: self.name.clone() }
     }
 
     /// Its share of the requests.

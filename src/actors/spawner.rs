@@ -96,7 +96,7 @@ impl Spawner {
             blocked: false,
             pools: policy.pools.clone(),
             membership: Membership::new(performer.runs.name.clone()),
-            lifecycle: Lifecycle::new(policy, seed, shared.clock.now()),
+            lifecycle: Lifecycle::new(performer.runs.naming(), policy, seed, shared.clock.now()),
             performer: Arc::new(performer),
             orders,
             views,
@@ -189,7 +189,7 @@ impl Spawner {
             if other_queue {
                 self.notified = shared.hints.of(&self.performer.queue);
             }
-            let policy = Box::new(policy(config, shared, &orders));
+            let policy = policy(config, shared, &orders);
             self.pools = orders.pools.clone();
             self.peers = self.performer.peers();
             let blocked = self.blocked();
@@ -240,8 +240,8 @@ async fn differs(peers: &mut Option<watch::Receiver<Arc<Peers>>>, needed: &[Stri
     std::future::pending().await
 }
 
-fn policy(config: &JobConfig, shared: &Shared, orders: &Orders) -> QueuePolicy {
-    QueuePolicy { pools: orders.pools.clone(), ..QueuePolicy::of(config, &shared.instance.uid) }
+fn policy(config: &JobConfig, shared: &Shared, orders: &Orders) -> Arc<QueuePolicy> {
+    shared.policies.of(QueuePolicy { pools: orders.pools.clone(), ..QueuePolicy::of(config) })
 }
 
 impl QueuePerformer {

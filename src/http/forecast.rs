@@ -134,7 +134,7 @@ impl InForce {
             let name = || orders.entry.name().to_owned();
             found.of_deployments.extend(orders.deployment.is_some().then(name));
             let queue = orders.entry.queue();
-            let is_switched = queue.is_some_and(|config| config.paused != orders.switched.paused.paused);
+            let is_switched = queue.is_some_and(|config| config.paused != orders.is_paused());
             found.switched.extend(is_switched.then(name));
             found.configuration.entries.extend((!orders.left).then(|| orders.entry.clone()));
         }

@@ -143,7 +143,8 @@ impl Readiness {
 
 /// The original's shape: per queue the messages of each state.
 async fn states(Call { state, .. }: Call) -> Result<StatesPage, Problem> {
-    Ok(StatesPage(state.totals.borrow().clone()))
+    let states = |states: &Option<Box<States>>| states.as_deref().copied().unwrap_or_default();
+    Ok(StatesPage(state.totals.borrow().iter().map(|(queue, totals)| (queue.clone(), states(totals))).collect()))
 }
 
 async fn members(Call { state, .. }: Call) -> Result<Members, Problem> {

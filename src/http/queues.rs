@@ -262,7 +262,8 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let StatusChannel::Queue(channel) = &handle.status else { return None };
     let now = state.shared.clock.now();
     let status = state.shown(handle, channel, Status::of_view);
-    let Orders { entry, left, pools, switched: Switched { paused, asked }, .. } = handle.orders.borrow().clone();
+    let Orders { entry, left, pools, switched, .. } = handle.orders.borrow().clone();
+    let Switched { paused, asked } = switched.map(|switched| *switched).unwrap_or_default();
     let config = entry.queue()?;
     let depth = state.shared.metrics.queues.gauges.depth(&config.name, now);
     Some(JobView {
@@ -270,8 +271,8 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
         deployment: handle.deployment().map(|name| name.to_string()),
         queue: config.queue_name.clone(),
         max_concurrent_jobs: config.max_concurrent_jobs,
-        max_in_force: max_in_force(config, status.in_force, now),
-        windows: status.in_force.map(|in_force| WindowsView::of(config, &in_force, now)),
+        max_in_force: max_in_force(config, status.in_force.as_deref(), now),
+        windows: status.in_force.as_deref().map(|in_force| WindowsView::of(config, in_force, now)),
         ready: depth.ready,
         oldest_ready_age_seconds: depth.oldest_since.map(|since| now.saturating_sub(since).as_secs_f64()),
         phase: status.phases,
@@ -300,7 +301,7 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
 }
 
 /// Which window is open is a matter of the clock alone, and cheap to tell; who follows does so as well.
-fn max_in_force(config: &JobConfig, known: Option<InForce>, now: Duration) -> Option<u32> {
+fn max_in_force(config: &JobConfig, known: Option<&InForce>, now: Duration) -> Option<u32> {
     let told = || Windows::of(&config.windows).max_at(config.max_concurrent_jobs, now);
     (!config.windows.is_empty()).then(|| known.map_or_else(told, |in_force| in_force.max))
 }

@@ -196,7 +196,8 @@ pub(super) fn all(state: &AppState) -> Vec<ServiceView> {
 /// A service as it is shown; nothing of a queue.
 pub(super) fn view(handle: &Handle, state: &AppState) -> Option<ServiceView> {
     let StatusChannel::Service(channel) = &handle.status else { return None };
-    let Orders { entry, left, pools, ordered: Ordered { orders, last, actions }, .. } = handle.orders.borrow().clone();
+    let Orders { entry, left, pools, ordered, .. } = handle.orders.borrow().clone();
+    let Ordered { orders, last, actions } = ordered.map(|ordered| *ordered).unwrap_or_default();
     let config = entry.service()?;
     let leads = state.leads();
     let status = state.shown(handle, channel, |observed| ServiceStatus {
@@ -322,7 +323,14 @@ fn configs(state: &AppState) -> std::collections::BTreeMap<String, Known> {
         let config = orders.entry.service().filter(|_| !orders.left)?;
         let peer =
             PeerStatus { priority: config.priority, depends_on: config.depends_on.clone(), ..PeerStatus::default() };
-        Some((name.clone(), Known { peer, enabled: orders.ordered.orders.enabled, file_enabled: config.enabled }))
+        Some((
+            name.clone(),
+            Known {
+                peer,
+                enabled: orders.ordered.as_ref().is_some_and(|ordered| ordered.orders.enabled),
+                file_enabled: config.enabled,
+            },
+        ))
     };
     state.roster.borrow().iter().filter_map(known).collect()
 }

@@ -87,7 +87,7 @@ pub struct Depth {
 
 #[derive(Debug)]
 struct Totals {
-    /// By state; a state without messages has no series, but for `ready`.
+    /// By state; a state without messages is left out.
     counts: Box<[(&'static str, i64)]>,
     /// Not shown from then on.
     until: Duration,
@@ -139,7 +139,7 @@ impl QueueGauges {
     /// The totals of a queue were read, and are read again after `interval`.
     pub fn note_totals(&self, config: &str, counts: Vec<(&'static str, i64)>, now: Duration, interval: Duration) {
         let until = now.saturating_add(interval).saturating_add(LATE_MAX);
-        let counts = counts.into_iter().filter(|(word, count)| *word == "ready" || *count != 0).collect();
+        let counts = counts.into_iter().filter(|(_, count)| *count != 0).collect();
         if let Some(gauge) = self.state().known.get(config) {
             let mut known = gauge.known();
             known.totals = Some(Totals { counts, until });
@@ -231,11 +231,12 @@ impl Known {
     /// The messages that can be fetched: as the last look has counted them, else as the last total.
     fn ready(&self, now: Duration) -> Option<i64> {
         let counted = self.ready.filter(|(_, at)| self.is_fresh(Some(*at), now)).map(|(ready, _)| ready);
-        counted.or_else(|| self.totals(now).find(|(word, _)| *word == "ready").map(|(_, count)| *count))
+        let count = |totals: &[_]| totals.iter().find(|(word, _)| *word == "ready").map_or(0, |(_, count)| *count);
+        counted.or_else(|| self.totals(now).map(count))
     }
 
-    fn totals(&self, now: Duration) -> impl Iterator<Item = &(&'static str, i64)> {
-        self.totals.iter().filter(move |totals| now <= totals.until).flat_map(|totals| &totals.counts)
+    fn totals(&self, now: Duration) -> Option<&[(&'static str, i64)]> {
+        self.totals.as_ref().filter(|totals| now <= totals.until).map(|totals| &*totals.counts)
     }
 
     /// Its `targetAge`, and whether the oldest message has waited for longer; nothing while that is not known.
@@ -263,7 +264,8 @@ impl Known {
 
     /// The counts by state.
     fn counts(&self, now: Duration) -> Vec<(&'static str, i64)> {
-        let others = self.totals(now).filter(|(word, _)| *word != "ready").copied();
+        let totals = self.totals(now).unwrap_or_default();
+        let others = totals.iter().filter(|(word, _)| *word != "ready").copied();
         others.chain(self.ready(now).map(|ready| ("ready", ready))).collect()
     }
 }

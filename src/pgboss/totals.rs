@@ -101,6 +101,11 @@ async fn counted(shape: &Shape, pool: &PgPool, queues: &[String]) -> Result<BTre
 }
 
 impl States {
+    /// There is no message.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { coarse: self.coarse, ..Self::default() }
+    }
+
     /// The counts of the gauge `queue_messages`, by its label `state`; what was not counted apart is left out.
     pub fn gauges(&self) -> Vec<(&'static str, i64)> {
         let mut gauges = vec![

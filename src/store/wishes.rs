@@ -46,19 +46,53 @@ impl Runs {
     /// # Errors
     /// See [`StoreError`].
     pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
-        let has_places = rows.iter().any(|row| !row.wish.places.is_empty());
-        let query = bind_places(bind_wishes(self.place.sql(&write(has_places)), rows), rows);
+        let any = |is: fn(&WishRow) -> bool| rows.iter().any(is);
+        let parts = Parts {
+            places: any(|row| !row.wish.places.is_empty()),
+            served: any(|row| row.wish.serves.is_some()),
+            acted: any(|row| row.wish.one_off.as_ref().is_some_and(|it| it.action().is_some())),
+        };
+        let query = bind_places(bind_wishes(self.place.sql(&write(parts)), rows), rows);
         let answers = bounded(query.fetch_all(&self.place.pool)).await?;
         Ok(answers.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
     }
 }
 
-/// The statement. Where no run takes places it does without the table of them.
-fn write(has_places: bool) -> String {
-    let [take, unless, release] = match has_places {
+/// What is written beside the runs.
+#[derive(Clone, Copy)]
+struct Parts {
+    /// Some of them have places.
+    places: bool,
+    /// Some serve what was asked for by hand.
+    served: bool,
+    /// Some are those of actions.
+    acted: bool,
+}
+
+/// What was asked for by hand counts as served.
+const NOTE_SERVED: &str = ", served as (
+                update {}.switches as it set run_served = greatest(it.run_served, done.serves)
+                from (select job_config, max(serves) as serves from written group by job_config) as done
+                where it.instance = $1 and it.job_config = done.job_config and done.serves is not null
+            )";
+
+/// An action has begun.
+const NOTE_ACTED: &str = ", acted as (
+                insert into {}.actions as it (instance, job_config, action, served, begun_at)
+                select $1, job_config, action, coalesce(max(action_number), 0), now() from written where action is not null
+                    group by job_config, action
+                on conflict (instance, job_config, action) do update
+                    set served = greatest(it.served, excluded.served), begun_at = excluded.begun_at
+            )";
+
+/// The statement. It does without what no run needs: Postgres plans it anew each time, and a Job waits for that.
+fn write(parts: Parts) -> String {
+    let [take, unless, release] = match parts.places {
         true => [TAKE_PLACES, UNLESS_LACKING, RELEASE_UNUSED],
         false => [""; 3],
     };
+    let served = if parts.served { NOTE_SERVED } else { "" };
+    let acted = if parts.acted { NOTE_ACTED } else { "" };
     format!(
         "with wish as (
                 select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
@@ -74,17 +108,7 @@ fn write(has_places: bool) -> String {
                     to_timestamp(begun_at), purpose, action, action_number, has_places
                 from wish join {{}}.leadership as lead on lead.instance = $1 and lead.term = wish.term {unless}
                 on conflict do nothing returning job, job_config, serves, action, action_number
-            ), served as (
-                update {{}}.switches as it set run_served = greatest(it.run_served, done.serves)
-                from (select job_config, max(serves) as serves from written group by job_config) as done
-                where it.instance = $1 and it.job_config = done.job_config and done.serves is not null
-            ), acted as (
-                insert into {{}}.actions as it (instance, job_config, action, served, begun_at)
-                select $1, job_config, action, coalesce(max(action_number), 0), now() from written where action is not null
-                    group by job_config, action
-                on conflict (instance, job_config, action) do update
-                    set served = greatest(it.served, excluded.served), begun_at = excluded.begun_at
-            )
+            ){served}{acted}
             select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
             from wish left join written using (job) left join {{}}.runs as known on known.instance = $1 and known.job = wish.job{release}"
     )

@@ -10,7 +10,7 @@ use job_chief::{
         decision::Decision,
         deployment::record::{DEPLOYMENT_STATES, DeploymentState, OBJECT_STATES},
         outcome::{Outcome, Reason},
-        queue::{scale::Look, status::Status, windows::InForce},
+        queue::{scale::Look, status::Status},
         run::{live_job::Phases, milestone::Milestone},
         service::{state::ServiceState, status::ServiceStatus},
         share::usage::{MemberWait, PoolUsage},
@@ -52,7 +52,7 @@ fn exported() -> String {
         decided: Some((NOW, Decision::default())),
         backoff_until: Some(NOW),
         paused: true,
-        in_force: Some(InForce::default()),
+        in_force: Some(Box::default()),
         terminating_since: Some(NOW),
         ..Status::default()
     };

@@ -30,7 +30,7 @@ impl Bare {
 
     pub(crate) fn of(keys: Value) -> Self {
         let now = Duration::from_secs(1_700_000_000);
-        Self { life: Lifecycle::new(QueuePolicy::of(&config(keys), "i"), 7, now), now }
+        Self { life: Lifecycle::new(crate::script::naming(), QueuePolicy::of(&config(keys)), 7, now), now }
     }
 
     pub(crate) fn feed(&mut self, event: QueueEvent) -> Vec<QueueEffect> {

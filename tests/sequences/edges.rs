@@ -260,7 +260,7 @@ fn what_was_asked_for_by_hand_waits_for_nothing_but_room() {
 fn another_entry_counts_for_what_is_created_from_then_on() {
     let mut script = Script::begin(json!({"maxConcurrentJobs": 1, "queueCheckInterval": "1h"}));
     assert_eq!(script.look(5, 0), 1);
-    let policy = |keys| Box::new(job_chief::decide::queue::policy::QueuePolicy::of(&crate::script::config(keys), "i"));
+    let policy = |keys| Arc::new(job_chief::decide::queue::policy::QueuePolicy::of(&crate::script::config(keys)));
     let more = policy(json!({"maxConcurrentJobs": 3}));
     script.feed(QueueEvent::Configured { policy: more.clone(), other_queue: false });
     assert_eq!(script.look(5, 0), 2, "at once, and the message of the starting one is claimed");

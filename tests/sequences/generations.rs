@@ -88,7 +88,10 @@ fn a_job_chief_that_renders_differently_replaces_nothing() {
     other.metadata.labels.get_or_insert_default().insert("job-chief/new".into(), "label".into());
     other.metadata.annotations = None;
     let seen = JobDigest::of(&other).unwrap();
-    let mut after = Service::of(KeepAlive::new(policy(&json!({}), &generation(&json!({}))), 2, it.now), it.now);
+    let mut after = Service::of(
+        KeepAlive::new(crate::script::naming(), policy(&json!({}), &generation(&json!({}))), 2, it.now),
+        it.now,
+    );
     after.jobs = it.jobs.clone();
     after.jobs.values_mut().for_each(|job| job.config_hash = seen.config_hash.clone());
     after.feed(ServiceEvent::DeadlineReached);
@@ -101,7 +104,7 @@ fn a_job_chief_that_renders_differently_replaces_nothing() {
 #[test]
 fn a_job_of_another_scheme_is_kept_until_its_entry_changes() {
     let now = 1_000_000 * SECOND;
-    let mut it = Service::of(KeepAlive::new(policy(&json!({}), "v1-a"), 1, now), now);
+    let mut it = Service::of(KeepAlive::new(crate::script::naming(), policy(&json!({}), "v1-a"), 1, now), now);
     it.generation = "anotherscheme".into();
     it.feed(ServiceEvent::DeadlineReached);
     it.view();

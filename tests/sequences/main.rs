@@ -209,7 +209,7 @@ fn a_jobconfig_that_left_is_seen_to_its_end_and_no_further() {
     // One of them never came to be: it can't be rendered any more.
     let lost = jobs.pop_first().unwrap().0;
     let mut after = Script::restart(json!({}), vec![], BTreeMap::new());
-    after.life = Lifecycle::new(QueuePolicy::of(&JobConfig::left("q"), "i"), 8, after.now);
+    after.life = Lifecycle::new(crate::script::naming(), QueuePolicy::of(&JobConfig::left("q")), 8, after.now);
     after.jobs = jobs;
     after.pending_look = false;
     after.feed(QueueEvent::Run(RunEvent::Drain));

@@ -58,7 +58,7 @@ impl Service {
 
     /// Another process takes over, with these runs on record.
     pub(crate) fn taken_over(&self, keys: &Value, loaded: LoadedRuns) -> Self {
-        let mut after = Self::of(KeepAlive::new(policy(keys, "g1"), 2, self.now), self.now);
+        let mut after = Self::of(KeepAlive::new(crate::script::naming(), policy(keys, "g1"), 2, self.now), self.now);
         after.jobs.clone_from(&self.jobs);
         after.jobs.retain(|_, job| job.is_live());
         after.loaded = loaded;

@@ -27,7 +27,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn an_action_that_began_while_others_were_read_is_not_begun_again() {
     let keys = json!({"actions": {"backup": {"podConfig": {"image": "a"}, "every": "1h"}}});
     let now = 1_000_000 * SECOND;
-    let mut life = KeepAlive::new(policy(&keys, "g1"), 1, now);
+    let mut life = KeepAlive::new(crate::script::naming(), policy(&keys, "g1"), 1, now);
     let load = || ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default())));
     let wished = |effects: Vec<ServiceEffect>| match &effects[..] {
         [ServiceEffect::Run(RunEffect::WriteWishes(wishes))] => wishes[0].name.clone(),

@@ -37,7 +37,7 @@ pub(crate) fn grant(number: u64, pool: &str, numbers: &[u32]) -> Grant {
 }
 
 pub(crate) fn policy(keys: Value, pools: &[&str]) -> QueuePolicy {
-    QueuePolicy { pools: pools.iter().map(|pool| Arc::from(*pool)).collect(), ..QueuePolicy::of(&config(keys), "i") }
+    QueuePolicy { pools: pools.iter().map(|pool| Arc::from(*pool)).collect(), ..QueuePolicy::of(&config(keys)) }
 }
 
 impl Script {
@@ -84,7 +84,7 @@ impl Script {
     }
 
     pub(crate) fn configure(&mut self, pools: &[&str]) {
-        let policy = Box::new(policy(json!({}), pools));
+        let policy = Arc::new(policy(json!({}), pools));
         self.feed(QueueEvent::Configured { policy, other_queue: false });
     }
 }
@@ -134,7 +134,7 @@ fn a_message_waits_for_a_place_and_a_grant_is_used_at_once() {
 #[test]
 fn each_wish_has_its_own_places() {
     let mut bare = Bare::of(json!({}));
-    bare.life = Lifecycle::new(policy(json!({}), &["gpu", "limits"]), 7, bare.now);
+    bare.life = Lifecycle::new(crate::script::naming(), policy(json!({}), &["gpu", "limits"]), 7, bare.now);
     bare.found(&[]);
     let look = QueueEvent::DepthRead(Some(Look { old: 2, limit: 100, at_us: 1, ..Look::default() }));
     bare.feed(look.clone());
@@ -245,7 +245,7 @@ fn less_room_wants_less_and_a_slot_that_becomes_free_is_looked_up() {
     let mut script = Script::sharing(json!({"maxConcurrentJobs": 2}));
     script.look(2, 0);
     script.grant(1, &[0, 1]);
-    let policy = Box::new(policy(json!({"maxConcurrentJobs": 1}), &["gpu"]));
+    let policy = Arc::new(policy(json!({"maxConcurrentJobs": 1}), &["gpu"]));
     script.feed(QueueEvent::Configured { policy, other_queue: false });
     assert_eq!((script.held(), script.wanted()), (vec![0], 0));
     assert_eq!(script.look(2, 0), 1);
@@ -260,7 +260,7 @@ fn less_room_wants_less_and_a_slot_that_becomes_free_is_looked_up() {
 #[test]
 fn whoever_may_not_create_wants_nothing_and_gives_back_at_once() {
     let paused = |paused| QueueEvent::Switched { paused, requested: 0 };
-    let back = || QueueEvent::Configured { policy: Box::new(policy(json!({}), &["gpu"])), other_queue: false };
+    let back = || QueueEvent::Configured { policy: Arc::new(policy(json!({}), &["gpu"])), other_queue: false };
     let cases: [(&str, QueueEvent, Option<QueueEvent>); 4] = [
         ("paused", paused(true), Some(paused(false))),
         ("blocked", QueueEvent::Blocked(true), Some(QueueEvent::Blocked(false))),

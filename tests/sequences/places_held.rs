@@ -80,7 +80,7 @@ fn nothing_is_said_before_it_knows_itself() {
 /// One Job is wished for, and its wish is answered like this; then the store has these runs.
 fn need_after(answer: Option<WishAnswer>, unfinished: impl FnOnce(JobName) -> Vec<LoadedRun>) -> Need {
     let mut bare = Bare::begin();
-    bare.life = Lifecycle::new(policy(json!({}), &["gpu"]), 7, bare.now);
+    bare.life = Lifecycle::new(crate::script::naming(), policy(json!({}), &["gpu"]), 7, bare.now);
     bare.found(&[]);
     let look = QueueEvent::DepthRead(Some(Look { old: 1, limit: 100, at_us: 1, ..Look::default() }));
     bare.feed(look.clone());

@@ -37,7 +37,7 @@ impl Service {
 
     fn with_places_and(keys: &Value, loaded: LoadedRuns) -> Self {
         let now = 1_000_000 * SECOND;
-        let mut service = Self::of(KeepAlive::new(sharing(keys, &["gpu"]), 1, now), now);
+        let mut service = Self::of(KeepAlive::new(crate::script::naming(), sharing(keys, &["gpu"]), 1, now), now);
         service.loaded = loaded;
         service.feed(ServiceEvent::DeadlineReached);
         service.view();
@@ -244,7 +244,7 @@ fn other_pools_leave_what_runs_alone_and_the_next_run_takes_new_places() {
 #[test]
 fn a_wish_that_is_refused_gives_up_its_places() {
     let now = 1_000_000 * SECOND;
-    let mut life = KeepAlive::new(sharing(&json!({}), &["gpu"]), 1, now);
+    let mut life = KeepAlive::new(crate::script::naming(), sharing(&json!({}), &["gpu"]), 1, now);
     life.step(now, [ServiceEvent::DeadlineReached]);
     life.step(
         now,

@@ -213,7 +213,7 @@ fn who_takes_over_looks_live_at_the_others_before_it_takes_one() {
     before.jobs.values_mut().for_each(|job| job.terminating = None);
 
     let now = before.now;
-    let mut life = KeepAlive::new(policy(&keys, "g2"), 2, now);
+    let mut life = KeepAlive::new(crate::script::naming(), policy(&keys, "g2"), 2, now);
     let unfinished = all
         .iter()
         .map(|(name, slot)| LoadedRun {

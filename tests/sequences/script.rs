@@ -8,6 +8,7 @@ use job_chief::{
         outcome::{End, JobName, Outcome, Reason},
         pod::{
             digest::StartProblem,
+            names::Naming,
             observation::{Observed, Phase, SeenJob},
         },
         queue::{
@@ -66,6 +67,11 @@ pub(crate) fn problem(reason: Reason, word: &str) -> Phase {
     Phase::Starting { age: Duration::ZERO, problem }
 }
 
+/// Whose Jobs they are.
+pub(crate) fn naming() -> Naming {
+    Naming::new("i", "q")
+}
+
 impl Script {
     pub(crate) fn begin(keys: Value) -> Self {
         Self::restart(keys, vec![], BTreeMap::new())
@@ -73,7 +79,7 @@ impl Script {
 
     /// With jitter of its own.
     pub(crate) fn seeded(keys: Value, seed: u64) -> Self {
-        Self::made(QueuePolicy::of(&config(keys), "i"), seed, vec![], BTreeMap::new())
+        Self::made(QueuePolicy::of(&config(keys)), seed, vec![], BTreeMap::new())
     }
 
     pub(crate) fn restart(keys: Value, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
@@ -81,7 +87,7 @@ impl Script {
     }
 
     pub(crate) fn of(config: &JobConfig, unfinished: Vec<LoadedRun>, jobs: BTreeMap<JobName, SeenJob>) -> Self {
-        Self::made(QueuePolicy::of(config, "i"), 7, unfinished, jobs)
+        Self::made(QueuePolicy::of(config), 7, unfinished, jobs)
     }
 
     pub(crate) fn made(
@@ -91,7 +97,7 @@ impl Script {
         jobs: BTreeMap<JobName, SeenJob>,
     ) -> Self {
         let now = Duration::from_secs(1_700_000_000);
-        let life = Lifecycle::new(policy, seed, now);
+        let life = Lifecycle::new(naming(), policy, seed, now);
         let mut script = Self {
             life,
             now,

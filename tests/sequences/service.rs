@@ -51,13 +51,13 @@ pub(crate) fn config(keys: &Value) -> ServiceConfig {
 }
 
 pub(crate) fn policy(keys: &Value, generation: &str) -> ServicePolicy {
-    ServicePolicy::of(&config(keys), "i", generation)
+    ServicePolicy::of(&config(keys), generation)
 }
 
 impl Service {
     pub(crate) fn begin(keys: &Value) -> Self {
         let now = 1_000_000 * SECOND;
-        let mut service = Self::of(KeepAlive::new(policy(keys, "g1"), 1, now), now);
+        let mut service = Self::of(KeepAlive::new(crate::script::naming(), policy(keys, "g1"), 1, now), now);
         service.feed(ServiceEvent::DeadlineReached);
         service.view();
         service

@@ -63,7 +63,7 @@ fn others_see_whether_it_has_begun_runs_and_ends() {
         assert_eq!((peer.priority, peer.wanted, &peer.depends_on), (7, true, &known.depends_on));
         (peer.begun, peer.running, peer.ending)
     };
-    let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, SECOND), SECOND);
+    let mut it = Service::of(KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 1, SECOND), SECOND);
     assert_eq!(told(&it), (false, false, false));
     it = Service::begin(&json!({"stopTimeout": "1s"}));
     assert_eq!(told(&it), (true, false, true));
@@ -116,7 +116,7 @@ fn failures_before_a_restart_make_the_first_wait_longer_and_are_read_once() {
     let loaded = |failed_in_a_row| {
         ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns { failed_in_a_row, ..LoadedRuns::default() })))
     };
-    let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
+    let mut it = Service::of(KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 1, now), now);
     it.life.step(now, [ServiceEvent::DeadlineReached]);
     it.feed(loaded(3));
     it.view();
@@ -178,7 +178,7 @@ fn a_replica_too_many_that_ends_is_no_restart() {
 #[test]
 fn the_job_of_a_queue_that_had_this_name_is_no_replica() {
     let now = 1_000_000 * SECOND;
-    let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
+    let mut it = Service::of(KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 1, now), now);
     let old = JobName("old".into());
     it.jobs = BTreeMap::from([(old.clone(), SeenJob { kind: Kind::Queue, ..job("old", 1, "other") })]);
     it.life.step(now, [ServiceEvent::DeadlineReached]);
@@ -192,7 +192,7 @@ fn the_job_of_a_queue_that_had_this_name_is_no_replica() {
 #[test]
 fn the_record_of_a_replica_says_what_it_is_for() {
     let now = 1_000_000 * SECOND;
-    let mut life = KeepAlive::new(policy(&json!({}), "g1"), 1, now);
+    let mut life = KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 1, now);
     life.step(now, [ServiceEvent::DeadlineReached]);
     life.step(now, [ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default())))]);
     let effects = life.step(now, [ServiceEvent::Run(RunEvent::Observed(Arc::default()))]);
@@ -205,7 +205,7 @@ fn the_record_of_a_replica_says_what_it_is_for() {
 fn a_restart_that_was_said_while_nobody_led_is_carried_out() {
     let mut it = Service::begin(&json!({}));
     it.all_run();
-    let mut after = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 2, it.now), it.now);
+    let mut after = Service::of(KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 2, it.now), it.now);
     after.jobs.clone_from(&it.jobs);
     let desired = DesiredState { starts: 1, restart_before: 1, ..DesiredState::default() };
     after.life.step(after.now, [ServiceEvent::Desired(desired)]);

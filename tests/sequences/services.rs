@@ -192,7 +192,7 @@ fn stop_sticks_and_start_does_not_wait() {
 #[test]
 fn stop_while_it_starts_and_restart_while_it_stops() {
     let now = 1_000_000 * SECOND;
-    let mut life = KeepAlive::new(policy(&json!({}), "g1"), 1, now);
+    let mut life = KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 1, now);
     life.step(now, [ServiceEvent::DeadlineReached]);
     life.step(now, [ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default())))]);
     let effects = life.step(now, [ServiceEvent::Run(RunEvent::Observed(Arc::default()))]);
@@ -221,7 +221,7 @@ fn stop_while_it_starts_and_restart_while_it_stops() {
 #[test]
 fn a_lost_create_is_settled_before_a_stop_is_done() {
     let now = 1_000_000 * SECOND;
-    let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
+    let mut it = Service::of(KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 1, now), now);
     it.life.step(now, [ServiceEvent::DeadlineReached]);
     it.life.step(now, [ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns::default())))]);
     let effects = it.life.step(now, [ServiceEvent::Run(RunEvent::Observed(Arc::default()))]);
@@ -264,7 +264,10 @@ fn what_lives_is_adopted_after_a_restart() {
     let mut it = Service::begin(&json!({"startTimeout": "20s"}));
     it.all_run();
     it.pass(3600 * SECOND);
-    let mut after = Service::of(KeepAlive::new(policy(&json!({"startTimeout": "20s"}), "g1"), 2, it.now), it.now);
+    let mut after = Service::of(
+        KeepAlive::new(crate::script::naming(), policy(&json!({"startTimeout": "20s"}), "g1"), 2, it.now),
+        it.now,
+    );
     after.jobs.clone_from(&it.jobs);
     // It is not ready just now.
     after.jobs.values_mut().for_each(|job| job.address = None);
@@ -307,7 +310,10 @@ fn once_is_once_until_somebody_says_start() {
     assert_eq!(replaced.live().len(), 1);
 
     // Also after a restart.
-    let mut after = Service::of(KeepAlive::new(policy(&json!({"keepAlive": false}), "g1"), 2, it.now), it.now);
+    let mut after = Service::of(
+        KeepAlive::new(crate::script::naming(), policy(&json!({"keepAlive": false}), "g1"), 2, it.now),
+        it.now,
+    );
     after.life.step(after.now, [ServiceEvent::Desired(DesiredState { starts: 1, ..DesiredState::default() })]);
     after.feed(ServiceEvent::Run(RunEvent::RunsLoaded(Some(LoadedRuns {
         starts: [(0, 1)].into(),
@@ -378,7 +384,7 @@ fn what_has_left_the_file_is_stopped_and_then_done() {
 #[test]
 fn the_jobs_of_a_queue_of_the_same_name_run_to_their_end() {
     let now = 1_000_000 * SECOND;
-    let mut it = Service::of(KeepAlive::new(policy(&json!({}), "g1"), 1, now), now);
+    let mut it = Service::of(KeepAlive::new(crate::script::naming(), policy(&json!({}), "g1"), 1, now), now);
     it.jobs.insert(JobName("old".into()), SeenJob { kind: Kind::Queue, ..job("old", 0, "other") });
     it.life.step(now, [ServiceEvent::DeadlineReached]);
     let unfinished = vec![on_record("old", 0, SECOND)];

@@ -1,6 +1,6 @@
 //! Windows: what waits while a queue is closed begins as it opens, and what runs when it closes runs on.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Zoned};
 use job_chief::{
@@ -116,11 +116,11 @@ fn who_asks_by_hand_waits_for_the_window_too() {
 fn another_configuration_counts_at_once() {
     let mut script = Script::begin(opens_soon(0, 3));
     let open = config(json!({"maxConcurrentJobs": 2}));
-    let policy = Box::new(QueuePolicy::of(&open, "i"));
+    let policy = Arc::new(QueuePolicy::of(&open));
     script.feed(QueueEvent::Configured { policy, other_queue: false });
     assert_eq!(script.look(5, 0), 2);
     assert_eq!(script.life.status(script.now).in_force, None, "it has no windows to tell of");
-    let policy = Box::new(QueuePolicy::of(&config(opens_soon(0, 3)), "i"));
+    let policy = Arc::new(QueuePolicy::of(&config(opens_soon(0, 3))));
     script.feed(QueueEvent::Configured { policy, other_queue: false });
     assert_eq!(in_force(&script), 0);
     script.wait(SECOND);
@@ -223,7 +223,7 @@ fn times_beyond_all_calendars_are_no_trouble() {
 fn without_windows_nothing_ever_changes() {
     let script = Script::of(&config(json!({"paused": true})), vec![], BTreeMap::new());
     assert_eq!(script.life.status(script.now).in_force, None);
-    let policy = QueuePolicy::of(&config(json!({})), "i");
+    let policy = QueuePolicy::of(&config(json!({})));
     let found = policy.in_force(script.now);
     assert_eq!((found.max, found.window, found.since, found.until), (4, None, None, None));
 }

@@ -54,7 +54,7 @@ impl World {
             self.policy.wait_after_failure = secs(self.later_dice.roll(9));
             let other_queue = self.later_dice.once_in(3);
             self.change_windows();
-            self.feed(QueueEvent::Configured { policy: Box::new(self.policy.clone()), other_queue });
+            self.feed(QueueEvent::Configured { policy: self.policy.clone().into(), other_queue });
         }
         if self.strikes_later(Fault::Frozen, 12) {
             self.freeze();
@@ -87,7 +87,7 @@ impl World {
     /// while that it still leads; what it sends is dropped, and Postgres refuses what it writes.
     pub(crate) fn freeze(&mut self) {
         let seed = self.later_dice.roll(u64::MAX);
-        let other = Lifecycle::new(self.policy.clone(), seed, self.now);
+        let other = Lifecycle::new(crate::policy::naming(), self.policy.clone(), seed, self.now);
         let in_flight = std::mem::take(&mut self.in_flight);
         // What had been sent when it froze is on its way.
         for effect in &in_flight {
@@ -132,7 +132,7 @@ impl World {
                 self.late.push((wish, self.now + REQUEST_TIMEOUT));
             }
         }
-        self.life = Lifecycle::new(self.policy.clone(), seed, self.now);
+        self.life = Lifecycle::new(crate::policy::naming(), self.policy.clone(), seed, self.now);
         self.begin_anew();
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use job_chief::decide::{
     backoff::BackoffPolicy,
+    pod::names::Naming,
     queue::{policy::QueuePolicy, windows::Windows},
     run::policy::RunPolicy,
 };
@@ -14,11 +15,14 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Whose Jobs they are, where that is all the same.
+pub(crate) fn naming() -> Naming {
+    Naming::new("sim", "resize")
+}
+
 pub(crate) fn random_policy(dice: &mut Dice) -> QueuePolicy {
     QueuePolicy {
         runs: RunPolicy {
-            instance: "sim".into(),
-            name: "resize".into(),
             start_timeout: secs(20 + dice.roll(60)),
             start_error_grace: secs(10),
             succeeded_kept: 1,

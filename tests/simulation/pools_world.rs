@@ -107,7 +107,7 @@ impl SharingWorld {
             if rarely_open {
                 world.open_rarely(&mut window_dice);
             }
-            world.life = Lifecycle::new(world.policy.clone(), seed ^ at, world.now);
+            world.life = Lifecycle::new(crate::policy::naming(), world.policy.clone(), seed ^ at, world.now);
             Member {
                 name: format!("c{at}").into(),
                 world,
@@ -339,7 +339,7 @@ impl SharingWorld {
             (true, false) => {
                 member.world.left = false;
                 member.world.policy.pools = pools;
-                let policy = Box::new(member.world.policy.clone());
+                let policy = member.world.policy.clone().into();
                 member.world.feed(QueueEvent::Configured { policy, other_queue: false });
             }
             (false, _) if member.world.left => {}

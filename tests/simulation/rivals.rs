@@ -106,7 +106,7 @@ fn policy() -> QueuePolicy {
         jobs_max: 1,
         fetch_grace: hour,
         gauges_every: Duration::MAX,
-        ..QueuePolicy::of(&JobConfig::left("q"), "i")
+        ..QueuePolicy::of(&JobConfig::left("q"))
     }
 }
 
@@ -153,7 +153,7 @@ impl Process {
         }
         self.leading = term.map(|term| {
             let seed = 1 + index as u64 * 1_000_003 + term * 7_919;
-            (term, Lifecycle::new(policy(), seed, now), vec![])
+            (term, Lifecycle::new(crate::policy::naming(), policy(), seed, now), vec![])
         });
         self.step(now, QueueEvent::GaugesRead(true));
         self.step(now, QueueEvent::Run(RunEvent::Observed(Arc::new(view))));

@@ -134,7 +134,7 @@ impl ServiceWorld {
         }
         if self.strikes(Fault::Frozen, 12) {
             let in_flight = std::mem::take(&mut self.in_flight);
-            let other = KeepAlive::new(self.policy(), self.dice.roll(u64::MAX), self.now);
+            let other = KeepAlive::new(crate::policy::naming(), self.policy(), self.dice.roll(u64::MAX), self.now);
             self.frozen = Some((std::mem::replace(&mut self.life, other), in_flight));
             self.begin_anew();
         }
@@ -166,7 +166,7 @@ impl ServiceWorld {
                 self.late.push((wish, self.now + REQUEST_TIMEOUT));
             }
         }
-        self.life = KeepAlive::new(self.policy(), self.dice.roll(u64::MAX), self.now);
+        self.life = KeepAlive::new(crate::policy::naming(), self.policy(), self.dice.roll(u64::MAX), self.now);
         self.begin_anew();
     }
 

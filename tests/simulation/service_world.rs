@@ -111,7 +111,7 @@ impl ServiceWorld {
     pub(crate) fn of(config: ServiceConfig, dice: Dice, seed: u64) -> Self {
         let now = secs(1_700_000_000);
         let mut world = Self {
-            life: KeepAlive::new(ServicePolicy::of(&config, "sim", "g0"), seed, now),
+            life: KeepAlive::new(crate::policy::naming(), ServicePolicy::of(&config, "g0"), seed, now),
             dice,
             now,
             cluster: Cluster::default(),
@@ -154,7 +154,7 @@ impl ServiceWorld {
     }
 
     pub(crate) fn policy(&self) -> ServicePolicy {
-        ServicePolicy::of(&self.config, "sim", &format!("g{}", self.generation))
+        ServicePolicy::of(&self.config, &format!("g{}", self.generation))
     }
 
     pub(crate) fn is_wanted(&self) -> bool {

@@ -87,7 +87,7 @@ impl World {
         let now = secs(1_700_000_000);
         let windows_are_on = faults & (1 << Fault::WindowEdge as u32) != 0;
         let allowed = Allowed::begin(seed, windows_are_on, &mut policy, now);
-        let life = Lifecycle::new(policy.clone(), seed, now);
+        let life = Lifecycle::new(crate::policy::naming(), policy.clone(), seed, now);
         Self {
             dice,
             later_dice: Dice(!seed),

@@ -14,7 +14,7 @@ use crate::{
             worker::WorkerModel,
         },
         outcome::{JobName, Outcome},
-        pod::observation::Observed,
+        pod::{names::Naming, observation::Observed},
         queue::{
             event::{QueueEffect, QueueEvent},
             lifecycle::Lifecycle,
@@ -104,8 +104,7 @@ impl Member {
     pub fn new(input: &MemberInput, notifies: bool, Span { from: now, to }: Span) -> Self {
         let MemberInput { config, queue, model, pools } = input;
         // Gauges are for people who look now.
-        let policy =
-            QueuePolicy { gauges_every: Duration::MAX, pools: pools.clone(), ..QueuePolicy::of(config, "forecast") };
+        let policy = QueuePolicy { gauges_every: Duration::MAX, pools: pools.clone(), ..QueuePolicy::of(config) };
         Self {
             queue: *queue,
             notifies,
@@ -114,7 +113,7 @@ impl Member {
             wake_at: Some(now),
             check_interval: policy.check_interval,
             start_timeout: policy.runs.start_timeout,
-            lifecycle: Lifecycle::new(policy, SEED, now),
+            lifecycle: Lifecycle::new(Naming::new("forecast", &*config.name), policy, SEED, now),
             model: model.clone(),
             parallelism: config.pod_config.parallelism,
             jobs: BTreeMap::new(),

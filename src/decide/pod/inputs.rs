@@ -1,6 +1,6 @@
 //! What a Job is made from: what its installation has in common, and its entry in jobs.json.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Probe;
 
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Instance {
     /// `app.instanceUid`.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// Where Jobs are created.
     pub namespace: String,
     pub(super) environment: String,
@@ -43,7 +43,7 @@ impl Instance {
     pub fn of(settings: &Settings) -> Self {
         let ttl = settings.kubernetes.job_max_age_for_deletion.as_secs();
         Self {
-            uid: settings.app.instance_uid.clone(),
+            uid: settings.app.instance_uid.as_str().into(),
             namespace: settings.kubernetes.namespace.clone(),
             environment: settings.app.environment.clone(),
             pull_secret: settings.kubernetes.pull_secret.clone(),

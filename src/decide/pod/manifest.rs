@@ -132,9 +132,9 @@ fn sentence(decision: &Decision) -> String {
 fn labels(parts: &Parts<'_>, instance: &Instance) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([
         ("app".into(), "job-chief".into()),
-        (LABEL_OWNER.into(), instance.uid.clone()),
+        (LABEL_OWNER.into(), instance.uid.to_string()),
         (LABEL_MANAGED_BY.into(), MANAGED_BY.into()),
-        ("app.kubernetes.io/instance".into(), instance.uid.clone()),
+        ("app.kubernetes.io/instance".into(), instance.uid.to_string()),
         (LABEL_NAME.into(), label_value(parts.name)),
         (LABEL_TYPE.into(), parts.kind.as_str().into()),
     ]);

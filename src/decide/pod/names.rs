@@ -1,5 +1,7 @@
 //! Names and labels: valid for any queue name, free of collisions, the same in every version.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::decide::outcome::JobName;
@@ -92,6 +94,22 @@ fn with_hash(kept: &str, whole: &str, room: usize, mark: &str) -> String {
     let cut: String = kept.chars().take(room - HASH_LEN - 1 - mark.len()).collect();
     let cut = cut.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     if cut.is_empty() { format!("{mark}{hash}") } else { format!("{cut}-{mark}{hash}") }
+}
+
+/// Whose Jobs are named.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Naming {
+    /// This installation.
+    pub instance: Arc<str>,
+    /// The JobConfig.
+    pub config: Arc<str>,
+}
+
+impl Naming {
+    /// The Jobs of a JobConfig in an Instance.
+    pub fn new(instance: impl Into<Arc<str>>, config: impl Into<Arc<str>>) -> Self {
+        Self { instance: instance.into(), config: config.into() }
+    }
 }
 
 /// The name of the `count`th Job of a JobConfig since `seed` was drawn.

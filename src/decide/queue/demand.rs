@@ -253,7 +253,7 @@ impl Lifecycle {
             self.manual.served += 1;
             self.cooling.remove(&slot);
             self.log.note_decision(now, decision);
-            let name = self.runs.next_name(&self.policy.runs);
+            let name = self.runs.next_name();
             let mut run = Run::manual(name.clone(), slot, decision, self.manual.served, now);
             run.places = self.share.take();
             self.runs.by_name.insert(name, run);
@@ -266,7 +266,7 @@ impl Lifecycle {
         let taken = self.slots_taken();
         let free: Vec<Slot> = (0..self.in_force.max).filter(|slot| !taken.contains(slot)).take(jobs as usize).collect();
         for slot in free {
-            let name = self.runs.next_name(&self.policy.runs);
+            let name = self.runs.next_name();
             let mut run = Run::decided(name.clone(), slot, (decision, self.claims.tally), origin);
             run.places = self.share.take();
             if let Some(waited) = waited.take() {

@@ -2,7 +2,7 @@
 //!
 //! Events are facts, effects are wishes. Every effect is answered by exactly one event.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::decide::{
     decision::Decision,
@@ -41,7 +41,7 @@ pub enum QueueEvent {
     /// The entry of this JobConfig in jobs.json has changed, or is there again.
     Configured {
         /// The entry.
-        policy: Box<QueuePolicy>,
+        policy: Arc<QueuePolicy>,
         /// The queue is another than before: nothing that was known of its messages counts.
         other_queue: bool,
     },

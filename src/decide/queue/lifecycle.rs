@@ -5,7 +5,7 @@
 //!
 //! `now` is the time since 1970 by the clock at the start, going on monotonically.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     config::entry::Kind,
@@ -13,6 +13,7 @@ use crate::{
         backoff::Backoff,
         decision::{Decision, Tally},
         outcome::{JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
+        pod::names::Naming,
         queue::{
             decision_log::DecisionLog,
             event::{QueueEffect, QueueEvent},
@@ -52,7 +53,7 @@ pub(super) struct Unjudged {
 /// The state of one queue JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
-    pub(super) policy: QueuePolicy,
+    pub(super) policy: Arc<QueuePolicy>,
     /// Which `maxConcurrentJobs` counts until its next edge.
     pub(super) in_force: InForce,
     pub(super) runs: RunSet,
@@ -80,14 +81,15 @@ pub struct Lifecycle {
 
 impl Lifecycle {
     /// A lifecycle that knows nothing yet. `seed` makes its names and its jitter its own.
-    pub fn new(policy: QueuePolicy, seed: u64, now: Duration) -> Self {
+    pub fn new(naming: Naming, policy: impl Into<Arc<QueuePolicy>>, seed: u64, now: Duration) -> Self {
+        let policy = policy.into();
         Self {
             paused: policy.paused,
             blocked: false,
             manual: ManualRuns::default(),
             in_force: policy.in_force(now),
             policy,
-            runs: RunSet::begin(Kind::Queue, seed, now),
+            runs: RunSet::begin(Kind::Queue, naming, seed, now),
             cooling: BTreeMap::new(),
             claims: Claims::default(),
             backoff: Backoff::default(),
@@ -159,7 +161,7 @@ impl Lifecycle {
             }
             QueueEvent::Blocked(blocked) => self.blocked = blocked,
             QueueEvent::Granted(grant) => self.note_grant(grant, now),
-            QueueEvent::Configured { policy, other_queue } => self.on_configured(now, *policy, other_queue),
+            QueueEvent::Configured { policy, other_queue } => self.on_configured(now, policy, other_queue),
             QueueEvent::DeadlineReached => {}
             QueueEvent::Run(event) => {
                 if let RunEvent::CreateAnswered(name, answer) = &event {
@@ -183,7 +185,7 @@ impl Lifecycle {
     }
 
     /// Runs go on as they are; what is created from here on is created by this policy.
-    fn on_configured(&mut self, now: Duration, policy: QueuePolicy, other_queue: bool) {
+    fn on_configured(&mut self, now: Duration, policy: Arc<QueuePolicy>, other_queue: bool) {
         self.runs.draining = false;
         if other_queue || policy.pools != self.policy.pools {
             self.share.give_up();

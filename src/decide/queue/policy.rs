@@ -36,12 +36,10 @@ pub struct QueuePolicy {
 }
 
 impl QueuePolicy {
-    /// The policy of a JobConfig in an Instance, as far as the JobConfig itself has it: it shares nothing.
-    pub fn of(job: &JobConfig, instance: &str) -> Self {
+    /// The policy of a JobConfig, as far as it has it itself: it shares nothing. Those with the same keys have the same.
+    pub fn of(job: &JobConfig) -> Self {
         Self {
             runs: RunPolicy {
-                instance: instance.to_owned(),
-                name: job.name.clone(),
                 start_timeout: job.job_start_timeout,
                 start_error_grace: job.start_error_grace,
                 succeeded_kept: job.successful_jobs_history_limit as usize,

@@ -21,7 +21,7 @@ pub struct Status {
     /// The last decision and when it was made.
     pub decided: Option<(Duration, Decision)>,
     /// What counts by its windows; `None` where it has none.
-    pub in_force: Option<InForce>,
+    pub in_force: Option<Box<InForce>>,
     /// Nothing is created before this time.
     pub backoff_until: Option<Duration>,
     /// Failed runs since the last success.
@@ -55,7 +55,7 @@ impl Lifecycle {
             phases: Phases::of(&live),
             live,
             decided: self.decided,
-            in_force: Some(self.in_force).filter(|_| !self.policy.windows.is_empty()),
+            in_force: (!self.policy.windows.is_empty()).then(|| Box::new(self.in_force)),
             backoff_until: self.backoff.until().filter(|until| *until > now),
             failed_in_a_row: self.backoff.failed_in_a_row(),
             cooling: self.cooling.len(),

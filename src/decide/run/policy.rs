@@ -7,10 +7,6 @@ use crate::config::job_config::TTL_SECONDS_MIN;
 /// What is so of the runs of any JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunPolicy {
-    /// This installation.
-    pub instance: String,
-    /// The JobConfig.
-    pub name: String,
     /// How long a Job may take to start.
     pub start_timeout: Duration,
     /// How long a problem may last that somebody may mend.

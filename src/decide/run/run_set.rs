@@ -19,7 +19,7 @@ use crate::{
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
         place::Places,
         pod::{
-            names::job_name,
+            names::{Naming, job_name},
             observation::{Observed, Phase, SeenJob},
         },
         run::{
@@ -34,6 +34,7 @@ use crate::{
 /// The runs of one JobConfig.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunSet {
+    naming: Naming,
     seed: u64,
     names_given: u64,
     /// The type of the JobConfig.
@@ -101,9 +102,10 @@ pub(in crate::decide) enum News {
 
 impl RunSet {
     /// Nothing is known yet of the runs of a JobConfig of this type. `seed` makes its names and its jitter its own.
-    pub(in crate::decide) fn begin(kind: Kind, seed: u64, now: Duration) -> Self {
+    pub(in crate::decide) fn begin(kind: Kind, naming: Naming, seed: u64, now: Duration) -> Self {
         Self {
             kind,
+            naming,
             seed,
             names_given: 0,
             loading: Loading::Due { at: now, tries: 0 },
@@ -374,9 +376,9 @@ impl RunSet {
     }
 
     /// A name that no wish has had.
-    pub(in crate::decide) fn next_name(&mut self, policy: &RunPolicy) -> JobName {
+    pub(in crate::decide) fn next_name(&mut self) -> JobName {
         self.names_given += 1;
-        job_name(&policy.instance, &policy.name, self.seed, self.names_given)
+        job_name(&self.naming.instance, &self.naming.config, self.seed, self.names_given)
     }
 
     /// Thousandths, 0 to 999, different at every call.

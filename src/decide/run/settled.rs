@@ -190,7 +190,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn policy() -> RunPolicy {
-        QueuePolicy::of(&JobConfig::left("q"), "i").runs
+        QueuePolicy::of(&JobConfig::left("q")).runs
     }
 
     fn name(number: usize) -> JobName {

@@ -17,7 +17,10 @@ use crate::{
         backoff::{grown_wait, jittered},
         one_off::is_one_off,
         outcome::{End, JobName, OVERFLOW_SLOT, Outcome, Reason, Slot},
-        pod::generation::{are_comparable, is_same},
+        pod::{
+            generation::{are_comparable, is_same},
+            names::Naming,
+        },
         run::{
             event::{RunEvent, WishAnswer},
             milestone::Milestone,
@@ -85,12 +88,12 @@ pub(super) struct Replica {
 
 impl KeepAlive {
     /// A service of which nothing is known yet. `seed` makes its names and its jitter its own.
-    pub fn new(policy: ServicePolicy, seed: u64, now: Duration) -> Self {
+    pub fn new(naming: Naming, policy: ServicePolicy, seed: u64, now: Duration) -> Self {
         Self {
             desired: DesiredState { enabled: policy.enabled, ..DesiredState::default() },
             began_with: policy.generation.clone(),
             policy,
-            runs: RunSet::begin(Kind::Service, seed, now),
+            runs: RunSet::begin(Kind::Service, naming, seed, now),
             waits_for: WaitsFor::default(),
             replicas: BTreeMap::new(),
             places: ReplicaPlaces::default(),

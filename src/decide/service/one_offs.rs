@@ -120,7 +120,7 @@ impl KeepAlive {
     }
 
     fn begin_one_off(&mut self, one_off: OneOff, now: Duration) {
-        let name = self.runs.next_name(&self.policy.runs);
+        let name = self.runs.next_name();
         self.runs.by_name.insert(name.clone(), Run::one_off(name, one_off, now));
     }
 

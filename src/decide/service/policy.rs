@@ -95,9 +95,9 @@ pub struct ServicePolicy {
 }
 
 impl ServicePolicy {
-    /// The policy of a service in an Instance, as far as its entry has it: it shares nothing. `generation` is the hash of
+    /// The policy of a service, as far as its entry has it: it shares nothing. `generation` is the hash of
     /// its rendered Job.
-    pub fn of(config: &ServiceConfig, instance: &str, generation: &str) -> Self {
+    pub fn of(config: &ServiceConfig, generation: &str) -> Self {
         let is_external = config.is_external();
         let looked = |check: &CheckConfig| Target::of_check(check).map_or(Looked::Job, Looked::Target);
         let check = match &config.check {
@@ -106,8 +106,6 @@ impl ServicePolicy {
         };
         Self {
             runs: RunPolicy {
-                instance: instance.to_owned(),
-                name: config.name.clone(),
                 start_timeout: config.start_timeout,
                 start_error_grace: config.start_error_grace,
                 succeeded_kept: SUCCEEDED_KEPT,

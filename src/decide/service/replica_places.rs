@@ -117,7 +117,7 @@ impl KeepAlive {
     }
 
     fn start(&mut self, slot: Slot, now: Duration) {
-        let name = self.runs.next_name(&self.policy.runs);
+        let name = self.runs.next_name();
         let mut run = Run::replica(name.clone(), slot, self.desired.starts, now);
         run.places = self.places.kept.get(&slot).cloned().unwrap_or_default();
         self.replicas.entry(slot).or_default().started = Some(self.desired.starts);

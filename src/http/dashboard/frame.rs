@@ -27,7 +27,7 @@ impl Frame {
     pub(super) fn of(state: &AppState, session: Option<&Session>, back: String) -> Self {
         let components = state.shared.health.components().into_iter();
         Self {
-            instance: state.shared.instance.uid.clone(),
+            instance: state.shared.instance.uid.to_string(),
             me: state.me.to_string(),
             leads: state.leads(),
             version: env!("CARGO_PKG_VERSION"),
