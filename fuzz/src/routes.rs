@@ -130,7 +130,7 @@ async fn served(tokens: &Path) -> Router {
         metrics,
         tracer: None,
     });
-    let roster: Roster = file.jobs.iter().map(|entry| (entry.name().to_owned(), handle(entry))).collect();
+    let roster: Roster = file.jobs.iter().map(|entry| (entry.shared_name(), handle(entry))).collect();
     let in_file = watch::Sender::new(InFile::new(file.jobs, file.sharing)).subscribe();
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/modules");
     let deploying = Deploying::new(stored.deployments, in_file.clone(), |_| Err("nothing is deployed".into()));

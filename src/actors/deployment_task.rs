@@ -187,7 +187,7 @@ impl DeploymentTask {
         let mut facts = Facts::default();
         for (name, wanted) in wanted {
             facts.in_file.extend(file.entries.iter().any(|entry| entry.name() == name).then(|| name.clone()));
-            let Some(handle) = roster.get(name) else { continue };
+            let Some(handle) = roster.get(&**name) else { continue };
             facts.present.insert(name.clone());
             let (Some((entry, generation)), StatusChannel::Service(status)) = (wanted, &handle.status) else {
                 continue;

@@ -74,7 +74,10 @@ fn take<E>(arrived: &mut VecDeque<E>) -> Option<E> {
     Some(event)
 }
 
-/// Waits until a deadline; for ever where there is none.
-pub fn reached(clock: Clock, deadline: Option<Duration>) -> impl Future<Output = ()> {
-    sleep_until(clock, deadline.unwrap_or(Duration::MAX))
+/// Waits until a deadline; for ever where there is none. Boxed: whoever rests has none, and no room for it.
+pub async fn reached(clock: Clock, deadline: Option<Duration>) {
+    match deadline {
+        Some(deadline) => Box::pin(sleep_until(clock, deadline)).await,
+        None => std::future::pending().await,
+    }
 }

@@ -79,7 +79,7 @@ impl Monitor {
         let named = roster.values().filter_map(|handle| {
             let orders = handle.orders.borrow();
             let queue = orders.entry.queue().filter(|_| !orders.left)?;
-            Some((queue.name.clone(), queue.queue_name.clone()))
+            Some((queue.name.to_string(), queue.queue_name.to_string()))
         });
         named.collect()
     }

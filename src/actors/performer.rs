@@ -119,7 +119,7 @@ struct Rendered {
 impl RunPerformer {
     /// The performer of a JobConfig for a term.
     pub fn new(entry: Entry, shared: Arc<Shared>, term: Term) -> Self {
-        let name = entry.name().into();
+        let name = entry.shared_name();
         Self {
             name,
             entry,

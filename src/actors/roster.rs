@@ -61,4 +61,4 @@ impl Handle {
 }
 
 /// Where to find each, by the name of the JobConfig.
-pub type Roster = BTreeMap<String, Handle>;
+pub type Roster = BTreeMap<Arc<str>, Handle>;

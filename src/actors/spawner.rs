@@ -247,7 +247,7 @@ fn policy(config: &JobConfig, shared: &Shared, orders: &Orders) -> Arc<QueuePoli
 impl QueuePerformer {
     fn new(config: Arc<JobConfig>, runs: RunPerformer) -> Self {
         let JobConfig { queue_name, queue_check_interval, target_age, .. } = &*config;
-        let queue: Arc<str> = queue_name.as_str().into();
+        let queue = queue_name.clone();
         let gauges = &runs.shared.metrics.queues.gauges;
         let gauge = gauges.begin(runs.name.clone(), queue.clone(), *queue_check_interval, *target_age);
         Self { runs, config, queue, gauge, warned: AtomicBool::new(false) }

@@ -43,7 +43,7 @@ const STRANGERS_MAX: usize = 10_000;
 
 /// An actor that has ended.
 struct Ended {
-    name: String,
+    name: Arc<str>,
     panicked: bool,
 }
 
@@ -176,7 +176,7 @@ impl Supervisor {
             handle.status.reset();
             self.forget_metrics(&handle.entry());
             let orders = handle.orders.borrow();
-            left.extend(orders.left.then(|| (orders.entry.kind(), name.clone())));
+            left.extend(orders.left.then(|| (orders.entry.kind(), name.to_string())));
         }
         left.iter().for_each(|(_, name)| self.forget(name));
         self.strangers.extend(left);
@@ -185,7 +185,7 @@ impl Supervisor {
     /// Everything that another process may have left is found anew, as after a restart.
     async fn lead(&mut self) {
         self.see_anew().await;
-        let names: Vec<String> = self.roster.borrow().keys().cloned().collect();
+        let names: Vec<Arc<str>> = self.roster.borrow().keys().cloned().collect();
         self.announce();
         self.brokerage.configure(&self.fleet);
         self.give_all_orders();
@@ -245,8 +245,8 @@ impl Supervisor {
         // A Broker that has begun has a seat for everybody, also for those that have left.
         self.give_all_orders();
         let names: BTreeSet<&str> = jobs.iter().map(Entry::name).collect();
-        let is_gone = |name: &&String| !names.contains(name.as_str()) && !self.fleet.leaves_alone(name);
-        let gone: Vec<String> = self.roster.borrow().keys().filter(is_gone).cloned().collect();
+        let is_gone = |name: &&Arc<str>| !names.contains(&***name) && !self.fleet.leaves_alone(name);
+        let gone: Vec<Arc<str>> = self.roster.borrow().keys().filter(is_gone).cloned().collect();
         for name in gone {
             let handle = self.roster.borrow().get(&name).cloned();
             match handle.filter(|_| self.term.is_some()) {
@@ -337,19 +337,19 @@ impl Supervisor {
 
     /// A place in the roster, and its views.
     async fn register(&mut self, entry: Entry, left: bool) {
-        let name = entry.name().to_owned();
+        let name = entry.shared_name();
         let shown = latest::Sender::new(View::default());
         let views = shown.subscribe();
         let status = StatusChannel::new(entry.kind());
         let (switched, ordered) = (Switched::of(&entry, &self.switches), Ordered::of(&entry, &self.switches));
-        let deployment = self.fleet.deployments.get(&name).cloned();
+        let deployment = self.fleet.deployments.get(&*name).cloned();
         let pools = if left { Arc::default() } else { MemberPolicy::of(&entry, &self.fleet.sharing).pools };
         let seat = self.brokerage.seat(&name);
         let orders =
             Orders { entry, deployment, left, pools, seat, restarted: false, stopping: false, switched, ordered };
         let orders = latest::Sender::new(orders);
         if self.followed.subscribing.subscriptions.send((name.clone(), shown)).await.is_err() {
-            tracing::error!(job_config = name, "the watcher has ended; nothing can be started any more");
+            tracing::error!(job_config = &*name, "the watcher has ended; nothing can be started any more");
         }
         let handle = Handle { orders, status, views };
         self.roster.send_modify(|roster| {
@@ -372,7 +372,8 @@ impl Supervisor {
 
     /// An actor for a JobConfig of the roster, where this process leads.
     fn start(&mut self, name: &str) {
-        let (Some(term), Some(handle)) = (self.term.clone(), self.roster.borrow().get(name).cloned()) else { return };
+        let known = self.roster.borrow().get_key_value(name).map(|(name, handle)| (name.clone(), handle.clone()));
+        let (Some(term), Some((name, handle))) = (self.term.clone(), known) else { return };
         let (orders, views) = (handle.orders.subscribe(), handle.views.clone());
         let actor = match (handle.entry(), handle.status) {
             (Entry::Queue(queue), StatusChannel::Queue(status)) => {
@@ -385,7 +386,6 @@ impl Supervisor {
             }
             _ => unreachable!("a handle is of one type"),
         };
-        let name = name.to_owned();
         self.actors.spawn(async move {
             let panicked = AssertUnwindSafe(actor).catch_unwind().await.is_err();
             if panicked {
@@ -449,7 +449,7 @@ impl Supervisor {
             return;
         }
         if panicked {
-            tracing::error!(job_config = name, "its actor has panicked and is started again");
+            tracing::error!(job_config = &*name, "its actor has panicked and is started again");
             handle.orders.send_modify(|orders| orders.restarted = true);
             self.see_anew().await;
         }
@@ -459,9 +459,9 @@ impl Supervisor {
         self.forget_metrics(&handle.entry());
         self.forget(&name);
         self.brokerage.forget(&name);
-        self.shared.peers.send_modify(|peers| drop(Arc::make_mut(peers).remove(&name)));
-        tracing::info!(job_config = name, "nothing is left of it");
-        let again = self.fleet.entries.iter().find(|entry| entry.name() == name).cloned();
+        self.shared.peers.send_modify(|peers| drop(Arc::make_mut(peers).remove(&*name)));
+        tracing::info!(job_config = &*name, "nothing is left of it");
+        let again = self.fleet.entries.iter().find(|entry| entry.name() == &*name).cloned();
         if let Some(entry) = again {
             self.register(entry, false).await;
             self.announce();

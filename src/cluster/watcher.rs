@@ -48,7 +48,7 @@ pub struct View {
 }
 
 /// Where the views of one JobConfig go.
-pub type Subscription = (String, latest::Sender<View>);
+pub type Subscription = (Arc<str>, latest::Sender<View>);
 
 /// Subscriptions and names that wait for the other side.
 const SUBSCRIPTIONS_MAX: usize = 1024;
@@ -114,7 +114,7 @@ impl<T> Watched<T> {
 /// Watches Jobs and Pods of one Instance in one namespace, and gives each JobConfig its part.
 pub struct Watcher {
     index: Index,
-    views: BTreeMap<String, latest::Sender<View>>,
+    views: BTreeMap<Arc<str>, latest::Sender<View>>,
     subscribers: Subscribers,
     jobs: Watched<JobDigest>,
     pods: Watched<PodDigest>,

@@ -71,6 +71,14 @@ impl Entry {
         }
     }
 
+    /// Its name, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        match self {
+            Self::Queue(queue) => queue.name.clone(),
+            Self::Service(service) => service.name.as_str().into(),
+        }
+    }
+
     /// What people may say the other thing of: of a queue whether it is paused, of a service whether it is enabled.
     pub fn switched(&self) -> (Kind, bool) {
         match self {

@@ -22,12 +22,12 @@ pub struct JobConfig {
     #[serde(default, rename = "type")]
     pub kind: JobType,
     /// Unique name; stands in labels, metrics and the API. Default: `queueName`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     #[schemars(length(min = 1, max = 500))]
-    pub name: String,
+    pub name: Arc<str>,
     /// The pg-boss queue.
     #[schemars(length(min = 1, max = 500))]
-    pub queue_name: String,
+    pub queue_name: Arc<str>,
     /// The pods of a Job.
     pub pod_config: Arc<PodConfig>,
     /// A fragment of a Kubernetes `JobTemplateSpec`, laid over the Job that is built from the other keys.

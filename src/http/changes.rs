@@ -181,7 +181,7 @@ pub struct Publisher {
     standing: Option<StandingView>,
     readiness: Option<Readiness>,
     roster: Arc<Roster>,
-    tracked: BTreeMap<String, Tracked>,
+    tracked: BTreeMap<Arc<str>, Tracked>,
     deployments: SeenDeployments,
     peers: watch::Receiver<Arc<Peers>>,
     ends: broadcast::Receiver<Arc<EndNotice>>,
@@ -238,7 +238,7 @@ impl Publisher {
         self.take_roster(&mut news);
         let depths = self.state.shared.metrics.queues.gauges.depths(self.state.shared.clock.now());
         for (name, tracked) in &mut self.tracked {
-            let deeper = depths.get(name).is_some_and(|depth| tracked.note_depth(depth));
+            let deeper = depths.get(&**name).is_some_and(|depth| tracked.note_depth(depth));
             if let Some(handle) = self.roster.get(name).filter(|_| tracked.take_change() || all || deeper) {
                 news.extend(tracked.look(handle, &self.state, deeper));
             }

@@ -209,8 +209,8 @@ fn changed(
 async fn read(state: &AppState, asked: &Asked, last: Duration) -> Result<Known, Problem> {
     let all = std::iter::once(&asked.today).chain(&asked.changed);
     let configs: Configs = all.flat_map(Configuration::configs).collect();
-    let queues: BTreeSet<String> = configs.iter().map(|config| config.queue_name.clone()).collect();
-    let names: BTreeSet<&str> = configs.iter().map(|config| config.name.as_str()).collect();
+    let queues: BTreeSet<String> = configs.iter().map(|config| config.queue_name.to_string()).collect();
+    let names: BTreeSet<&str> = configs.iter().map(|config| &*config.name).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let away = |why: String| Problem::new(ProblemType::Unavailable, why);
     let remembered = state.history.read(&queues, last).await.map_err(|error| away(with_causes(&error)))?;

@@ -249,10 +249,10 @@ pub(super) fn all(state: &AppState) -> Vec<JobView> {
 /// The last decision for each queue that has messages: its name, when, and what.
 pub(super) fn decided(state: &AppState) -> Vec<(String, Duration, Decision)> {
     let roster = state.roster.borrow().clone();
-    let of = |(name, handle): (&String, &Handle)| {
+    let of = |(name, handle): (&Arc<str>, &Handle)| {
         let StatusChannel::Queue(channel) = &handle.status else { return None };
-        let (at, decision) = channel.borrow().decided.filter(|(_, decision)| decision.why != DecisionReason::Empty)?;
-        Some((name.clone(), at, decision))
+        let (at, decision) = *channel.borrow().decided.clone()?;
+        (decision.why != DecisionReason::Empty).then(|| (name.to_string(), at, decision))
     };
     roster.iter().filter_map(of).collect()
 }
@@ -267,9 +267,9 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
     let config = entry.queue()?;
     let depth = state.shared.metrics.queues.gauges.depth(&config.name, now);
     Some(JobView {
-        name: config.name.clone(),
+        name: config.name.to_string(),
         deployment: handle.deployment().map(|name| name.to_string()),
-        queue: config.queue_name.clone(),
+        queue: config.queue_name.to_string(),
         max_concurrent_jobs: config.max_concurrent_jobs,
         max_in_force: max_in_force(config, status.in_force.as_deref(), now),
         windows: status.in_force.as_deref().map(|in_force| WindowsView::of(config, in_force, now)),
@@ -285,7 +285,8 @@ pub(super) fn view(handle: &Handle, state: &AppState) -> Option<JobView> {
         failed_in_a_row: status.failed_in_a_row,
         cooling_slots: status.cooling,
         live: status.live,
-        decision: status.decided.map(|(at, decision)| {
+        decision: status.decided.map(|decided| {
+            let (at, decision) = *decided;
             let again = depth.empty_at.filter(|_| decision.why == DecisionReason::Empty);
             let age = now.saturating_sub(at.max(again.unwrap_or_default()));
             DecisionView { age_seconds: age.as_secs_f64(), decision }

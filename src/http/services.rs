@@ -318,19 +318,13 @@ struct Known {
 }
 
 fn configs(state: &AppState) -> std::collections::BTreeMap<String, Known> {
-    let known = |(name, handle): (&String, &Handle)| {
+    let known = |(name, handle): (&Arc<str>, &Handle)| {
         let orders = handle.orders.borrow();
         let config = orders.entry.service().filter(|_| !orders.left)?;
         let peer =
             PeerStatus { priority: config.priority, depends_on: config.depends_on.clone(), ..PeerStatus::default() };
-        Some((
-            name.clone(),
-            Known {
-                peer,
-                enabled: orders.ordered.as_ref().is_some_and(|ordered| ordered.orders.enabled),
-                file_enabled: config.enabled,
-            },
-        ))
+        let enabled = orders.ordered.as_ref().is_some_and(|ordered| ordered.orders.enabled);
+        Some((name.to_string(), Known { peer, enabled, file_enabled: config.enabled }))
     };
     state.roster.borrow().iter().filter_map(known).collect()
 }

@@ -148,7 +148,7 @@ impl AppState {
         let found = roster.get(name).filter(|handle| handle.entry().kind() == kind);
         found.cloned().ok_or_else(|| {
             let of_kind = roster.iter().filter(|(_, handle)| handle.entry().kind() == kind);
-            let hint = nearest(name, of_kind.map(|(name, _)| name.as_str()));
+            let hint = nearest(name, of_kind.map(|(name, _)| &**name));
             let what = match kind {
                 Kind::Queue => "JobConfig of a queue",
                 Kind::Service => "service",

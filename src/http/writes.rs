@@ -109,7 +109,10 @@ pub(super) async fn run(call: Call, words: Words) -> Result<RunsAsked, Problem> 
     let state = &call.state;
     let names: Vec<String> = match call.name {
         Some(name) => in_file(state, &name).map(|_| vec![name])?,
-        None => state.roster.borrow().keys().filter(|name| in_file(state, name).is_ok()).cloned().collect(),
+        None => {
+            let roster = state.roster.borrow().clone();
+            roster.keys().filter(|name| in_file(state, name).is_ok()).map(ToString::to_string).collect()
+        }
     };
     let asked = state.shared.stored.switches.ask_runs(&names, (&who, &why)).await.map_err(|error| unwritten(&error))?;
     if asked == 0 {

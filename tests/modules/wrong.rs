@@ -162,7 +162,7 @@ fn a_job_config_is_an_entry() {
     let object = rendered.objects().next().unwrap();
     let entry = job_chief::modules::job_config::entry(object).unwrap();
     assert_eq!((entry.name(), entry.pod_configs()[0].image.as_str()), ("mail", "b"));
-    assert_eq!(entry.queue().unwrap().queue_name, "Mail_Queue");
+    assert_eq!(&*entry.queue().unwrap().queue_name, "Mail_Queue");
     let mut broken = object.clone();
     broken.body["spec"]["maxConcurrentJobs"] = Value::from(0);
     let told = job_chief::modules::job_config::entry(&broken).unwrap_err().to_string();

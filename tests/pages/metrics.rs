@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -49,7 +50,7 @@ fn exported() -> String {
     metrics.queues.read_duration.observe(0.1);
     let status = Status {
         phases: Phases { queued: 1, starting: 1, running: 1, terminating: 1 },
-        decided: Some((NOW, Decision::default())),
+        decided: Some(Arc::new((NOW, Decision::default()))),
         backoff_until: Some(NOW),
         paused: true,
         in_force: Some(Box::default()),

@@ -60,7 +60,7 @@ fn closing_ends_nothing_and_nothing_new_begins() {
     // It closes while the answer is under way.
     script.now = CLOSES;
     assert_eq!(script.look(2, 1), 0);
-    let (_, decision) = script.life.status(script.now).decided.unwrap();
+    let (_, decision) = *script.life.status(script.now).decided.unwrap();
     assert_eq!((decision.why, decision.max, decision.room, decision.jobs), (DecisionReason::Closed, 0, 0, 0));
     let told =
         |note: &LogEntry| matches!(note, LogEntry::Decided { decision, .. } if decision.why.as_str() == "closed");

@@ -1,6 +1,6 @@
 //! What a world does when something is due, and the Scout, which looks in place of a lifecycle that rests.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use job_chief::decide::queue::{
     event::{QueueEffect, QueueEvent},
@@ -69,7 +69,7 @@ impl World {
         assert_eq!(again, Some(rest), "invariant: who_finds_nothing_goes_on_resting");
         // But for when it was decided.
         let shown = |life: &Lifecycle, now| Status {
-            decided: life.status(now).decided.map(|(_, decision)| (Duration::ZERO, decision)),
+            decided: life.status(now).decided.map(|decided| Arc::new((Duration::ZERO, decided.1))),
             ..life.status(now)
         };
         assert_eq!(

@@ -134,7 +134,7 @@ impl Writer<'_> {
 
     fn names(&self) -> BTreeSet<&str> {
         let all = self.today.configs.iter().chain(self.changed.iter().flat_map(|it| &it.configs));
-        all.map(|config| config.name.as_str()).collect()
+        all.map(|config| &*config.name).collect()
     }
 
     fn history(&self, queue: usize) -> &[Message] {
@@ -188,7 +188,7 @@ impl Writer<'_> {
             )
         };
         let runs = self.today.configs.iter().flat_map(|config| {
-            let runs = self.known.runs.get(&config.name).map(|it| it.runs.as_slice()).unwrap_or_default();
+            let runs = self.known.runs.get(&*config.name).map(|it| it.runs.as_slice()).unwrap_or_default();
             runs.iter().map(|run: &PastRun| (run, config.pod_config.parallelism))
         });
         let queues = of_queues(&self.today);
@@ -204,7 +204,7 @@ impl Writer<'_> {
 
     fn remarks(&self, config: &JobConfig, queue: usize) -> Vec<String> {
         let mut remarks = self.remarks_of_runs(&config.name, queue);
-        if self.known.switched.contains(&config.name) {
+        if self.known.switched.contains(&*config.name) {
             remarks.push(match config.paused {
                 true => "it was resumed by hand, but is replayed as it is configured: paused".to_owned(),
                 false => "it was paused by hand, but is replayed as if it were not".to_owned(),
@@ -223,7 +223,7 @@ impl Writer<'_> {
             remarks
                 .push("its queue has Jobs of another JobConfig, too: who took which message is not known".to_owned());
         }
-        let others = self.models.get(&config.name).map_or(0, |model| model.taken_by_others);
+        let others = self.models.get(&*config.name).map_or(0, |model| model.taken_by_others);
         if others > OTHERS_MAX {
             let percent = others / 10;
             remarks
@@ -264,7 +264,7 @@ impl Outcomes {
     /// The same of the JobConfig of this name alone.
     #[must_use]
     pub fn only(mut self, name: &str) -> Self {
-        let member = self.configs.iter().position(|config| config.name == name);
+        let member = self.configs.iter().position(|config| *config.name == *name);
         let counted = member.map(|member| self.replayed.counted[member]);
         self.queues = member.map(|member| self.queues[member]).into_iter().collect();
         self.configs = member.map(|member| self.configs[member].clone()).into_iter().collect();
@@ -275,7 +275,7 @@ impl Outcomes {
 
     /// The JobConfig of this name, if it has one.
     fn of(&self, name: &str) -> Option<(&Self, usize)> {
-        self.configs.iter().position(|config| config.name == name).map(|member| (self, member))
+        self.configs.iter().position(|config| *config.name == *name).map(|member| (self, member))
     }
 
     /// How long the messages of a queue waited.

@@ -65,7 +65,7 @@ impl Configuration {
     pub fn about(mut self, name: &str) -> Self {
         let used = |entry: &Entry| {
             let pools = MemberPolicy::of(entry, &self.sharing).pools;
-            let queue = entry.queue().map(|config| (Used::Queue, config.queue_name.as_str().into()));
+            let queue = entry.queue().map(|config| (Used::Queue, config.queue_name.clone()));
             pools.iter().map(|pool| (Used::Pool, pool.clone())).chain(queue).collect::<Vec<(Used, Arc<str>)>>()
         };
         let all: Vec<_> = self.entries.iter().map(used).collect();
@@ -91,8 +91,8 @@ impl Forecast {
     /// Of the configuration that is in force, and of another one if one is asked for. Workers behave as they did.
     pub fn begin(known: Known, today: &Configuration, changed: Option<&Configuration>) -> Self {
         let all: Configs = std::iter::once(today).chain(changed).flat_map(Configuration::configs).collect();
-        let names: BTreeSet<&String> = all.iter().map(|config| &config.queue_name).collect();
-        let names: Vec<String> = names.into_iter().cloned().collect();
+        let names: BTreeSet<&str> = all.iter().map(|config| &*config.queue_name).collect();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let models = models(&known, &all);
         let inputs: Vec<QueueInput> = names.iter().map(|name| input(known.queues.get(name))).collect();
         let scenario = |of: &Configuration| Scenario::begin(known.span, of, (&names, &inputs), &models);
@@ -133,11 +133,11 @@ impl Scenario {
         (names, inputs): (&[String], &[QueueInput]),
         models: &BTreeMap<String, Arc<WorkerModel>>,
     ) -> Self {
-        let place = |config: &JobConfig| names.iter().position(|name| *name == config.queue_name);
+        let place = |config: &JobConfig| names.iter().position(|name| **name == *config.queue_name);
         let member = |entry: &Entry| {
             let config = entry.queue()?.clone();
             let queue = place(&config).expect("its queue is among them");
-            let model = models.get(&config.name).expect("each has one").clone();
+            let model = models.get(&*config.name).expect("each has one").clone();
             Some(MemberInput { config, queue, model, pools: MemberPolicy::of(entry, &of.sharing).pools })
         };
         let members: Vec<MemberInput> = of.entries.iter().filter_map(member).collect();
@@ -155,14 +155,14 @@ fn input(history: Option<&QueueHistory>) -> QueueInput {
 /// How the workers of each JobConfig behave: as they did, by the first entry of its name; those that have never run as
 /// the others do.
 fn models(known: &Known, configs: &[Arc<JobConfig>]) -> BTreeMap<String, Arc<WorkerModel>> {
-    let mut own: BTreeMap<&String, WorkerModel> = BTreeMap::new();
+    let mut own: BTreeMap<&str, WorkerModel> = BTreeMap::new();
     for config in configs {
         own.entry(&config.name).or_insert_with(|| {
-            let messages = known.queues.get(&config.queue_name).map(|it| &*it.messages).unwrap_or_default();
-            let runs = known.runs.get(&config.name).map(|it| it.runs.as_slice()).unwrap_or_default();
+            let messages = known.queues.get(&*config.queue_name).map(|it| &*it.messages).unwrap_or_default();
+            let runs = known.runs.get(&*config.name).map(|it| it.runs.as_slice()).unwrap_or_default();
             WorkerModel::of(messages, runs, config.pod_config.parallelism, known.span.from)
         });
     }
     let pooled = WorkerModel::pooled(own.values());
-    own.into_iter().map(|(name, model)| (name.clone(), Arc::new(model.or_as(&pooled)))).collect()
+    own.into_iter().map(|(name, model)| (name.to_owned(), Arc::new(model.or_as(&pooled)))).collect()
 }

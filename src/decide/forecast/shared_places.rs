@@ -34,7 +34,7 @@ impl SharedPlaces {
         if policies.values().all(|policy| policy.pools.is_empty()) {
             return None;
         }
-        let names: Vec<Arc<str>> = entries.iter().filter_map(Entry::queue).map(|it| it.name.as_str().into()).collect();
+        let names: Vec<Arc<str>> = entries.iter().filter_map(Entry::queue).map(|it| it.name.clone()).collect();
         let mut arbiter = Arbiter::new(BTreeMap::new(), now);
         arbiter.configure(pools(sharing), policies.clone(), now);
         let mut numbers: BTreeMap<Arc<str>, u32> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! How many more Jobs: when a lifecycle looks at its queue, what it makes of the look, and what a look tells of
 //! the workers that have ended.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::decide::{
     decision::{Decision, DecisionReason, Origin},
@@ -198,7 +198,7 @@ impl Lifecycle {
             ..self.decision_by_jobs(now)
         };
         self.looks.backlog_left = wanted > jobs + lacking;
-        self.decided = Some((now, decision));
+        self.decided = Some(Arc::new((now, decision)));
         self.log.note_decision(now, decision);
         if jobs > 0 {
             self.claims.note_created(look, m, jobs);

@@ -68,7 +68,7 @@ pub struct Lifecycle {
     pub(super) looks: LookSchedule,
     pub(super) gauges: GaugeSchedule,
     pub(super) share: PlaceShare,
-    pub(super) decided: Option<(Duration, Decision)>,
+    pub(super) decided: Option<Arc<(Duration, Decision)>>,
     /// Successes of which the next look tells whether they took anything.
     pub(super) unjudged: Vec<Unjudged>,
     /// For the first Job of each decision: since when the oldest message behind it could be fetched. Removed once the

@@ -40,7 +40,7 @@ impl Lifecycle {
     /// What is to be known for looking in its place; `None` while more than a routine look is due, or may be, and while a
     /// look that finds nothing would have another decision than the last one.
     pub fn rest(&self) -> Option<Rest> {
-        let (at, decision) = self.decided.filter(|_| self.runs.by_name.is_empty())?;
+        let (at, decision) = self.decided.as_deref().filter(|_| self.runs.by_name.is_empty())?;
         let again = Decision {
             why: DecisionReason::Empty,
             room: self.room(),
@@ -48,10 +48,10 @@ impl Lifecycle {
             backing_off: self.backoff.is_active(),
             ..Decision::default()
         };
-        let is_held = self.backoff.until().is_some_and(|until| until > at);
+        let is_held = self.backoff.until().is_some_and(|until| until > *at);
         let waits = is_held || !self.cooling.is_empty() || !self.unjudged.is_empty();
         let is_asked = self.manual.requested > self.manual.served;
-        let is_idle = decision == again && !waits && !is_asked;
+        let is_idle = *decision == again && !waits && !is_asked;
         let may_look = self.may_create() && !self.looks.is_in_flight() && self.room() > 0;
         (is_idle && may_look && self.looks.is_by_interval()).then(|| Rest {
             request: self.depth_request(),

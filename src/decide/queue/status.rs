@@ -1,6 +1,6 @@
 //! A lifecycle as people and metrics see it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ pub struct Status {
     /// Each of them.
     pub live: Vec<LiveJob>,
     /// The last decision and when it was made.
-    pub decided: Option<(Duration, Decision)>,
+    pub decided: Option<Arc<(Duration, Decision)>>,
     /// What counts by its windows; `None` where it has none.
     pub in_force: Option<Box<InForce>>,
     /// Nothing is created before this time.
@@ -54,7 +54,7 @@ impl Lifecycle {
         Status {
             phases: Phases::of(&live),
             live,
-            decided: self.decided,
+            decided: self.decided.clone(),
             in_force: (!self.policy.windows.is_empty()).then(|| Box::new(self.in_force)),
             backoff_until: self.backoff.until().filter(|until| *until > now),
             failed_in_a_row: self.backoff.failed_in_a_row(),

@@ -11,7 +11,7 @@ use std::{
 use syn::{spanned::Spanned, visit::Visit};
 
 /// Each room, and those that it may name. A room that is not listed, and an arrow that nobody uses, are refused.
-pub(super) const ROOMS: [(&str, &[&str]); 41] = [
+pub(super) const ROOMS: [(&str, &[&str]); 42] = [
     ("config", &[]),
     ("modules", &["config"]),
     ("harmless", &[]),
@@ -72,6 +72,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 41] = [
     ("decide/deployment", &["config", "decide/backoff", "decide/live", "decide/pod", "decide/run", "modules"]),
     ("decide/trace", &["decide/decision", "decide/outcome", "decide/run", "decide/trace_context"]),
     ("clock", &[]),
+    ("interned", &[]),
     ("latest", &[]),
     ("fence", &["clock"]),
     ("sql", &[]),
@@ -91,6 +92,7 @@ pub(super) const ROOMS: [(&str, &[&str]); 41] = [
             "decide",
             "fence",
             "health",
+            "interned",
             "latest",
             "metrics",
             "modules",
@@ -125,8 +127,8 @@ pub(super) const ROOMS: [(&str, &[&str]); 41] = [
     (
         "app",
         &[
-            "actors", "clock", "cluster", "config", "decide", "health", "http", "metrics", "modules", "pgboss",
-            "shutdown", "store", "traces",
+            "actors", "clock", "cluster", "config", "decide", "health", "http", "interned", "metrics", "modules",
+            "pgboss", "shutdown", "store", "traces",
         ],
     ),
     (
