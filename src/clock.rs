@@ -49,7 +49,7 @@ impl Ahead {
     }
 }
 
-/// Waits until a time of this clock. The future holds that time alone: every actor has room for one.
+/// Waits until a time of this clock. The future holds that time alone.
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub fn sleep_until(clock: Clock, time: Duration) -> impl Future<Output = ()> {
     let instant = clock.start.checked_add(time.saturating_sub(clock.start_unix));

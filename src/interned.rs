@@ -1,4 +1,6 @@
-//! Values that are the same for many, each kept once.
+//! Values that are the same for many, each kept once. Nobody learns anything of others by it: a value does not change.
+//!
+//! What entries of one jobs.json have in common they share as it is read (`config/jobs_file/alike.rs`); these outlive it.
 
 use std::{
     collections::HashSet,
@@ -28,6 +30,7 @@ impl<T> Default for Interned<T> {
 impl<T: Eq + Hash> Interned<T> {
     /// The value that equals this one, as others have it.
     pub fn of(&self, value: T) -> Arc<T> {
+        // What a panic has left is whole: a value is found, or it is not.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(same) = known.values.get(&value) {
             return same.clone();

@@ -22,8 +22,10 @@ pub mod decide;
 /// The one home of clocks and sleeps.
 pub mod clock;
 
-/// The newest of what one task tells, for those who follow it.
+/// Values that many have, each kept once.
 pub mod interned;
+
+/// The newest of what one task tells, for those who follow it.
 pub mod latest;
 
 /// The end of a term, as requests look at it.

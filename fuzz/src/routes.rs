@@ -14,7 +14,7 @@ use job_chief::{
         inquiry::Inquiry,
         leader::Leader,
         lookout::Lookout,
-        orders::Orders,
+        orders::{Ordered, Orders},
         performer::{ENDS_MAX, Shared},
         roster::{Handle, Roster, StatusChannel},
         scout::Scout,
@@ -22,7 +22,7 @@ use job_chief::{
     clock::Clock,
     cluster::{apply::Applier, probe::Prober, requests::Cluster, watcher::View},
     config::{entry::Entry, in_file::InFile, jobs_file},
-    decide::pod::inputs::Instance,
+    decide::{pod::inputs::Instance, switches::Switches},
     health::Health,
     http::{deployments::desk::Desk, routes::router, state::AppState},
     interned::Interned,
@@ -152,7 +152,7 @@ fn handle(entry: &Entry) -> Handle {
         restarted: false,
         stopping: false,
         switched: None,
-        ordered: None,
+        ordered: Ordered::of(entry, &Switches::default()),
     };
     let status = match entry {
         Entry::Queue(_) => StatusChannel::Queue(latest::Sender::default()),

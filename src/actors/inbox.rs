@@ -74,10 +74,10 @@ fn take<E>(arrived: &mut VecDeque<E>) -> Option<E> {
     Some(event)
 }
 
-/// Waits until a deadline; for ever where there is none. Boxed: whoever rests has none, and no room for it.
-pub async fn reached(clock: Clock, deadline: Option<Duration>) {
+/// Waits until a deadline; for ever where there is none. Boxed: an actor that rests has none, and a timer takes room.
+pub fn reached(clock: Clock, deadline: Option<Duration>) -> BoxFuture<'static, ()> {
     match deadline {
-        Some(deadline) => Box::pin(sleep_until(clock, deadline)).await,
-        None => std::future::pending().await,
+        Some(deadline) => sleep_until(clock, deadline).boxed(),
+        None => std::future::pending().boxed(),
     }
 }

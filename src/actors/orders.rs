@@ -32,7 +32,7 @@ pub struct Orders {
     pub restarted: bool,
     /// The process ends.
     pub stopping: bool,
-    /// Of a queue; `None` where it creates, and nobody has said anything.
+    /// Of a queue; `None` of a service, and where it creates and nobody has said anything.
     pub switched: Option<Box<Switched>>,
     /// Of a service; `None` of a queue.
     pub ordered: Option<Box<Ordered>>,
@@ -96,7 +96,7 @@ impl Orders {
 
     /// For the actor of a service.
     pub fn desired(&self) -> ServiceEvent {
-        ServiceEvent::Desired(self.ordered.as_ref().map(|ordered| ordered.orders).unwrap_or_default())
+        ServiceEvent::Desired(self.ordered.as_deref().map(|ordered| ordered.orders).unwrap_or_default())
     }
 
     /// What was asked for of the actions of a service.
@@ -112,5 +112,30 @@ pub fn view_event(view: &View) -> RunEvent {
     match &view.observed {
         Some(observed) if !view.stale => RunEvent::Observed(observed.clone()),
         _ => RunEvent::ViewStale,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{entry::Kind, job_config::JobConfig},
+        decide::switches::{Said, Switch},
+    };
+
+    #[test]
+    fn of_a_queue_there_is_nothing_to_say_unless_it_is_paused_or_somebody_has_said_something() {
+        let of = |paused: bool, switch: Switch| {
+            let entry = Entry::Queue(Arc::new(JobConfig { paused, ..JobConfig::left("mail") }));
+            let switches = Switches { all: None, by_config: BTreeMap::from([("mail".to_owned(), switch)]) };
+            Switched::of(&entry, &switches).map(|said| (said.paused.paused, said.asked.count))
+        };
+        assert_eq!(of(false, Switch::default()), None);
+        assert_eq!(of(true, Switch::default()), Some((true, 0)));
+        let said = |paused| Said { paused, file_paused: true, who: "ann".into(), why: "why".into(), at: String::new() };
+        assert_eq!(of(true, Switch { said: Some(said(false)), ..Switch::default() }), Some((false, 0)));
+        let asked = Asked { count: 3, ..Asked::default() };
+        assert_eq!(of(false, Switch { asked, ..Switch::default() }), Some((false, 3)));
+        assert_eq!(Switched::of(&Entry::left(Kind::Service, "redis"), &Switches::default()), None);
     }
 }

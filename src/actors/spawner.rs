@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn an_actor_with_its_task_is_small() {
         let sizes = [size_of::<Spawner>(), size_of_answer(Spawner::run), size_of::<QueuePerformer>()];
-        let most = [1_700, 1_100, 320];
+        let most = [1_000, 440, 200];
         assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?}: there are ten thousand of them");
     }
 }

@@ -140,8 +140,7 @@ fn text(module: &Module, rendered: &Rendered) -> String {
     let text = files.map(|file| {
         let place = format!("{}/{}/{}", module.name(), module.version(), file.file);
         let begin = if file.text.starts_with("---") { "" } else { "---\n" };
-        let end = if file.text.ends_with('\n') { "" } else { "\n" };
-        format!("# {place}\n{begin}{}{end}", file.text)
+        format!("# {place}\n{begin}{}", file.text)
     });
     text.collect()
 }

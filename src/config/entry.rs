@@ -71,7 +71,7 @@ impl Entry {
         }
     }
 
-    /// Its name, to be kept.
+    /// Its name, to be kept: that of a queue is shared, that of a service is copied.
     pub fn shared_name(&self) -> Arc<str> {
         match self {
             Self::Queue(queue) => queue.name.clone(),

@@ -143,8 +143,9 @@ impl Readiness {
 
 /// The original's shape: per queue the messages of each state.
 async fn states(Call { state, .. }: Call) -> Result<StatesPage, Problem> {
-    let states = |states: &Option<Box<States>>| states.as_deref().copied().unwrap_or_default();
-    Ok(StatesPage(state.totals.borrow().iter().map(|(queue, totals)| (queue.clone(), states(totals))).collect()))
+    let totals = state.totals.borrow();
+    let page = totals.iter().map(|(queue, states)| (queue.clone(), states.as_deref().copied().unwrap_or_default()));
+    Ok(StatesPage(page.collect()))
 }
 
 async fn members(Call { state, .. }: Call) -> Result<Members, Problem> {

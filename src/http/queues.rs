@@ -251,7 +251,7 @@ pub(super) fn decided(state: &AppState) -> Vec<(String, Duration, Decision)> {
     let roster = state.roster.borrow().clone();
     let of = |(name, handle): (&Arc<str>, &Handle)| {
         let StatusChannel::Queue(channel) = &handle.status else { return None };
-        let (at, decision) = *channel.borrow().decided.clone()?;
+        let (at, decision) = *channel.borrow().decided.as_deref()?;
         (decision.why != DecisionReason::Empty).then(|| (name.to_string(), at, decision))
     };
     roster.iter().filter_map(of).collect()

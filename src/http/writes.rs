@@ -110,6 +110,7 @@ pub(super) async fn run(call: Call, words: Words) -> Result<RunsAsked, Problem> 
     let names: Vec<String> = match call.name {
         Some(name) => in_file(state, &name).map(|_| vec![name])?,
         None => {
+            // Not borrowed meanwhile: whoever is asked about borrows it, too.
             let roster = state.roster.borrow().clone();
             roster.keys().filter(|name| in_file(state, name).is_ok()).map(ToString::to_string).collect()
         }

@@ -343,6 +343,17 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_a_total_finds_empty_has_no_message_that_can_be_fetched() {
+        let gauges = QueueGauges::default();
+        let _mail = gauges.begin("mail", "mail", secs(30), None);
+        assert_eq!(gauges.depth("mail", secs(0)).ready, None);
+        gauges.note_totals("mail", vec![("ready", 0), ("active", 0)], secs(100), secs(30));
+        assert_eq!(shown(&gauges, 101), [("ready".to_owned(), 0.0)]);
+        assert_eq!(gauges.depth("mail", secs(101)).ready, Some(0));
+        assert_eq!(gauges.last_hour("mail", secs(101)), [Some(0)]);
+    }
+
+    #[test]
     fn nothing_is_shown_while_postgres_is_silent() {
         let (gauges, _mail) = begun();
         assert_eq!(series(&gauges, 120).len(), 2);

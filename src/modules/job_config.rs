@@ -55,7 +55,7 @@ pub(super) fn judged(source: &Source, node: &Node, name: &str, judges: &Judges) 
         Some(_) => {}
     }
     let spec = Node { start: spec.start, kind: json::Kind::Object(members) };
-    jobs_file::entry(&source.file, &source.text, &spec, "spec", judges)
+    jobs_file::entry(&source.file, source.written(), &spec, "spec", judges)
 }
 
 fn without_places(value: &Value) -> Node {

@@ -26,8 +26,13 @@ impl Source {
     /// byte order mark that some editors put before a text is no part of it.
     pub(super) fn new(file: String, text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let end = if text.ends_with(['\n', '\r']) { "" } else { "\n" };
+        let end = if text.ends_with('\n') { "" } else { "\n" };
         Self { file, text: format!("{text}{end}"), written: text.len() }
+    }
+
+    /// Its text without a break that it did not have.
+    pub(super) fn written(&self) -> &str {
+        &self.text[..self.written]
     }
 
     /// A problem at a byte offset.
@@ -43,7 +48,7 @@ impl Source {
 
     /// Line and column of a byte offset, both from 1; no line is behind the last one that was written.
     pub(super) fn line_column(&self, at: usize) -> (usize, usize) {
-        line_column(&self.text, at.min(self.written))
+        line_column(self.written(), at)
     }
 }
 

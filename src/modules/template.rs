@@ -33,9 +33,9 @@ impl Template {
     /// # Errors
     /// Everything that is wrong with it.
     pub(super) fn read(source: Source) -> Result<Self, Vec<Problem>> {
-        if source.text.len() > FILE_BYTES_MAX {
-            let what =
-                format!("it has {} bytes, allowed are {FILE_BYTES_MAX}: make two files of it", source.text.len());
+        let bytes = source.written().len();
+        if bytes > FILE_BYTES_MAX {
+            let what = format!("it has {bytes} bytes, allowed are {FILE_BYTES_MAX}: make two files of it");
             return Err(vec![source.problem(0, what)]);
         }
         let tokens = scan(&source.text).map_err(|at| {

@@ -118,7 +118,7 @@ fn range(span: &Span) -> Range<usize> {
 impl<'a> Reader<'a> {
     fn broken(&self, error: &ScanError) -> Problem {
         let at = error.marker().byte_offset().unwrap_or(self.masked.len());
-        self.source.problem(at.min(self.masked.len()), format!("this is no YAML: {}", error.info()))
+        self.source.problem(at, format!("this is no YAML: {}", error.info()))
     }
 
     /// The next event but comments, which are kept.

@@ -7,6 +7,7 @@ use job_chief::{
     decide::{
         decision::Wish,
         lease::{Answer, Ask, Record},
+        one_off::OneOff,
         outcome::{JobName, Outcome, Reason},
         place::{Place, Places},
         run::event::WishAnswer,
@@ -14,7 +15,7 @@ use job_chief::{
     pgboss::connect,
     store::{
         leadership::Leadership, migrate::migrate, place::Place as Tables, rows::WishRow, runs::Runs, stored::Stored,
-        writer::Writer,
+        switches::SwitchTable, writer::Writer,
     },
 };
 use sqlx::{AssertSqlSafe, PgPool};
@@ -106,6 +107,24 @@ async fn of_many_wishes_in_one_statement_only_those_are_refused_whose_places_are
         assert_eq!(answer(name), WishAnswer::SlotTaken, "{name}");
     }
     assert_eq!(held(&pool).await, pairs(&[("gpu:0", "a"), ("gpu:1", "free"), ("limits:2", "free")]));
+}
+
+#[tokio::test]
+async fn wishes_of_every_kind_go_together_and_each_is_followed_by_what_it_serves() {
+    let (_, pool, runs) = prepared("places_mixed").await;
+    let switches = SwitchTable::new(Tables::new(&pool, "chief", "i"));
+    assert_eq!(switches.ask_runs(&["mail".to_owned()], ("ann", "a look")).await.unwrap(), 1);
+    assert!(switches.ask_action("redis", "backup", ("ann", "why")).await.unwrap());
+    let one_off = OneOff::Action { name: "backup".into(), number: Some(1) };
+    let action = Wish { slot: one_off.slot(), one_off: Some(one_off), ..wish("action", 0) };
+    let action = WishRow { kind: Kind::Service, config: "redis".into(), ..row(action) };
+    let by_hand = row(Wish { serves: Some(1), ..wish("by-hand", 1) });
+    let all = [row(wish("plain", 0)), by_hand, action, with("placed", 2, &[("gpu", 1)])];
+    let answers = runs.write_wishes(&all).await.unwrap();
+    assert!(answers.len() == 4 && answers.values().all(|answer| *answer == WishAnswer::Written), "{answers:?}");
+    assert_eq!(runs.load(Kind::Queue, "mail").await.unwrap().served, 1);
+    assert_eq!(runs.load(Kind::Service, "redis").await.unwrap().actions["backup"].served, 1);
+    assert_eq!(held(&pool).await, [("gpu:1".to_owned(), "placed".to_owned())]);
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ impl Member {
             wake_at: Some(now),
             check_interval: policy.check_interval,
             start_timeout: policy.runs.start_timeout,
-            lifecycle: Lifecycle::new(Naming::new("forecast", &*config.name), policy, SEED, now),
+            lifecycle: Lifecycle::new(Naming::new("forecast", config.name.clone()), policy, SEED, now),
             model: model.clone(),
             parallelism: config.pod_config.parallelism,
             jobs: BTreeMap::new(),

@@ -36,7 +36,7 @@ pub struct QueuePolicy {
 }
 
 impl QueuePolicy {
-    /// The policy of a JobConfig, as far as it has it itself: it shares nothing. Those with the same keys have the same.
+    /// The policy of a JobConfig, as far as it has it itself, without what is shared. Those with the same keys have the same.
     pub fn of(job: &JobConfig) -> Self {
         Self {
             runs: RunPolicy {
