@@ -93,7 +93,7 @@ pub(super) fn read(source: &Source, masked: &str, tokens: &[Token]) -> Read {
     options.block_nesting_limit = DEPTH_MAX;
     options.max_buffered_comment_events = masked.len();
     let parser = Parser::new_from_str_with_options(masked, options);
-    let mut reader = Reader { parser, source, masked, tokens, read: Read::default(), behind: 0 };
+    let mut reader = Reader { parser, source, masked, tokens, read: Read::default(), behind: 0, brackets: 0 };
     if let Err(problem) = reader.documents() {
         reader.read.broken = Some(problem);
     }
@@ -108,6 +108,8 @@ struct Reader<'a> {
     read: Read,
     /// The end of the last node or comment.
     behind: usize,
+    /// How many brackets are open.
+    brackets: usize,
 }
 
 fn range(span: &Span) -> Range<usize> {
@@ -177,11 +179,19 @@ impl<'a> Reader<'a> {
             self.tell(place.start, "tags are not allowed: write a text in quotes, and everything else as it is");
         }
         match event {
-            Event::SequenceStart(style, ..) => self.list(style, place),
-            Event::MappingStart(style, ..) => self.map(style, place),
+            Event::SequenceStart(style, ..) => self.within(style, |it| it.list(style, place)),
+            Event::MappingStart(style, ..) => self.within(style, |it| it.map(style, place)),
             Event::Scalar(text, style, ..) => Ok(self.scalar(&text, style, place)),
             _ => Err(self.source.problem(place.start, "a value is missing here")),
         }
+    }
+
+    fn within<T>(&mut self, style: StructureStyle, read: impl FnOnce(&mut Self) -> T) -> T {
+        let bracket = usize::from(style == StructureStyle::Flow);
+        self.brackets += bracket;
+        let read = read(self);
+        self.brackets -= bracket;
+        read
     }
 
     fn list(&mut self, style: StructureStyle, span: Range<usize>) -> Result<Tree, Problem> {
@@ -291,6 +301,13 @@ impl<'a> Reader<'a> {
     }
 
     fn plain(&mut self, text: &str, span: &Range<usize>) -> Form {
+        // YAML 1.2.2 has it as a text (7.3.3), libyaml and what was made after it as the sign of a key.
+        if self.brackets > 0 && text.starts_with('?') {
+            self.tell(
+                span.start,
+                "readers of YAML differ about a text in brackets that begins with `?`: write it in quotes",
+            );
+        }
         // A value that is left out comes as `~`, without a place.
         match meaning(if span.is_empty() { "" } else { text }) {
             Ok(value) => Form::Fixed(value),

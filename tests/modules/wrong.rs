@@ -33,6 +33,7 @@ fn broken_templates() {
         ("a list as a key", "? [a]\n: b"),
         ("a doubtful word", "a: yes"),
         ("a doubtful number", "a: 1e3\nb: 089\nc: 0x1f\nd: 1_000\ne: .inf"),
+        ("a question mark in brackets", "a: { ?b, c: [?d] }\ne: ?f"),
         ("a directive", "%YAML 1.1\n---\na: b"),
         ("no YAML", "a: b: c"),
         ("a tab", "a:\n\tb: c"),
