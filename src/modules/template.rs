@@ -107,6 +107,10 @@ fn unreadable(source: &Source, tokens: &[Token]) -> Option<Problem> {
         );
         return Some(source.problem(at, what));
     }
+    let mut returns = source.text.match_indices('\r').map(|(at, _)| at);
+    if let Some(at) = returns.find(|at| !source.text[at + 1..].starts_with('\n')) {
+        return Some(source.problem(at, "a carriage return without a line feed behind it: end lines with a line feed"));
+    }
     foreign_sign(&source.text, tokens).map(|at| source.problem(at, PRIVATE_USE))
 }
 

@@ -47,6 +47,7 @@ fn broken_templates() {
         ("a break of another line", &format!("{META}# a comment\u{85}b: c")),
         ("a break of a line of Unicode's", &format!("{META}# a comment\u{2028}b: c")),
         ("a break of a paragraph", &format!("{META}a: b\u{2029}c: d")),
+        ("a break of a line of its own kind", &format!("{META}a:\r- $a{{x}}")),
         ("help for nothing", &format!("# @nmae help\n{META}data: $d{{name}}")),
         ("two defaults", &format!("{META}a: $g{{x:1}}\nb: $g{{x}}\nc: $g{{x:2}}")),
         ("two kinds", &format!("{META}a: $g{{x}}\nb: $a{{x}}")),
