@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use job_chief::decide::{
-    outcome::{Outcome, Reason},
+    outcome::{End, Outcome, Reason},
     queue::{
         event::{DepthRequest, LookPurpose, QueueEvent},
         rest::Rest,
@@ -85,6 +85,19 @@ fn who_has_a_job_or_cools_or_backs_off_looks_itself_until_its_last_decision_says
     assert_eq!(script.life.rest(), None, "people are to be told when it is over");
     while !is_at_rest_after(&mut script, "it backs off, then nobody is kept") {}
     assert!(script.now >= until);
+}
+
+#[test]
+fn after_a_job_that_was_asked_for_by_hand_it_looks_itself_until_the_log_says_that_nothing_waits() {
+    let mut script = at_rest();
+    script.feed(QueueEvent::Switched { paused: false, requested: 1 });
+    assert_eq!(script.jobs.len(), 1);
+    script.all(&running());
+    script.jobs.clear();
+    script.show();
+    assert_eq!(script.ends, [End::new(Outcome::Vanished, Reason::Deleted)]);
+    assert_eq!(script.life.rest(), None, "the last decision on record is not that of its last look");
+    assert!(is_at_rest_after(&mut script, "nothing waits"));
 }
 
 #[test]

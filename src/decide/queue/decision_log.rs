@@ -32,6 +32,11 @@ impl DecisionLog {
         }
     }
 
+    /// Whether the last decision was made for this reason: another one for it is no news.
+    pub fn has_last(&self, why: DecisionReason) -> bool {
+        self.last_why == Some(why)
+    }
+
     /// A success took nothing.
     pub fn note_took_nothing(&mut self, job: JobName) {
         self.push(LogEntry::TookNothing(job));

@@ -51,7 +51,8 @@ impl Lifecycle {
         let is_held = self.backoff.until().is_some_and(|until| until > *at);
         let waits = is_held || !self.cooling.is_empty() || !self.unjudged.is_empty();
         let is_asked = self.manual.requested > self.manual.served;
-        let is_idle = *decision == again && !waits && !is_asked;
+        // A Job that was asked for by hand is no look's decision, and is in the log all the same.
+        let is_idle = *decision == again && self.log.has_last(again.why) && !waits && !is_asked;
         let may_look = self.may_create() && !self.looks.is_in_flight() && self.room() > 0;
         (is_idle && may_look && self.looks.is_by_interval()).then(|| Rest {
             request: self.depth_request(),
