@@ -45,6 +45,7 @@ pub mod service_rules;
 pub mod dependencies;
 
 pub mod json;
+pub mod judge;
 
 pub mod problems;
 

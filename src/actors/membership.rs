@@ -47,10 +47,17 @@ impl PartialEq for Seat {
 #[derive(Debug)]
 pub struct Membership {
     name: Arc<str>,
-    seat: Option<Seat>,
     /// It tells even if it holds nothing: somebody may wait for it, or believe that it holds something.
     owes: bool,
-    told: Option<Box<Need>>,
+    /// Boxed: most share nothing, and have no room for it.
+    taken: Option<Box<Taken>>,
+}
+
+/// A seat, and what was told there.
+#[derive(Debug)]
+struct Taken {
+    seat: Seat,
+    told: Option<Need>,
     /// A need found no room: another has to be told, whatever it says.
     is_late: bool,
     /// It shares nothing and holds nothing of the time when it did, so it is not asked any more.
@@ -61,63 +68,59 @@ pub struct Membership {
 impl Membership {
     /// Of an actor that has no seat yet.
     pub fn new(name: Arc<str>) -> Self {
-        Self { name, seat: None, owes: false, told: None, is_late: false, is_apart: false, tell_at: None }
+        Self { name, owes: false, taken: None }
     }
 
     /// The seat as it is from here on. At another one everything is told anew, and what lies there was given to somebody
     /// else, or is known to nobody any more: it is to be taken in without its places.
     pub fn take(&mut self, seat: Option<&Seat>, owes: bool) -> Option<Grant> {
         self.owes = owes;
-        if self.seat.as_ref() == seat {
+        if self.taken.as_ref().map(|taken| &taken.seat) == seat {
             return None;
         }
-        (self.seat, self.told, self.tell_at) = (seat.cloned(), None, None);
-        (self.is_late, self.is_apart) = (false, false);
-        let grants = self.seat.as_mut()?.grants.as_mut()?;
+        let taken =
+            |seat: &Seat| Taken { seat: seat.clone(), told: None, is_late: false, is_apart: false, tell_at: None };
+        self.taken = seat.map(taken).map(Box::new);
+        let grants = self.taken.as_mut()?.seat.grants.as_mut()?;
         let number = grants.borrow_and_update().number;
         Some(Grant { number, places: vec![] })
     }
 
     /// Tells what it needs, if that is another than was told last. Whoever has no seat is not even asked.
     pub fn tell(&mut self, now: Duration, need: impl FnOnce() -> Option<Need>) {
-        let Some(seat) = &self.seat else { return };
+        let Some(taken) = &mut self.taken else { return };
         // Whoever does not know what it needs, or has nothing to tell, is not asked again before anything happens.
-        self.tell_at = None;
-        if self.is_apart && !self.owes {
+        taken.tell_at = None;
+        if taken.is_apart && !self.owes {
             return;
         }
         let Some(need) = need() else { return };
-        if !self.concerns(&need) {
+        if !taken.concerns(self.owes, &need) {
             // Whoever may be given something tells what it has seen.
-            self.is_apart = seat.grants.is_none();
+            taken.is_apart = taken.seat.grants.is_none();
             return;
         }
-        if self.told.as_deref() == Some(&need) {
+        if taken.told.as_ref() == Some(&need) {
             return;
         }
-        match seat.needs.try_send(Told { name: self.name.clone(), need: need.clone(), last: false }) {
-            Ok(()) => (self.told, self.is_late) = (Some(Box::new(need)), false),
+        match taken.seat.needs.try_send(Told { name: self.name.clone(), need: need.clone(), last: false }) {
+            Ok(()) => (taken.told, taken.is_late) = (Some(need), false),
             Err(TrySendError::Full(_)) => {
-                (self.is_late, self.tell_at) = (true, Some(now.saturating_add(TELL_AGAIN)));
+                (taken.is_late, taken.tell_at) = (true, Some(now.saturating_add(TELL_AGAIN)));
             }
             // The next Broker is told when there is a seat at it.
             Err(TrySendError::Closed(_)) => {}
         }
     }
 
-    /// Somebody has to know.
-    fn concerns(&self, need: &Need) -> bool {
-        self.owes || self.is_late || self.told.is_some() || need.held.iter().any(|places| !places.is_empty())
-    }
-
     /// When [`Self::tell`] is due although nothing has happened.
     pub fn deadline(&self) -> Option<Duration> {
-        self.tell_at
+        self.taken.as_ref()?.tell_at
     }
 
     /// The next grant; waits for ever where none can come. Cancel-safe.
     pub async fn granted(&mut self) -> Grant {
-        if let Some(grants) = self.seat.as_mut().and_then(|seat| seat.grants.as_mut())
+        if let Some(grants) = self.taken.as_mut().and_then(|taken| taken.seat.grants.as_mut())
             // Boxed: most share nothing, and have no room for it.
             && Box::pin(grants.changed()).await.is_ok()
         {
@@ -128,10 +131,18 @@ impl Membership {
 
     /// Tells that the actor ends. One that still holds something goes on elsewhere.
     pub async fn leave(self, need: Option<Need>) {
-        let need = need.filter(|need| need.held.is_empty() && self.concerns(need));
-        let Some((seat, need)) = self.seat.as_ref().zip(need) else { return };
-        // Where no Broker is left, nobody has to know.
-        drop(seat.needs.send(Told { name: self.name.clone(), need, last: true }).await);
+        let Some((taken, need)) = self.taken.zip(need) else { return };
+        if need.held.is_empty() && taken.concerns(self.owes, &need) {
+            // Where no Broker is left, nobody has to know.
+            drop(taken.seat.needs.send(Told { name: self.name, need, last: true }).await);
+        }
+    }
+}
+
+impl Taken {
+    /// Somebody has to know.
+    fn concerns(&self, owes: bool, need: &Need) -> bool {
+        owes || self.is_late || self.told.is_some() || need.held.iter().any(|places| !places.is_empty())
     }
 }
 

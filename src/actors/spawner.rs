@@ -46,8 +46,6 @@ const PUBLISHED_EVERY: Duration = Duration::from_millis(20);
 struct QueuePerformer {
     runs: RunPerformer,
     config: Arc<JobConfig>,
-    /// The queue, as the looks want it.
-    queue: Arc<str>,
     /// What its looks find is shown there.
     gauge: QueueGauge,
     /// It was logged that pg-boss does not have the queue.
@@ -66,7 +64,6 @@ pub struct Spawner {
     blocked: bool,
     inbox: Inbox<QueueEvent>,
     /// What it shares with others.
-    pools: Arc<[Arc<str>]>,
     membership: Membership,
     /// While it is at rest.
     resting: Option<Arc<Resting>>,
@@ -91,10 +88,9 @@ impl Spawner {
         let entry = orders.borrow().entry.clone();
         let performer = QueuePerformer::new(config, RunPerformer::new(entry, shared.clone(), term));
         Self {
-            notified: shared.hints.of(&performer.queue),
+            notified: shared.hints.of(&performer.config.queue_name),
             peers: performer.peers(),
             blocked: false,
-            pools: policy.pools.clone(),
             membership: Membership::new(performer.runs.name.clone()),
             lifecycle: Lifecycle::new(performer.runs.naming(), policy, seed, shared.clock.now()),
             performer: Arc::new(performer),
@@ -159,8 +155,8 @@ impl Spawner {
         let rest = self.lifecycle.rest();
         self.resting = self.resting.take().filter(|_| rest.is_some());
         if let (Some(rest), None) = (rest, &self.resting) {
-            let QueuePerformer { runs, queue, gauge, warned, .. } = &*self.performer;
-            let (queue, gauge, warned) = (queue.clone(), gauge.clone(), warned.load(Ordering::Relaxed));
+            let QueuePerformer { runs, config, gauge, warned } = &*self.performer;
+            let (queue, gauge, warned) = (config.queue_name.clone(), gauge.clone(), warned.load(Ordering::Relaxed));
             let resting = Resting { queue, gauge, rest, warned, bell: self.notified.clone() };
             self.resting = runs.shared.resting_place.rest(resting);
         }
@@ -179,18 +175,17 @@ impl Spawner {
             self.inbox.push(RunEvent::Drain.into());
         } else if let Some(config) = orders.entry.queue()
             && (!Arc::ptr_eq(config, &self.performer.config)
-                || orders.pools != self.pools
+                || orders.pools != *self.lifecycle.pools()
                 || self.lifecycle.is_draining())
         {
             let performer = QueuePerformer::new(config.clone(), self.performer.runs.with(orders.entry.clone()));
             let before = std::mem::replace(&mut self.performer, Arc::new(performer));
             let shared = &self.performer.runs.shared;
-            let other_queue = before.queue != self.performer.queue;
+            let other_queue = before.config.queue_name != config.queue_name;
             if other_queue {
-                self.notified = shared.hints.of(&self.performer.queue);
+                self.notified = shared.hints.of(&config.queue_name);
             }
             let policy = policy(config, shared, &orders);
-            self.pools = orders.pools.clone();
             self.peers = self.performer.peers();
             let blocked = self.blocked();
             self.inbox.push(blocked);
@@ -247,10 +242,9 @@ fn policy(config: &JobConfig, shared: &Shared, orders: &Orders) -> Arc<QueuePoli
 impl QueuePerformer {
     fn new(config: Arc<JobConfig>, runs: RunPerformer) -> Self {
         let JobConfig { queue_name, queue_check_interval, target_age, .. } = &*config;
-        let queue = queue_name.clone();
         let gauges = &runs.shared.metrics.queues.gauges;
-        let gauge = gauges.begin(runs.name.clone(), queue.clone(), *queue_check_interval, *target_age);
-        Self { runs, config, queue, gauge, warned: AtomicBool::new(false) }
+        let gauge = gauges.begin(runs.name.clone(), queue_name.clone(), *queue_check_interval, *target_age);
+        Self { runs, config, gauge, warned: AtomicBool::new(false) }
     }
 
     fn peers(&self) -> Option<watch::Receiver<Arc<Peers>>> {
@@ -289,7 +283,7 @@ impl QueuePerformer {
     }
 
     async fn look(&self, request: DepthRequest) -> Option<Look> {
-        let question = (self.queue.clone(), self.gauge.clone(), request);
+        let question = (self.config.queue_name.clone(), self.gauge.clone(), request);
         let look = self.runs.shared.lookout.look(vec![question]).await?.pop()?;
         if look.unknown && !self.warned.swap(true, Ordering::Relaxed) {
             self.span().in_scope(|| {
@@ -328,7 +322,7 @@ mod tests {
     #[test]
     fn an_actor_with_its_task_is_small() {
         let sizes = [size_of::<Spawner>(), size_of_answer(Spawner::run), size_of::<QueuePerformer>()];
-        let most = [1_000, 440, 200];
+        let most = [940, 440, 170];
         assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?}: there are ten thousand of them");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{entry::Entry, problems::nearest, schema::Finding};
+use crate::config::{entry::Entry, judge::Finding, problems::nearest};
 
 /// What is wrong with the dependencies of these entries, each with the place of its entry among them. `wrong` are names
 /// of services whose entries have problems of their own.

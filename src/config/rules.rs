@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::config::{
     job_config::{JobConfig, JobTemplate, TTL_SECONDS_MIN},
+    judge::{Finding, Judges},
     pod_config::PodConfig,
-    schema::{Finding, Judges},
     window_rules,
 };
 

@@ -1,91 +1,20 @@
-//! JSON Schema of what people write, and the problems that a schema finds, as sentences.
+//! JSON Schema of what people write.
 
-use std::cell::OnceCell;
-
-use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
-use k8s_openapi::api::batch::v1::JobTemplateSpec;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::config::{
-    entry::Kind,
-    job_config::{DURATION_ALLOWED, JobConfig},
-    problems::nearest,
+    job_config::JobConfig,
     service_config::ServiceConfig,
     sharing::{LIMITS, POOL_NAME_MAX, Sharing},
-    windows::{DAYS_ALLOWED, DAYS_PATTERN, TIME_ALLOWED, TIME_PATTERN},
 };
 
 /// Kubernetes' grammar of quantities, from `apimachinery/pkg/api/resource`.
-const QUANTITY_PATTERN: &str = "^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+pub(super) const QUANTITY_PATTERN: &str =
+    "^[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 
 /// The message for a value that is not a quantity.
-const QUANTITY_ALLOWED: &str = "a Kubernetes quantity, such as \"500m\", \"2\" or \"128Mi\"";
-
-/// How the message for a key begins that nothing has.
-pub(super) const UNKNOWN_KEY: &str = "unknown key";
-
-/// A schema that judges values.
-pub struct Judge {
-    schema: Value,
-    validator: Validator,
-}
-
-/// A problem at a path of the judged value; segments as in a JSON pointer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Where, below the judged value.
-    pub path: Vec<String>,
-    /// Points at the key instead of the value.
-    pub at_key: bool,
-    /// What was found and what is allowed.
-    pub text: String,
-}
-
-impl Finding {
-    /// A finding at a value.
-    pub fn new(path: &[&str], text: impl Into<String>) -> Self {
-        Self { path: path.iter().map(|s| (*s).to_owned()).collect(), at_key: false, text: text.into() }
-    }
-}
-
-/// The judges of jobs.json. Each is made when it is first needed, from some hundred kilobytes of Kubernetes' schemas, and
-/// all go with what was read: a file is read seldom.
-#[derive(Default)]
-pub struct Judges {
-    queue: OnceCell<Judge>,
-    service: OnceCell<Judge>,
-    template: OnceCell<Judge>,
-    sharing: OnceCell<Judge>,
-}
-
-impl Judges {
-    /// Of one entry of this type.
-    pub fn of(&self, kind: Kind) -> &Judge {
-        match kind {
-            Kind::Queue => self.queue.get_or_init(|| Judge::of(schema_of::<JobConfig>())),
-            Kind::Service => self.service.get_or_init(|| Judge::of(schema_of::<ServiceConfig>())),
-        }
-    }
-
-    /// Of `limits` and `pools`.
-    pub fn sharing(&self) -> &Judge {
-        self.sharing.get_or_init(|| Judge::of(schema_of::<Sharing>()))
-    }
-
-    /// Of a `jobTemplate`: Kubernetes' own schema, of which nothing is required.
-    pub fn template(&self) -> &Judge {
-        self.template.get_or_init(|| {
-            let mut schema = schema_of::<JobTemplateSpec>();
-            for (kind, key) in [("batch.v1.JobSpec", "template"), ("core.v1.PodSpec", "containers")] {
-                let required = schema.pointer_mut(&format!("/$defs/io.k8s.api.{kind}/required"));
-                let required = required.and_then(Value::as_array_mut);
-                required.expect("Kubernetes requires it of whole objects").retain(|name| name != key);
-            }
-            Judge::of(schema)
-        })
-    }
-}
+pub(super) const QUANTITY_ALLOWED: &str = "a Kubernetes quantity, such as \"500m\", \"2\" or \"128Mi\"";
 
 /// The JSON Schema of jobs.json, for editors: the array, or the object with `defaults`.
 pub fn jobs_json_schema() -> Value {
@@ -153,11 +82,27 @@ pub fn jobs_json_schema() -> Value {
 
 /// The schema of a type, with Kubernetes' types closed against unknown keys.
 pub fn schema_of<T: JsonSchema>() -> Value {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    closed::<T>(SchemaSettings::draft2020_12())
+}
+
+/// The same for a [`Judge`](crate::config::judge::Judge), without what no message shows and in a draft whose own schema is one document instead of
+/// eight: a validator keeps copies of both, of the latter for good. A `$ref` has nothing beside it there that judges.
+pub(super) fn judged<T: JsonSchema>() -> Value {
+    let SchemaSettings { definitions_path, meta_schema, .. } = SchemaSettings::draft07();
+    let mut schema = closed::<T>(SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = definitions_path;
+        settings.meta_schema = meta_schema;
+    }));
+    keep_what_judges(&mut schema);
+    schema
+}
+
+fn closed<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let mut generator = settings.into_generator();
+    let mut schema = generator.root_schema_for::<T>().to_value();
     close(&mut schema);
-    if let Some(defs) = schema.get_mut("$defs").and_then(Value::as_object_mut)
-        && let Some(quantity) = defs.get_mut("io.k8s.apimachinery.pkg.api.resource.Quantity")
-    {
+    let quantity = format!("{}/io.k8s.apimachinery.pkg.api.resource.Quantity", generator.settings().definitions_path);
+    if let Some(quantity) = schema.pointer_mut(&quantity) {
         *quantity = json!({"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "description": QUANTITY_ALLOWED});
     }
     schema
@@ -199,125 +144,66 @@ fn drop_null(schema: &mut Value) {
     }
 }
 
-impl Judge {
-    /// A judge for a schema made by [`schema_of`].
-    pub fn of(schema: Value) -> Self {
-        let validator = jsonschema::validator_for(&schema).expect("schemas made from types are valid");
-        Self { schema, validator }
-    }
-
-    /// The keys that a value may have.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.schema["properties"].as_object().into_iter().flat_map(|known| known.keys()).map(String::as_str)
-    }
-
-    /// Everything that is wrong with a value.
-    pub fn findings(&self, value: &Value) -> Vec<Finding> {
-        self.validator.iter_errors(value).flat_map(|error| self.sentences(&error)).collect()
-    }
-
-    fn sentences(&self, error: &ValidationError<'_>) -> Vec<Finding> {
-        let path: Vec<String> = error.instance_path().as_str().split('/').skip(1).map(unescape).collect();
-        let below = |key: &str| path.iter().cloned().chain([key.to_owned()]).collect();
-        match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
-                .iter()
-                .map(|key| Finding { path: below(key), at_key: true, text: self.unknown_key(error, key) })
-                .collect(),
-            ValidationErrorKind::Required { property } => {
-                let text = format!("the key \"{}\" is missing", property.as_str().unwrap_or_default());
-                vec![Finding { path, at_key: false, text }]
+/// Takes out what does not judge: the descriptions, but for one that a message shows, that of a pattern; and the defaults
+/// beside references.
+fn keep_what_judges(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if !object.contains_key("pattern") && object.get("description").is_some_and(Value::is_string) {
+                object.remove("description");
             }
-            kind => {
-                let found = shown(&path, error.instance());
-                vec![Finding {
-                    text: format!("found {found}, allowed is {}", self.allowed(error, kind)),
-                    path,
-                    at_key: false,
-                }]
+            if object.contains_key("$ref") {
+                object.remove("default");
             }
+            object.values_mut().for_each(keep_what_judges);
         }
-    }
-
-    fn unknown_key(&self, error: &ValidationError<'_>, key: &str) -> String {
-        let known = self.parent_schema(error).and_then(|schema| schema.get("properties")).and_then(Value::as_object);
-        let hint = known.map_or_else(String::new, |known| nearest(key, known.keys().map(String::as_str)));
-        format!("{UNKNOWN_KEY} \"{key}\"{hint}")
-    }
-
-    /// The schema object whose keyword failed.
-    fn parent_schema(&self, error: &ValidationError<'_>) -> Option<&Value> {
-        let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
-        self.schema.pointer(parent)
-    }
-
-    fn allowed(&self, error: &ValidationError<'_>, kind: &ValidationErrorKind) -> String {
-        match kind {
-            ValidationErrorKind::Minimum { limit } => format!("at least {limit}"),
-            ValidationErrorKind::Maximum { limit } => format!("at most {limit}"),
-            ValidationErrorKind::MinLength { .. } => "a text that is not empty".into(),
-            ValidationErrorKind::MaxLength { limit } => format!("at most {limit} characters"),
-            ValidationErrorKind::MinItems { limit } => format!("at least {limit} entry"),
-            ValidationErrorKind::MaxItems { limit } => format!("at most {limit} entries"),
-            ValidationErrorKind::MinProperties { limit } => format!("at least {limit} key"),
-            ValidationErrorKind::MaxProperties { limit } => format!("at most {limit} keys"),
-            ValidationErrorKind::Enum { options } => words(options),
-            ValidationErrorKind::Constant { expected_value } => expected_value.to_string(),
-            ValidationErrorKind::Pattern { pattern } if pattern == QUANTITY_PATTERN => QUANTITY_ALLOWED.into(),
-            ValidationErrorKind::Pattern { pattern } if pattern == DAYS_PATTERN => DAYS_ALLOWED.into(),
-            ValidationErrorKind::Pattern { pattern } if pattern == TIME_PATTERN => TIME_ALLOWED.into(),
-            ValidationErrorKind::Pattern { .. } => DURATION_ALLOWED.into(),
-            ValidationErrorKind::Type { .. } => self.type_words(error),
-            _ => self.constants(error).unwrap_or_else(|| error.to_string()),
-        }
-    }
-
-    /// The words of an enum whose variants have docs of their own.
-    fn constants(&self, error: &ValidationError<'_>) -> Option<String> {
-        let variants = self.parent_schema(error)?.get("oneOf")?.as_array()?;
-        let constants = variants.iter().map(|variant| variant.get("const").cloned()).collect::<Option<Vec<_>>>()?;
-        Some(words(&Value::Array(constants)))
-    }
-
-    fn type_words(&self, error: &ValidationError<'_>) -> String {
-        let schema = self.parent_schema(error);
-        let described = schema.and_then(|s| s.get("pattern")).and(schema.and_then(|s| s.get("description")));
-        match (described.and_then(Value::as_str), schema.and_then(|s| s.get("type"))) {
-            (Some(description), _) => description.to_owned(),
-            (None, Some(kind)) => words(kind),
-            (None, None) => error.to_string(),
-        }
+        Value::Array(items) => items.iter_mut().for_each(keep_what_judges),
+        _ => {}
     }
 }
 
-/// The options of a keyword as a list: `queue or service`.
-fn words(options: &Value) -> String {
-    match options {
-        Value::Array(all) => all.iter().map(Value::to_string).collect::<Vec<_>>().join(" or "),
-        Value::String(word) => match word.as_str() {
-            "integer" => "a whole number".into(),
-            "array" | "object" => format!("an {word}"),
-            other => format!("a {other}"),
-        },
-        other => other.to_string(),
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::batch::v1::JobTemplateSpec;
+
+    use super::*;
+    use crate::config::settings::Settings;
+
+    /// What came with a later draft than that of a [`Judge`](crate::config::judge::Judge), which would take it for a remark.
+    const LATER: [&str; 7] = [
+        "$defs",
+        "$dynamicRef",
+        "dependentRequired",
+        "dependentSchemas",
+        "prefixItems",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ];
+
+    fn overlooked(schema: &Value) -> Vec<&Value> {
+        let mut found: Vec<&Value> = match schema {
+            Value::Object(object) => object.values().flat_map(overlooked).collect(),
+            Value::Array(items) => items.iter().flat_map(overlooked).collect(),
+            _ => vec![],
+        };
+        let object = schema.as_object();
+        let beside = object.is_some_and(|object| object.contains_key("$ref") && object.len() > 1);
+        if beside || object.is_some_and(|object| LATER.iter().any(|key| object.contains_key(*key))) {
+            found.push(schema);
+        }
+        found
     }
-}
 
-/// Characters of a found value that are shown.
-const SHOWN_MAX: usize = 80;
-
-/// The value as it was found, or only its kind where it may be a secret.
-fn shown(path: &[String], value: &Value) -> String {
-    let secret = path.iter().any(|segment| segment == "env" || segment.to_lowercase().contains("password"));
-    match value {
-        Value::Object(_) => "an object".into(),
-        Value::Array(_) => "an array".into(),
-        Value::Null => "null".into(),
-        _ if secret => "a value (not shown)".into(),
-        other => other.to_string().chars().take(SHOWN_MAX).collect(),
+    #[test]
+    fn a_judge_overlooks_nothing_of_a_schema() {
+        for schema in [
+            judged::<JobConfig>(),
+            judged::<ServiceConfig>(),
+            judged::<Sharing>(),
+            judged::<Settings>(),
+            judged::<JobTemplateSpec>(),
+        ] {
+            assert_eq!(overlooked(&schema), Vec::<&Value>::new());
+        }
     }
-}
-
-fn unescape(segment: &str) -> String {
-    segment.replace("~1", "/").replace("~0", "~")
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::config::{
     dns_label::is_label,
+    judge::Finding,
     one_off_config::{ACTION_NAME_MAX, ACTIONS_MAX, OneOffParts},
     rules::{Bounded, START_TIMEOUT_MIN, below, pod_rules, twice, within},
-    schema::Finding,
     service_config::{CheckConfig, HttpCheck, ServiceConfig},
     target_config::{REQUIREMENTS_MAX, TargetConfig, TcpCheck, url_problem},
     update_strategy::UpdateType,

@@ -8,9 +8,9 @@ use crate::config::{
     dns_label::is_label,
     entry::Entry,
     job_config::JobConfig,
+    judge::{Finding, Judges},
     problems::nearest,
     rules::{CHECK_INTERVAL_MIN, twice, within},
-    schema::{Finding, Judges},
     sharing::{LIMITS, PLACES_MAX, POOL_NAME_MAX, Pool, Share, Sharing},
 };
 

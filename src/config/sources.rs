@@ -8,8 +8,8 @@ use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 use serde_json::{Value as Json, json};
 
 use crate::config::{
+    judge::{Finding, Judge},
     problems::{Place, Problem, Problems},
-    schema::{Finding, Judge, schema_of},
     settings::Settings,
     traces,
 };
@@ -133,7 +133,7 @@ fn judge(tree: &Tree) -> Result<Loaded, Problems> {
             warnings.push(locate(tree, Finding::new(&segments(pointer), format!("has no effect: {instead}"))));
         }
     }
-    let findings = Judge::of(schema_of::<Settings>()).findings(&json);
+    let findings = Judge::of::<Settings>().findings(&json);
     if !findings.is_empty() {
         return Err(Problems(findings.into_iter().map(|finding| locate(tree, finding)).collect()));
     }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::config::{
     entry::Entry,
     jobs_file::{self, JobsFile, lay_over, remove},
+    judge::UNKNOWN_KEY,
     problems::{Place, Problem, Problems, nearest},
     rules::NOT_IN_A_SERVICE,
-    schema::UNKNOWN_KEY,
     service_rules::NOT_IN_AN_EXTERNAL,
     sharing::{LIMITS, Sharing},
 };

@@ -4,8 +4,8 @@ use jiff::civil::Weekday;
 
 use crate::config::{
     job_config::JobConfig,
+    judge::Finding,
     problems::nearest,
-    schema::Finding,
     time_zones::zone_names,
     windows::{DAY, TimeOfDay, Window},
 };

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    config::{entry::Kind, rules::template_findings, schema::Finding},
+    config::{entry::Kind, judge::Finding, rules::template_findings},
     import::remark::Notes,
 };
 

@@ -5,7 +5,7 @@ use std::{fmt, rc::Rc};
 use serde_json::Value;
 
 use crate::{
-    config::{problems::Problem, schema::Judges},
+    config::{judge::Judges, problems::Problem},
     harmless::harmless,
     import::given::{Given, Setting},
 };

@@ -7,8 +7,8 @@ use crate::{
         entry::Entry,
         jobs_file,
         json::{self, Node},
+        judge::Judges,
         problems::{Place, Problem, Problems},
-        schema::Judges,
     },
     modules::{object::Object, source::Source},
 };

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::{
+        judge::Judges,
         problems::{Place, Problem, Problems, nearest},
-        schema::Judges,
     },
     modules::{
         fill::{Filler, Slots, VALUES_BYTES_MAX, Values},

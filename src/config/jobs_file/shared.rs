@@ -6,8 +6,8 @@ use super::{Loader, Placed};
 use crate::config::{
     entry::Entry,
     json::{self, Node},
+    judge::Finding,
     problems::Problem,
-    schema::Finding,
     sharing::Sharing,
     sharing_rules::{self, takes_places},
 };

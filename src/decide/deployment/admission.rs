@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::{
-        dependencies, dns_label::is_label, entry::Entry, in_file::InFile, problems::nearest, schema::Finding,
+        dependencies, dns_label::is_label, entry::Entry, in_file::InFile, judge::Finding, problems::nearest,
         sharing_rules,
     },
     decide::deployment::{

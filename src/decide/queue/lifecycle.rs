@@ -144,6 +144,11 @@ impl Lifecycle {
         self.runs.draining
     }
 
+    /// The pools of which each of its Jobs takes a place.
+    pub fn pools(&self) -> &Arc<[Arc<str>]> {
+        &self.policy.pools
+    }
+
     /// What is to be counted since the last call.
     pub fn take_milestones(&mut self) -> Vec<Milestone> {
         std::mem::take(&mut self.milestones)
