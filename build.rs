@@ -22,7 +22,7 @@ fn main() {
     }
 }
 
-/// The version of this machine's glibc, for which the program is built.
+/// The version of this machine's glibc: a program that is to start on an older one is built there.
 fn glibc() -> Option<(u32, u32)> {
     let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
     let (major, minor) = std::str::from_utf8(&output.stdout).ok()?.trim().strip_prefix("glibc ")?.split_once('.')?;

@@ -49,7 +49,7 @@ pub struct Membership {
     name: Arc<str>,
     /// It tells even if it holds nothing: somebody may wait for it, or believe that it holds something.
     owes: bool,
-    /// Boxed: most share nothing, and have no room for it.
+    /// Boxed: where nothing is shared nobody has a seat, nor room for one.
     taken: Option<Box<Taken>>,
 }
 

@@ -89,6 +89,7 @@ impl Judge {
     }
 
     fn new(schema: Value) -> Self {
+        // A format judges in this draft, and did not in that of the types.
         let options = jsonschema::options().should_validate_formats(false);
         let validator = options.build(&schema).expect("schemas made from types are valid");
         Self { schema, validator }

@@ -85,23 +85,19 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     closed::<T>(SchemaSettings::draft2020_12())
 }
 
-/// The same for a [`Judge`](crate::config::judge::Judge), without what no message shows and in a draft whose own schema is one document instead of
-/// eight: a validator keeps copies of both, of the latter for good. A `$ref` has nothing beside it there that judges.
+/// The same for a [`Judge`](crate::config::judge::Judge), without most of the words and in a draft whose own schema is one
+/// document: a validator keeps copies of both, of the latter for good. A `$ref` has nothing beside it there that judges.
 pub(super) fn judged<T: JsonSchema>() -> Value {
-    let SchemaSettings { definitions_path, meta_schema, .. } = SchemaSettings::draft07();
-    let mut schema = closed::<T>(SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = definitions_path;
-        settings.meta_schema = meta_schema;
-    }));
+    // The draft's transforms would put an `allOf` round each `$ref`.
+    let mut schema = closed::<T>(SchemaSettings::draft07().with(|settings| settings.transforms.clear()));
     keep_what_judges(&mut schema);
     schema
 }
 
 fn closed<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    let mut generator = settings.into_generator();
-    let mut schema = generator.root_schema_for::<T>().to_value();
+    let quantity = format!("{}/io.k8s.apimachinery.pkg.api.resource.Quantity", settings.definitions_path);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     close(&mut schema);
-    let quantity = format!("{}/io.k8s.apimachinery.pkg.api.resource.Quantity", generator.settings().definitions_path);
     if let Some(quantity) = schema.pointer_mut(&quantity) {
         *quantity = json!({"type": ["string", "number"], "pattern": QUANTITY_PATTERN, "description": QUANTITY_ALLOWED});
     }
@@ -169,10 +165,12 @@ mod tests {
     use super::*;
     use crate::config::settings::Settings;
 
-    /// What came with a later draft than that of a [`Judge`](crate::config::judge::Judge), which would take it for a remark.
-    const LATER: [&str; 7] = [
+    /// What came with a later draft than that of a [`Judge`](crate::config::judge::Judge), which would take it for a remark, and what was a remark later and judges there.
+    const TAKEN_OTHERWISE: [&str; 9] = [
         "$defs",
         "$dynamicRef",
+        "contentEncoding",
+        "contentMediaType",
         "dependentRequired",
         "dependentSchemas",
         "prefixItems",
@@ -188,7 +186,7 @@ mod tests {
         };
         let object = schema.as_object();
         let beside = object.is_some_and(|object| object.contains_key("$ref") && object.len() > 1);
-        if beside || object.is_some_and(|object| LATER.iter().any(|key| object.contains_key(*key))) {
+        if beside || object.is_some_and(|object| TAKEN_OTHERWISE.iter().any(|key| object.contains_key(*key))) {
             found.push(schema);
         }
         found
