@@ -165,7 +165,8 @@ mod tests {
     use super::*;
     use crate::config::settings::Settings;
 
-    /// What came with a later draft than that of a [`Judge`](crate::config::judge::Judge), which would take it for a remark, and what was a remark later and judges there.
+    /// What came with a later draft than that of a judge, which would take it for a remark; and what is a remark in later
+    /// drafts and judges in that one.
     const TAKEN_OTHERWISE: [&str; 9] = [
         "$defs",
         "$dynamicRef",
