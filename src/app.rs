@@ -44,7 +44,7 @@ use crate::{
         jobs_file,
         module_list::ModuleList,
         problems::Problem,
-        settings::Settings,
+        settings::{DbSettings, Settings},
         sharing::Sharing,
         traces::{self, TraceSettings},
     },
@@ -64,6 +64,7 @@ use crate::{
         connect,
         depth::DepthReader,
         history::HistoryReader,
+        line::Line,
         listen::{Hints, Listener},
         looks::Looks,
     },
@@ -120,12 +121,12 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
     let client = access.client().await?;
     let (me, clock, health, metrics) = (member_name(), Clock::start(), Health::default(), Arc::new(Metrics::new()?));
     let (shutdown, resign, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    let pool = connect::pool(&settings.db);
+    let (pool, line) = (connect::pool(&settings.db), Line::default());
     let place = Place::new(&pool, &settings.db.manager_schema, &settings.app.instance_uid);
     let stored = Stored::new(place.clone());
     let (writer, writing) = Writer::new(stored.clone());
     tasks.spawn(writing.run());
-    let depth = DepthReader::new(pool.clone(), &settings.db.schema);
+    let depth = DepthReader::with_line(pool.clone(), line.clone(), &settings.db.schema);
     let (lookout, resting_place) = look_at_queues(&depth, clock, (health.clone(), metrics.clone()), &tasks);
     let in_file = InFile::new(jobs, sharing);
     let reloader = Reloader::new(&settings.app.jobs_config_path, mark, (in_file, modules), metrics.clone());
@@ -144,7 +145,7 @@ pub async fn run(plan: Plan, access: Access) -> anyhow::Result<()> {
         writer,
         lookout,
         resting_place,
-        hints: listen(&settings, place.channel, &tasks),
+        hints: listen(&settings.db, place.channel, line, &tasks),
         policies: Interned::default(),
         clock,
         health: health.clone(),
@@ -302,10 +303,10 @@ fn look_at_queues(
     (lookout, resting_place)
 }
 
-/// Begins to listen for all queues at once, and to our `own` channel.
-fn listen(settings: &Settings, own: String, tasks: &TaskTracker) -> Hints {
+/// Begins to listen for all queues at once, and to our `own` channel; who listens is asked by the `line`.
+fn listen(db: &DbSettings, own: String, line: Line, tasks: &TaskTracker) -> Hints {
     let hints = Hints::default();
-    tasks.spawn(Listener::new(connect::options(&settings.db), &settings.db.schema, own, hints.clone()).run());
+    tasks.spawn(Listener::new(connect::options(db), &db.schema, own, hints.clone(), line).run());
     hints
 }
 

@@ -23,6 +23,9 @@ pub mod history;
 /// pg-boss's notifications.
 pub mod listen;
 
+/// The connection that listens, for looks whose plan it keeps.
+pub mod line;
+
 /// How many messages there are in each state.
 pub mod totals;
 

@@ -2,7 +2,7 @@
 //!
 //! A pooler in transaction mode may give each message to another connection of the server. What the usual way sends in
 //! two (prepare, then bind) may then be bound to somebody else's statement; so values are written into the text, as
-//! literals, and a statement is one simple query.
+//! literals, and a statement is one simple query. Only a session that is known to be ours keeps any ([`Kept`]).
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use sha2::{Digest, Sha224};
 use sqlx::{
-    AssertSqlSafe, Executor, Postgres,
+    AssertSqlSafe, Executor, Postgres, RawSql,
     postgres::{PgQueryResult, PgRow},
 };
 
@@ -19,9 +19,8 @@ pub fn quoted(name: &str) -> String {
     escape_identifier(name)
 }
 
-/// The channel that a text has a notification of: a prefix and 24 hexadecimal digits of its hash, as pg-boss 12 derives
-/// its own.
-pub fn channel(prefix: &str, text: &str) -> String {
+/// A name that stands for a text: a prefix and 24 hexadecimal digits of its hash, as pg-boss 12 derives its channels.
+pub fn short_name(prefix: &str, text: &str) -> String {
     let mut name = prefix.to_owned();
     for byte in Sha224::digest(text).iter().take(12) {
         write!(name, "{byte:02x}").expect("a String takes everything");
@@ -82,6 +81,16 @@ impl Statement {
         self
     }
 
+    /// The same for a session that keeps its plan. Its values are of `types`, in their order.
+    pub fn kept(&self, types: &[&str]) -> Kept {
+        assert_eq!(self.values.len(), types.len(), "each value has its type");
+        let name = short_name("job_chief_", &self.text);
+        let values: Vec<_> = self.values.iter().zip(types).map(|(value, of)| format!("{value}::{of}")).collect();
+        let prepare = format!("prepare {name} ({}) as {}; ", types.join(", "), self.text);
+        let execute = format!("{}{KEPT}execute {name}({})", self.setting, values.join(", "));
+        Kept { name, prepare, execute }
+    }
+
     /// The text with every value in its place. What stands in double quotes is a name, also where it holds a `$`.
     fn filled(&self) -> AssertSqlSafe<String> {
         let mut filled = self.setting.to_owned();
@@ -140,6 +149,38 @@ impl Statement {
     /// As [`Self::fetch_all`].
     pub async fn execute(self, at: impl Executor<'_, Database = Postgres>) -> sqlx::Result<PgQueryResult> {
         sqlx::raw_sql(self.filled()).execute(at).await
+    }
+}
+
+/// What a statement is planned and run under whose plan is kept. One plan for all values: one for those at hand would be made
+/// anew each time. By index: a table with nothing in it is sooner read from end to end, and may have filled since. Whoever waits
+/// has a second.
+const KEPT: &str = "set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; \
+    set local enable_bitmapscan = off; set local statement_timeout = '1s'; ";
+
+/// A statement whose plan a session keeps, until it ends; Postgres makes the plan anew where the tables or their statistics
+/// change. The session knows it by a name of its text, which so is the same statement wherever it is known.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    name: String,
+    prepare: String,
+    execute: String,
+}
+
+impl Kept {
+    /// What a session knows it by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The message that runs it, in a session that knows it.
+    pub fn execute(&self) -> RawSql {
+        sqlx::raw_sql(AssertSqlSafe(self.execute.clone()))
+    }
+
+    /// The message that runs it in a session that does not know it, and does from then on.
+    pub fn prepare_and_execute(&self) -> RawSql {
+        sqlx::raw_sql(AssertSqlSafe(format!("{}{}", self.prepare, self.execute)))
     }
 }
 
@@ -211,6 +252,27 @@ impl<T: Literal> Literal for Vec<T> {
     }
 }
 
+/// One row of a list of `values`.
+#[derive(Clone, Debug)]
+pub struct Values(String);
+
+impl Values {
+    /// The row that holds these.
+    pub fn of<const N: usize>(values: [&dyn Literal; N]) -> Self {
+        Self(format!("({})", values.map(Literal::literal).join(", ")))
+    }
+}
+
+/// The rows of a list of `values`: at least one. A column in which all are null is of type `text`.
+#[derive(Clone, Debug)]
+pub struct Rows(pub Vec<Values>);
+
+impl Literal for Rows {
+    fn literal(&self) -> String {
+        self.0.iter().map(|row| &*row.0).collect::<Vec<_>>().join(", ")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +290,26 @@ mod tests {
             filled(&statement),
             "select  E'back\\\\slash', array['a','it''s $2']::text[], '10'::bigint,  E'back\\\\slash' || 'x'"
         );
+    }
+
+    #[test]
+    fn a_statement_that_is_kept_is_known_by_its_text_and_not_by_its_values() {
+        let of = |value: &str| {
+            Statement::new("select $1, $2").without_jit().bind(value).bind(vec![1_i64]).kept(&["text", "bigint[]"])
+        };
+        let (one, other) = (of("it's"), of("$2"));
+        assert_eq!((&one.name, &one.prepare), (&other.name, &other.prepare));
+        let name = one.name;
+        assert_eq!(one.prepare, format!("prepare {name} (text, bigint[]) as select $1, $2; "));
+        let execute = format!("set local jit = off; {KEPT}execute {name}('it''s'::text, array['1'::bigint]::bigint[])");
+        assert_eq!(one.execute, execute);
+    }
+
+    #[test]
+    fn rows_of_values_stand_side_by_side() {
+        let row = |name: &str, number: Option<i64>| Values::of([&name, &number]);
+        let rows = Rows(vec![row("it's", None), row("b", Some(7))]);
+        assert_eq!(filled(&Statement::new("values $1").bind(rows)), "values ('it''s', null), ('b', '7'::bigint)");
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn are_names(text: &str) {
     let name = job_name("instance", text, 7, 7).0;
     let is_dns = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     assert!(name.len() <= LABEL_MAX && name.chars().all(is_dns) && !name.starts_with('-'), "{name:?}");
-    let channel = sql::channel("pgboss_", text);
+    let channel = sql::short_name("pgboss_", text);
     assert!(channel.len() <= LABEL_MAX && channel.is_ascii(), "{channel:?}");
     let quoted = sql::quoted(text);
     let inner = quoted.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or_else(|| panic!("{quoted:?}"));

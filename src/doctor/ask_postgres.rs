@@ -21,7 +21,7 @@ use crate::{
         tls,
         way::{self, Sessions},
     },
-    sql::channel,
+    sql::short_name,
     store::{
         error::StoreError,
         leadership::Leadership,
@@ -171,7 +171,7 @@ impl Questions<'_> {
         if sessions == Sessions::Shared {
             return queues::listen(configs, known, sessions, None);
         }
-        let channel = channel("job_chief_doctor_", &format!("{:?}", self.clock.now()));
+        let channel = short_name("job_chief_doctor_", &format!("{:?}", self.clock.now()));
         match way::hears(&self.options, &self.pool, &channel).await {
             Ok(heard) => queues::listen(configs, known, sessions, Some(heard)),
             Err(error) => Name::Listen.failed(with_causes(&error), &["Nothing is lost by it: queues are polled."]),

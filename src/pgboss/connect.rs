@@ -28,7 +28,7 @@ pub fn options(db: &DbSettings) -> PgConnectOptions {
         .password(db.password.expose_secret())
         .database(&db.database)
         .application_name("job-chief")
-        // Named statements do not survive a pooler in transaction mode; ours have no names.
+        // Named statements do not survive a pooler in transaction mode; sqlx gives none a name.
         .statement_cache_capacity(0)
         // Statements hold their values, and those of Secrets are among them.
         .disable_statement_logging()

@@ -9,6 +9,7 @@ use crate::{
     decide::queue::{event::DepthRequest, scale::Look},
     pgboss::{
         error::{QueueError, bounded},
+        line::Line,
         shape::Shape,
     },
     sql::Statement,
@@ -18,6 +19,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct DepthReader {
     pool: PgPool,
+    line: Line,
     schema: Arc<str>,
     shape: Arc<RwLock<Option<Shape>>>,
     /// Queues that were seen to have a policy that counts by key.
@@ -27,7 +29,12 @@ pub struct DepthReader {
 impl DepthReader {
     /// A reader that has read nothing yet.
     pub fn new(pool: PgPool, schema: &str) -> Self {
-        Self { pool, schema: schema.into(), shape: Arc::default(), keyed: Arc::default() }
+        Self::with_line(pool, Line::default(), schema)
+    }
+
+    /// The same for a process that also listens.
+    pub fn with_line(pool: PgPool, line: Line, schema: &str) -> Self {
+        Self { pool, line, schema: schema.into(), shape: Arc::default(), keyed: Arc::default() }
     }
 
     /// The shape of the table, read once and again after a statement failed.
@@ -49,10 +56,12 @@ impl DepthReader {
     /// # Errors
     /// See [`QueueError`]. A queue that does not exist has depth 0.
     pub async fn look(&self, asked: &[(Arc<str>, DepthRequest)]) -> Result<Vec<Look>, QueueError> {
+        // What has failed is asked of the pool first, which says why.
+        let line = self.shape.read().await.is_some().then_some(&self.line);
         let shape = self.shape().await?;
         let mut looks = Vec::with_capacity(asked.len());
         for part in asked.chunks(at_once(&shape)) {
-            match self.read(&shape, part).await {
+            match self.read(&shape, line, part).await {
                 Ok(of_part) => looks.extend(of_part),
                 Err(error) => {
                     // pg-boss may have migrated its schema under us.
@@ -64,17 +73,22 @@ impl DepthReader {
         Ok(looks)
     }
 
-    async fn read(&self, shape: &Shape, asked: &[(Arc<str>, DepthRequest)]) -> Result<Vec<Look>, QueueError> {
+    async fn read(
+        &self,
+        shape: &Shape,
+        line: Option<&Line>,
+        asked: &[(Arc<str>, DepthRequest)],
+    ) -> Result<Vec<Look>, QueueError> {
         let by_key = {
             let keyed = self.keyed.read().await;
             asked.iter().any(|(queue, _)| keyed.contains(queue))
         };
-        let mut rows = self.rows(shape, asked, by_key).await?;
+        let mut rows = self.rows(shape, line, asked, by_key).await?;
         let found: Vec<_> =
             rows.iter().zip(asked).filter(|(row, _)| row.get("keyed")).map(|(_, (queue, _))| queue.clone()).collect();
         if !by_key && !found.is_empty() {
             // Once for each queue that is new to us: what was counted by name is too much.
-            rows = self.rows(shape, asked, true).await?;
+            rows = self.rows(shape, line, asked, true).await?;
             self.keyed.write().await.extend(found);
         }
         Ok(rows.iter().zip(asked).map(|(row, (_, request))| look_of(row, request.limit)).collect())
@@ -83,10 +97,22 @@ impl DepthReader {
     async fn rows(
         &self,
         shape: &Shape,
+        line: Option<&Line>,
         asked: &[(Arc<str>, DepthRequest)],
         by_key: bool,
     ) -> Result<Vec<PgRow>, QueueError> {
-        let rows = bounded(question(shape, asked, by_key).fetch_all(&self.pool)).await?;
+        let question = question(shape, asked, by_key);
+        let rows = bounded(async {
+            if let Some(line) = line
+                && asked.len() <= KEPT_QUEUES_MAX
+                && !shape.table_per_queue
+                && let Some(rows) = line.fetch_all(|| question.kept(&TYPES)).await
+            {
+                return Ok(rows);
+            }
+            question.fetch_all(&self.pool).await
+        });
+        let rows = rows.await?;
         if rows.len() == asked.len() { Ok(rows) } else { Err(QueueError::Incomplete) }
     }
 }
@@ -113,8 +139,11 @@ pub fn question(shape: &Shape, asked: &[(Arc<str>, DepthRequest)], by_key: bool)
     named.iter().fold(statement, |statement, (queue, _)| statement.bind(&**queue))
 }
 
-/// Values of a look's statement before the names that stand alone.
-const VALUES: usize = 4;
+/// Values of a look's statement before the names that stand alone, by their types.
+pub const TYPES: [&str; 4] = ["text[]", "bigint[]", "bigint[]", "bigint[]"];
+
+/// Queues of a look whose plan is kept: what a notification, or the end of a Job, asks for.
+const KEPT_QUEUES_MAX: usize = 4;
 
 /// Policies under which at most one message of a key can be fetched, and none while another of that key is active.
 pub(super) const KEYED: &str = "'singleton', 'stately', 'key_strict_fifo'";
@@ -174,7 +203,7 @@ fn statement(shape: &Shape, queues_asked: usize, by_key: bool) -> String {
 /// table it is; one that comes with a row has it plan for all tables that there are (100 ms for a thousand).
 fn tables(shape: &Shape, queues_asked: usize, by_key: Option<&str>) -> String {
     let of_place = |place: usize| {
-        let messages = messages(shape, &format!("${}", VALUES + place), by_key);
+        let messages = messages(shape, &format!("${}", TYPES.len() + place), by_key);
         format!("(select * from ({messages}) as m where asked.place = {place})")
     };
     (1..=queues_asked).map(of_place).collect::<Vec<_>>().join(" union all ")

@@ -11,11 +11,19 @@ use std::{
 
 use sqlx::{
     PgPool,
-    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions},
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::error::Elapsed,
+};
 
-use crate::{clock::sleep, decide::backoff::doubled, sql::channel};
+use crate::{
+    clock::sleep,
+    decide::backoff::doubled,
+    pgboss::line::{Answering, Line, Question},
+    sql::short_name,
+};
 
 /// How long connecting and LISTEN may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,12 +89,14 @@ pub struct Listener {
     /// Our own channel: a lease was given back, or a switch has changed.
     own: String,
     hints: Hints,
+    /// What it is asked meanwhile.
+    line: Line,
 }
 
 impl Listener {
     /// A listener that has not connected yet.
-    pub fn new(options: PgConnectOptions, schema: &str, own: String, hints: Hints) -> Self {
-        Self { options, channel: channel("pgboss_", schema), own, hints }
+    pub fn new(options: PgConnectOptions, schema: &str, own: String, hints: Hints, line: Line) -> Self {
+        Self { options, channel: short_name("pgboss_", schema), own, hints, line }
     }
 
     /// Listens for ever. That Postgres is away is reported by those who read; here it is only tried again.
@@ -101,7 +111,8 @@ impl Listener {
                     self.hints.tell_all();
                     let error = self.follow(listener).await;
                     tracing::debug!(%error, "the connection that listens is lost");
-                    pool.close().await;
+                    // What does not answer is left behind, until TCP gives it up.
+                    drop(tokio::time::timeout(CONNECT_TIMEOUT, pool.close()).await);
                 }
                 Err(error) => tracing::debug!(%error, "can't listen to pg-boss's notifications"),
             }
@@ -113,27 +124,54 @@ impl Listener {
     async fn connect(&self) -> Result<(PgPool, PgListener), sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&pool).await?;
+        // Its loss is told at once: what the session knew is lost with it, and notifications may be.
+        listener.eager_reconnect(false);
         listener.listen_all([self.channel.as_str(), &self.own]).await?;
         Ok((pool, listener))
     }
 
-    /// Passes notifications on until the connection is lost.
+    /// Passes notifications on, and answers what is asked, until the connection is lost.
     async fn follow(&self, mut listener: PgListener) -> sqlx::Error {
+        let mut answering = Answering::new(self.line.clone());
         loop {
-            match tokio::time::timeout(SILENCE_MAX, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) if notification.channel() == self.own => self.hints.own.notify_one(),
-                Ok(Ok(Some(notification))) => self.hints.notify(notification.payload()),
-                Ok(Ok(None)) => return sqlx::Error::WorkerCrashed,
-                Ok(Err(error)) => return error,
-                Err(_) => {
-                    let alive = tokio::time::timeout(CONNECT_TIMEOUT, sqlx::query("select 1").execute(&mut listener));
-                    if let Err(error) = alive.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-                        return error;
+            // Both arms are cancel-safe: a notification or a question that is not taken up stays where it is.
+            let next = tokio::select! {
+                biased;
+                said = tokio::time::timeout(SILENCE_MAX, listener.try_recv()) => Next::Said(said),
+                question = answering.asked() => Next::Asked(question),
+            };
+            let kept = match next {
+                Next::Said(Ok(Ok(Some(notification)))) => {
+                    answering.heard();
+                    match notification.channel() == self.own {
+                        true => self.hints.own.notify_one(),
+                        false => self.hints.notify(notification.payload()),
                     }
+                    Ok(())
                 }
+                Next::Said(Ok(Ok(None))) => Err(sqlx::Error::WorkerCrashed),
+                Next::Said(Ok(Err(error))) => Err(error),
+                Next::Said(Err(_)) => is_alive(&mut listener).await,
+                Next::Asked(question) => answering.answer(question, &mut listener).await,
+            };
+            if let Err(error) = kept {
+                return error;
             }
         }
     }
+}
+
+/// What comes next to whoever listens.
+enum Next {
+    /// Something is said on the connection, or nothing for long.
+    Said(Result<sqlx::Result<Option<PgNotification>>, Elapsed>),
+    /// Something is asked of it.
+    Asked(Question),
+}
+
+async fn is_alive(listener: &mut PgListener) -> sqlx::Result<()> {
+    let alive = tokio::time::timeout(CONNECT_TIMEOUT, sqlx::query("select 1").execute(listener));
+    alive.await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|_| ())
 }
 
 #[cfg(test)]
@@ -143,7 +181,7 @@ mod tests {
     #[test]
     fn the_channel_is_that_of_pg_boss() {
         // select 'pgboss_' || left(encode(sha224('pgboss'), 'hex'), 24)
-        assert_eq!(channel("pgboss_", "pgboss"), "pgboss_454650302e472074f72063fd");
+        assert_eq!(short_name("pgboss_", "pgboss"), "pgboss_454650302e472074f72063fd");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::sql::{Statement, channel, quoted};
+use crate::sql::{Statement, quoted, short_name};
 
 /// The rows of one Instance in a schema. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Place {
 impl Place {
     /// The rows of an Instance in a schema.
     pub fn new(pool: &PgPool, schema: &str, instance: &str) -> Self {
-        let channel = channel("job_chief_", &format!("{schema}\0{instance}"));
+        let channel = short_name("job_chief_", &format!("{schema}\0{instance}"));
         Self { pool: pool.clone(), schema: quoted(schema), instance: instance.to_owned(), channel }
     }
 

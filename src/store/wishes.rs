@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
-    decide::{outcome::JobName, run::event::WishAnswer},
-    sql::Statement,
+    decide::{one_off::OneOff, outcome::JobName, run::event::WishAnswer},
+    sql::{Rows, Statement, Values},
     store::{
         error::{StoreError, bounded},
         rows::{WishRow, number},
@@ -20,7 +20,7 @@ use crate::{
 /// What is put before the runs where any of them is to have places: those that are free are taken, always in the same
 /// order, so that two statements never wait for each other.
 const TAKE_PLACES: &str = ", wanted as (
-                select * from unnest($18::text[], $19::text[], $20::bigint[]) with ordinality as w (job, pool, number, turn)
+                select * from unnest($3::text[], $4::text[], $5::bigint[]) with ordinality as w (job, pool, number, turn)
             ), placed as (
                 insert into {}.places (instance, pool, number, job)
                 select $1, pool, number, job
@@ -35,26 +35,45 @@ const TAKE_PLACES: &str = ", wanted as (
 const UNLESS_LACKING: &str = "where not exists (select from lacking where lacking.job = wish.job)";
 
 /// Gives back what was taken for a run that was not written. In the same message, so in the same transaction.
-const RELEASE_UNUSED: &str = "; delete from {}.places as place using unnest($4::text[]) as wish (job)
+const RELEASE_UNUSED: &str = "; delete from {}.places as place using unnest($3::text[]) as wish (job)
             where place.instance = $1 and place.job = wish.job
                 and (select ended_at is null from {}.runs where instance = $1 and job = wish.job) is not true";
 
 impl Runs {
-    /// Writes wishes, all in one statement, and returns what became of each. A second one goes with it, in the same
-    /// message, where any of them has places.
+    /// Writes wishes, all in one message, and returns what became of each. Those that were not written, which are few, are asked
+    /// about in a second one; where that fails, the answer leaves them out.
     ///
     /// # Errors
-    /// See [`StoreError`].
+    /// See [`StoreError`]. Wishes may be on record all the same, and can be written again.
     pub async fn write_wishes(&self, rows: &[WishRow]) -> Result<BTreeMap<JobName, WishAnswer>, StoreError> {
+        if rows.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let any = |is: fn(&WishRow) -> bool| rows.iter().any(is);
         let parts = Parts {
             places: any(|row| !row.wish.places.is_empty()),
             served: any(|row| row.wish.serves.is_some()),
             acted: any(|row| row.wish.one_off.as_ref().is_some_and(|it| it.action().is_some())),
         };
-        let query = bind_places(bind_wishes(self.place.sql(&write(parts)), rows), rows);
-        let answers = bounded(query.fetch_all(&self.place.pool)).await?;
-        Ok(answers.iter().map(|row| (JobName(row.get("job")), wish_answer(row))).collect())
+        let query = self.place.sql(&write(parts)).bind(Rows(rows.iter().map(values).collect()));
+        let query = bind_places(query, rows);
+        let written = bounded(query.fetch_all(&self.place.pool)).await?;
+        let mut answers: BTreeMap<_, _> =
+            written.iter().map(|row| (JobName(row.get("job")), WishAnswer::Written)).collect();
+        let left: Vec<&str> =
+            rows.iter().map(|row| &row.wish.name).filter(|job| !answers.contains_key(job)).map(|job| &*job.0).collect();
+        if left.is_empty() {
+            return Ok(answers);
+        }
+        match bounded(self.place.sql(KNOWN).bind(&left).fetch_all(&self.place.pool)).await {
+            Ok(rows) => {
+                answers.extend(left.iter().map(|job| (JobName((*job).to_owned()), WishAnswer::SlotTaken)));
+                answers.extend(rows.iter().map(known));
+            }
+            Err(error) if answers.is_empty() => return Err(error),
+            Err(error) => tracing::debug!(%error, "some wishes were written, and nothing is known of the others"),
+        }
+        Ok(answers)
     }
 }
 
@@ -85,58 +104,72 @@ const NOTE_ACTED: &str = ", acted as (
                     set served = greatest(it.served, excluded.served), begun_at = excluded.begun_at
             )";
 
-/// The statement. It does without what no run needs: Postgres plans it anew each time, and a Job waits for that.
+/// The statement; its rows are the Jobs that were written. It does without what no run needs: Postgres plans it anew each
+/// time, and a Job waits for that.
 fn write(parts: Parts) -> String {
+    const WISH: &str =
+        "(values $2) as wish (job_config, job, config_hash, slot, uid, decision, type, begun_at, purpose, action,
+                has_places, term, serves, starts, action_number)";
+    let insert = |wish: &str, unless: &str| {
+        format!(
+            "insert into {{}}.runs
+                    (instance, job_config, job, config_hash, slot, uid, decision, adopted, type, begun_at, purpose, action,
+                        has_places, serves, starts, action_number)
+                select $1, job_config, job, config_hash, slot, uid, decision::jsonb, uid is not null, type,
+                    to_timestamp(begun_at), purpose, action, has_places, serves::bigint, starts::bigint, action_number::bigint
+                from {wish} join {{}}.leadership as lead on lead.instance = $1 and lead.term = wish.term {unless}
+                on conflict do nothing returning job"
+        )
+    };
+    if !(parts.places || parts.served || parts.acted) {
+        return insert(WISH, "");
+    }
     let [take, unless, release] = match parts.places {
         true => [TAKE_PLACES, UNLESS_LACKING, RELEASE_UNUSED],
         false => [""; 3],
     };
     let served = if parts.served { NOTE_SERVED } else { "" };
     let acted = if parts.acted { NOTE_ACTED } else { "" };
+    let insert = insert("wish", unless);
     format!(
-        "with wish as (
-                select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bool[],
-                    $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::float8[], $14::text[], $15::text[], $16::bigint[],
-                    $17::bool[])
-                    as w (job_config, config_hash, job, slot, uid, decision, adopted, serves, term, type, starts, begun_at,
-                        purpose, action, action_number, has_places)
-            ){take}, written as (
-                insert into {{}}.runs
-                    (instance, job_config, config_hash, job, slot, uid, decision, adopted, serves, type, starts, begun_at,
-                        purpose, action, action_number, has_places)
-                select $1, job_config, config_hash, job, slot, uid, decision::jsonb, adopted, serves, type, starts,
-                    to_timestamp(begun_at), purpose, action, action_number, has_places
-                from wish join {{}}.leadership as lead on lead.instance = $1 and lead.term = wish.term {unless}
-                on conflict do nothing returning job, job_config, serves, action, action_number
-            ){served}{acted}
-            select wish.job, written.job is not null as written, known.id is not null as known, known.ended_at is not null as ended
-            from wish left join written using (job) left join {{}}.runs as known on known.instance = $1 and known.job = wish.job{release}"
+        "with wish as (select * from {WISH}){take},
+            written as ({insert}, job_config, serves, action, action_number){served}{acted}
+            select job from written{release}"
     )
 }
 
-/// `$2` to `$17`.
-fn bind_wishes(query: Statement, rows: &[WishRow]) -> Statement {
-    let column = |of: fn(&WishRow) -> String| rows.iter().map(of).collect::<Vec<_>>();
-    query
-        .bind(column(|row| row.config.to_string()))
-        .bind(column(|row| row.config_hash.to_string()))
-        .bind(column(|row| row.wish.name.0.clone()))
-        .bind(rows.iter().map(|row| i64::from(row.wish.slot)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.wish.adopted.as_deref()).collect::<Vec<_>>())
-        .bind(column(|row| serde_json::to_string(&row.wish.decision).unwrap_or_default()))
-        .bind(rows.iter().map(|row| row.wish.adopted.is_some()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.wish.serves.map(number)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| number(row.term)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.wish.starts.map(number)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| microseconds(row.wish.origin.begun_at)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| Some(row.wish.one_off.as_ref()?.purpose())).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.action()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.wish.one_off.as_ref()?.number().map(number)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| !row.wish.places.is_empty()).collect::<Vec<_>>())
+/// What is on record of Jobs whose wishes were not written: a wish may have been written before, and be asked again.
+const KNOWN: &str =
+    "select job, ended_at is not null as ended from {}.runs where instance = $1 and job = any($2::text[])";
+
+fn known(row: &PgRow) -> (JobName, WishAnswer) {
+    (JobName(row.get("job")), if row.get("ended") { WishAnswer::Ended } else { WishAnswer::Written })
 }
 
-/// `$18` to `$20`: a row for each place.
+/// The values of one wish, in the order in which [`write`] names them.
+fn values(row: &WishRow) -> Values {
+    let WishRow { kind, config, config_hash, term, wish } = row;
+    let one_off = wish.one_off.as_ref();
+    Values::of([
+        &config.as_ref(),
+        &wish.name.0,
+        &config_hash.as_ref(),
+        &i64::from(wish.slot),
+        &wish.adopted.as_deref(),
+        &serde_json::to_string(&wish.decision).unwrap_or_default(),
+        &kind.as_str(),
+        &microseconds(wish.origin.begun_at),
+        &one_off.map(OneOff::purpose),
+        &one_off.and_then(OneOff::action),
+        &!wish.places.is_empty(),
+        &number(*term),
+        &wish.serves.map(number),
+        &wish.starts.map(number),
+        &one_off.and_then(OneOff::number).map(number),
+    ])
+}
+
+/// `$3` to `$5`: a row for each place.
 fn bind_places(query: Statement, rows: &[WishRow]) -> Statement {
     let places = || rows.iter().flat_map(|row| row.wish.places.iter().map(|place| (&row.wish.name, place)));
     query
@@ -148,12 +181,4 @@ fn bind_places(query: Statement, rows: &[WishRow]) -> Statement {
 /// Seconds with the microseconds that Postgres keeps: what is cut off would make a time later.
 fn microseconds(time: Duration) -> f64 {
     Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).as_secs_f64()
-}
-
-fn wish_answer(row: &PgRow) -> WishAnswer {
-    match (row.get("written"), row.get("known"), row.get("ended")) {
-        (true, _, _) | (_, true, false) => WishAnswer::Written,
-        (false, true, true) => WishAnswer::Ended,
-        (false, false, _) => WishAnswer::SlotTaken,
-    }
 }

@@ -7,6 +7,7 @@ mod deployments;
 mod doctor;
 mod history;
 mod leadership;
+mod line;
 mod one_offs;
 mod places;
 mod policies;

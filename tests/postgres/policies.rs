@@ -5,11 +5,12 @@ use std::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
-use job_chief::pgboss::depth::DepthReader;
+use job_chief::pgboss::{depth::DepthReader, line::Line};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::{
+    line::Listening,
     queue::{all, look},
     server::{boss_command, database, pool},
 };
@@ -144,15 +145,18 @@ async fn ready_is_what_fetch_takes(version: u32, policies: &[&str]) {
     let mut coin = Coin(u64::from(version));
     let start_after = if version < 10 { "startafter" } else { "start_after" };
     let mut seen_ready = 0;
+    let listening = Listening::begin(url.parse().unwrap(), &pool).await;
     for policy in policies {
         let queue = format!("q-{policy}");
         client.ask(&json!({"create": queue, "options": {"policy": policy}}));
-        let reader = DepthReader::new(pool.clone(), "pgboss");
-        for check in 0..CHECKS {
+        // In turn by the pool and by a connection that keeps its plans.
+        let readers =
+            [Line::default(), listening.line.clone()].map(|line| DepthReader::with_line(pool.clone(), line, "pgboss"));
+        for (check, reader) in (0..CHECKS).zip(readers.iter().cycle()) {
             for _ in 0..ORDERS {
                 order(&mut client, &mut coin, &queue, policy, version);
             }
-            let counted = look(&reader, &queue, &all()).await.unwrap();
+            let counted = look(reader, &queue, &all()).await.unwrap();
             let keyed = ["singleton", "stately", "key_strict_fifo"].contains(policy);
             let fetched = truth(&mut client, &pool, &queue, start_after, keyed).await;
             assert_eq!(counted.old, fetched, "pg-boss {version}, policy {policy}, check {check}");

@@ -66,7 +66,7 @@ async fn plan(pool: &PgPool, statement: Statement) -> Value {
 }
 
 /// Every scan of a plan: its type, and the table or index.
-fn scans(node: &Value, found: &mut Vec<String>) {
+pub(crate) fn scans(node: &Value, found: &mut Vec<String>) {
     let kind = node["Node Type"].as_str().unwrap_or_default();
     if let Some(table) = node["Relation Name"].as_str() {
         found.push(format!("{kind} of {table} by {}", node["Index Name"].as_str().unwrap_or("nothing")));
