@@ -57,6 +57,8 @@ async fn series(
             samples.push(witness.next().await.at.duration_since(sent).as_secs_f64() * 1000.0);
             take_all(&mut connection).await;
             if notify {
+                // As rested as all were for ours: what has just worked answers sooner.
+                pause(number + u64::from(run)).await;
                 let job = named(&pattern, &format!("raw-{run}-{number}"));
                 let begun = Instant::now();
                 bare.create(&PostParams::default(), &job).await.unwrap();
