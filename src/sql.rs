@@ -2,7 +2,7 @@
 //!
 //! A pooler in transaction mode may give each message to another connection of the server. What the usual way sends in
 //! two (prepare, then bind) may then be bound to somebody else's statement; so values are written into the text, as
-//! literals, and a statement is one simple query. Only a session that is known to be ours keeps any ([`Kept`]).
+//! literals, and a statement is one simple query. Only a session that is known to be ours keeps any (`Kept`).
 
 use std::fmt::Write;
 
